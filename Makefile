@@ -1,0 +1,93 @@
+# oomeventer: `make demo` shows a kill, `make test` passes the tests; each sets up what it needs on a fresh Debian.
+# V=1 shows the commands.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+OBJECT := src/oomeventer/kernel/oom.bpf.o
+STUBS  := src/oomeventer/cri/_cri
+CLANG  ?= clang
+STRIP  ?= llvm-strip
+ARCH   := $(shell uname -m)
+# The plug-in that protoc calls lies in the virtual environment.
+PROTOC  = PATH=$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc -Isrc/oomeventer/cri \
+	--python_betterproto2_opt=client_generation=async
+
+Q := $(if $(V),,@)
+.DELETE_ON_ERROR:
+.PHONY: help demo test check format object stubs verify-stubs lock wheel clean packages
+help: ## show the targets
+	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+# -- use ----------------------------------------------------------------------------------------------------------
+
+demo: $(VENV)/run ## make a real kill and show what it becomes
+	$(Q)$(BIN)/python -m oomeventer demo
+
+test: $(VENV)/dev packages-test ## lint, types, contracts and all tests, on this kernel
+	$(Q)$(MAKE) --no-print-directory check
+	$(Q)$(BIN)/python -m pytest $(TESTS)
+
+check: $(VENV)/dev ## lint, types, import contract, stubs
+	$(Q)$(BIN)/ruff check .
+	$(Q)$(BIN)/ruff format --check .
+	$(Q)$(BIN)/mypy
+	$(Q)$(BIN)/lint-imports
+	$(Q)$(MAKE) --no-print-directory verify-stubs
+
+format: $(VENV)/dev ## put the code into form
+	$(Q)$(BIN)/ruff check --fix .
+	$(Q)$(BIN)/ruff format .
+
+# -- build --------------------------------------------------------------------------------------------------------
+
+object: $(OBJECT) ## the BPF object
+$(OBJECT): bpf/oom.bpf.c bpf/oom.h bpf/kernel.h | packages-build
+	@echo "  BPF  $@"
+	$(Q)$(CLANG) -g -O2 -Wall -Wextra -Werror -target bpf -I/usr/include/$(ARCH)-linux-gnu -c $< -o $@
+	$(Q)$(STRIP) -g $@
+
+wheel: $(VENV)/dev ## the wheel, with the object in it, into dist/
+	$(Q)$(BIN)/python -m hatchling build -t wheel
+
+# -- what is generated, and how it is held to its source ----------------------------------------------------------
+
+stubs: $(VENV)/dev ## the CRI stubs from cri.proto
+	$(Q)rm -rf $(STUBS) && mkdir -p $(STUBS)
+	$(Q)$(PROTOC) --python_betterproto2_out=$(STUBS) src/oomeventer/cri/cri.proto
+
+verify-stubs: $(VENV)/dev
+	$(Q)mkdir -p build && rm -rf build/stubs && mkdir build/stubs
+	$(Q)$(PROTOC) --python_betterproto2_out=build/stubs src/oomeventer/cri/cri.proto
+	$(Q)diff -r -x __pycache__ build/stubs $(STUBS) || { echo "the CRI stubs are not cri.proto's: make stubs"; exit 1; }
+
+lock: ## pin the versions that are tested together
+	$(Q)rm -rf build/lock && $(PYTHON) -m venv build/lock
+	$(Q)build/lock/bin/pip install -q --upgrade 'pip>=25.1'
+	$(Q)build/lock/bin/pip install -q --group dev . && build/lock/bin/pip uninstall -q -y oomeventer
+	$(Q)build/lock/bin/pip freeze >requirements.lock
+
+# -- set-up -------------------------------------------------------------------------------------------------------
+
+# Debian's packages, installed only where something is missing.
+BUILD_PACKAGES := clang llvm libbpf-dev libbpf1 linux-libc-dev python3-venv
+TEST_PACKAGES  := bpftool containerd runc busybox-static gcc libc6-dev
+
+.PHONY: packages-build packages-test
+packages-build:
+	$(Q)./.ci/packages $(BUILD_PACKAGES)
+packages-test: packages-build
+	$(Q)./.ci/packages $(TEST_PACKAGES)
+
+$(VENV)/python: requirements.lock | packages-build
+	$(Q)$(PYTHON) -m venv $(VENV) && $(BIN)/pip install -q --upgrade 'pip>=25.1'
+	@touch $@
+$(VENV)/run: $(VENV)/python pyproject.toml $(OBJECT)
+	$(Q)$(BIN)/pip install -q -c requirements.lock -e .
+	@touch $@
+$(VENV)/dev: $(VENV)/run
+	$(Q)$(BIN)/pip install -q -c requirements.lock --group dev
+	@touch $@
+
+clean: ## remove what was made
+	$(Q)rm -rf $(VENV) $(OBJECT) build dist

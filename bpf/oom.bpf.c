@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * In: the kernel's mark_victim and signal_deliver tracepoints, raw. Out: records (oom.h) in the ring buffer `ring`.
+ *
+ * mark_victim fires once or more for each victim, in the task whose allocation failed (the trigger). Marks come one
+ * at a time on a machine: every caller of mark_oom_victim() holds oom_lock (mm/oom_kill.c). The victim's SIGKILL is
+ * already sent, so user space would race with its exit; whatever the record needs is read here.
+ *
+ * A process's arguments can be read only in its own address space. Where the trigger is the victim (the common case)
+ * that is here; for any other victim it is signal_deliver, which runs in the victim before it drops its memory. Such
+ * a victim waits in `pending`; its arguments come as a second record.
+ *
+ * Rules: raw tracepoints only (their links can be pinned on every kernel, and need no tracefs and no
+ * perf_event_open); whatever differs between kernels is asked for by field (kernel.h); what does not fit is cut and
+ * flagged; a full ring is counted.
+ */
+#include <stdbool.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include "kernel.h"
+#include "oom.h"
+
+#define SIGKILL 9
+#define PAGE 4096 /* or a divisor of the real page size */
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 20); /* user space sets it before it loads the object */
+} ring SEC(".maps");
+
+struct counters {
+	__u64 lost; /* records that found the ring full */
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct counters);
+} counters SEC(".maps");
+
+/* A process that was marked. Threads that die later mark it again, and a thread group's id may be used again. */
+struct victim {
+	__u64 start_ns;
+	__u32 tgid;
+	__u32 padding;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct victim);
+	__type(value, __u8);
+} marked SEC(".maps");
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct victim);
+	__type(value, __u8);
+} pending SEC(".maps");
+
+/* Records are put together here: they are too large for the stack, and the ring takes a length known beforehand. */
+struct mark_scratch {
+	struct oom_mark mark;
+	char text[2 * OOM_PATH + OOM_ARGUMENTS + OOM_ENVIRONMENT + PAGE]; /* a spare page, so that bounds are plain */
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct mark_scratch);
+} mark_scratch SEC(".maps");
+struct arguments_scratch {
+	struct oom_arguments record;
+	char text[OOM_ARGUMENTS + OOM_ENVIRONMENT + PAGE];
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct arguments_scratch);
+} arguments_scratch SEC(".maps");
+
+/* Keep the compiler from moving a bound that the verifier must see next to its use. */
+#define opaque(x) asm volatile("" : "+r"(x))
+
+/* -- the ring -------------------------------------------------------------------------------------------------- */
+
+static __always_inline void fill_header(struct oom_header *header, __u16 kind, struct counters *count)
+{
+	header->format = OOM_FORMAT;
+	header->kind = kind;
+	header->time_ns = bpf_ktime_get_boot_ns();
+	header->lost = count->lost;
+}
+
+/* Write a record of `fixed` bytes and `text` more; `most` is the text's limit, for the verifier. */
+static __always_inline bool emit(struct oom_header *header, __u32 fixed, __u64 text, __u64 most, struct counters *count)
+{
+	opaque(text);
+	if (text > most)
+		text = most;
+	header->size = fixed + text;
+	if (bpf_ringbuf_output(&ring, header, fixed + text, 0) == 0)
+		return true;
+	__sync_fetch_and_add(&count->lost, 1);
+	return false;
+}
+
+/* -- tasks ----------------------------------------------------------------------------------------------------- */
+
+/* The task of a pid in the initial namespace, by the walk of find_task_by_pid_ns(): an xarray of at most six levels
+ * whose inner entries have bit 1 set. For kernels that pass only the pid; no helper does it on all of them. */
+static __always_inline struct task_struct *find_task(__u32 pid_number)
+{
+	struct task_struct *current = (void *)bpf_get_current_task();
+	unsigned long entry = (unsigned long)BPF_CORE_READ(current, thread_pid, numbers[0].ns, idr.idr_rt.xa_head);
+
+	for (int i = 0; i < 6; i++) {
+		if ((entry & 3) != 2)
+			break;
+		struct xa_node *node = (void *)(entry - 2);
+		unsigned int slot = (pid_number >> (BPF_CORE_READ(node, shift) & 31)) & 63;
+		unsigned long slots = (unsigned long)node + bpf_core_field_offset(node->slots);
+		if (bpf_probe_read_kernel(&entry, sizeof(entry), (void *)(slots + slot * sizeof(void *))))
+			return NULL;
+	}
+	struct pid *pid = (void *)entry;
+	unsigned long link = (unsigned long)BPF_CORE_READ(pid, tasks[0].first);
+
+	return link ? (void *)(link - bpf_core_field_offset(struct task_struct, pid_links)) : NULL;
+}
+
+static __always_inline struct pid_namespace *own_pid_namespace(struct task_struct *leader, struct oom_mark *mark)
+{
+	struct pid *pid = BPF_CORE_READ(leader, thread_pid);
+	__u32 level = BPF_CORE_READ(pid, level);
+	struct upid own;
+	/* numbers[] has one entry for each namespace from the initial one down to the task's own. */
+	unsigned long numbers = (unsigned long)pid + bpf_core_field_offset(pid->numbers);
+
+	if (bpf_probe_read_kernel(&own, sizeof(own), (void *)(numbers + level * sizeof(own))))
+		return NULL;
+	mark->ns_level = level;
+	mark->ns_tgid = own.nr;
+	return own.ns;
+}
+
+static __always_inline __s64 rss(struct mm_struct *mm, int member)
+{
+	__s64 count = 0;
+
+	if (bpf_core_field_exists(struct mm_struct___percpu, rss_stat[0].count)) {
+		struct mm_struct___percpu *percpu = (void *)mm;
+		unsigned long base = (unsigned long)mm + bpf_core_field_offset(percpu->rss_stat);
+		unsigned long at = base + member * bpf_core_type_size(struct percpu_counter) +
+				   bpf_core_field_offset(struct percpu_counter, count);
+		bpf_probe_read_kernel(&count, sizeof(count), (void *)at);
+	} else {
+		struct mm_struct___plain *plain = (void *)mm;
+		unsigned long base = (unsigned long)mm + bpf_core_field_offset(plain->rss_stat.count);
+		bpf_probe_read_kernel(&count, sizeof(count), (void *)(base + member * sizeof(count)));
+	}
+	return count > 0 ? count : 0; /* as get_mm_counter(): a sum in flight can be below zero */
+}
+
+/* -- memcgs ---------------------------------------------------------------------------------------------------- */
+
+static __always_inline struct cgroup_subsys_state *memcg_css(struct task_struct *task)
+{
+	struct css_set *set = BPF_CORE_READ(task, cgroups);
+	struct cgroup_subsys_state *css = NULL;
+	unsigned long subsys = (unsigned long)set + bpf_core_field_offset(set->subsys);
+	__u64 id = bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id);
+
+	bpf_probe_read_kernel(&css, sizeof(css), (void *)(subsys + id * sizeof(css)));
+	return css;
+}
+
+static __always_inline void fill_level(struct oom_level *level, struct cgroup_subsys_state *css)
+{
+	struct mem_cgroup *memcg = (void *)css - bpf_core_field_offset(struct mem_cgroup, css);
+
+	level->inode = BPF_CORE_READ(css, cgroup, kn, id);
+	level->usage_pages = BPF_CORE_READ(memcg, memory.usage.counter);
+	level->limit_pages = BPF_CORE_READ(memcg, memory.max);
+	level->peak_pages = BPF_CORE_READ(memcg, memory.watermark);
+	level->swap_usage_pages = BPF_CORE_READ(memcg, swap.usage.counter);
+	level->swap_limit_pages = BPF_CORE_READ(memcg, swap.max);
+	level->flags = BPF_CORE_READ(memcg, oom_group) ? OOM_LEVEL_GROUP : 0;
+	if (bpf_core_field_exists(struct mem_cgroup___v1, oom_lock)) {
+		struct mem_cgroup___v1 *v1 = (void *)memcg;
+		if (BPF_CORE_READ(v1, oom_lock))
+			level->flags |= OOM_LEVEL_LOCKED;
+	}
+}
+
+static __noinline int fill_levels(struct oom_mark *mark, struct cgroup_subsys_state *css)
+{
+	int n;
+
+	for (n = 0; n < OOM_LEVELS && css; n++) {
+		fill_level(&mark->level[n], css);
+		css = BPF_CORE_READ(css, parent);
+	}
+	mark->levels = n;
+	return css ? OOM_LEVELS_CUT : 0;
+}
+
+/* Append the path's components, the leaf first, and return the new end of the text; *cut says what did not fit. */
+static __always_inline __u64 append_path(char *text, __u64 end, struct cgroup_subsys_state *css, __u32 flag,
+					 __u32 *cut)
+{
+	struct kernfs_node *node = BPF_CORE_READ(css, cgroup, kn);
+
+	for (int i = 0; i < OOM_LEVELS; i++) {
+		struct kernfs_node *parent;
+
+		if (bpf_core_field_exists(struct kernfs_node___rcu, __parent))
+			parent = BPF_CORE_READ((struct kernfs_node___rcu *)node, __parent);
+		else
+			parent = BPF_CORE_READ((struct kernfs_node___plain *)node, parent);
+		if (!parent) /* the hierarchy's root, which has no name */
+			return end;
+		opaque(end);
+		if (end > 2 * OOM_PATH - OOM_COMPONENT)
+			break;
+		long length = bpf_probe_read_kernel_str(text + end, OOM_COMPONENT, BPF_CORE_READ(node, name));
+		if (length < 0 || length > OOM_COMPONENT)
+			break;
+		end += length;
+		node = parent;
+	}
+	*cut |= flag;
+	return end;
+}
+
+/* -- arguments ------------------------------------------------------------------------------------------------- */
+
+/* Append current's user memory from..to, at most `most` bytes, and add the flags. It is read piece by piece, each
+ * within a page: a page that is not in memory costs what lies in and behind it, not all. The limit is that of the
+ * text that this goes into, which the verifier must see as a constant. */
+#define APPEND_USER(text, end, limit, from, to, most, flags, cut_flag, unreadable_flag)               \
+	({                                                                                            \
+		__u64 at_ = (from), left_ = (to) - at_;                                               \
+		if (left_ > (most)) {                                                                 \
+			left_ = (most);                                                               \
+			(flags) |= (cut_flag);                                                        \
+		}                                                                                     \
+		for (int i_ = 0; i_ < (most) / PAGE + 1; i_++) {                                      \
+			__u64 piece_ = PAGE - at_ % PAGE;                                             \
+			if (piece_ > left_)                                                           \
+				piece_ = left_;                                                       \
+			opaque(end);                                                                  \
+			opaque(piece_);                                                               \
+			if (!piece_ || piece_ > PAGE || (end) > (limit) - PAGE)                       \
+				break;                                                                \
+			if (bpf_probe_read_user((text) + (end), piece_, (void *)at_)) {               \
+				(flags) |= (unreadable_flag);                                         \
+				break;                                                                \
+			}                                                                             \
+			(end) += piece_;                                                              \
+			at_ += piece_;                                                                \
+			left_ -= piece_;                                                              \
+		}                                                                                     \
+	})
+
+static __noinline int append_arguments(struct mark_scratch *scratch, struct mm_struct *mm, __u64 end)
+{
+	__u32 flags = 0;
+	__u64 before = end;
+
+	APPEND_USER(scratch->text, end, sizeof(scratch->text), BPF_CORE_READ(mm, arg_start),
+		    BPF_CORE_READ(mm, arg_end), OOM_ARGUMENTS, flags, OOM_ARGUMENTS_CUT,
+		    OOM_ARGUMENTS_UNREADABLE);
+	scratch->mark.arguments_length = end - before;
+	before = end;
+	APPEND_USER(scratch->text, end, sizeof(scratch->text), BPF_CORE_READ(mm, env_start),
+		    BPF_CORE_READ(mm, env_end), OOM_ENVIRONMENT, flags, OOM_ENVIRONMENT_CUT,
+		    OOM_ENVIRONMENT_UNREADABLE);
+	scratch->mark.environment_length = end - before;
+	return flags;
+}
+
+/* -- programs -------------------------------------------------------------------------------------------------- */
+
+SEC("raw_tp/mark_victim")
+int mark_victim(struct bpf_raw_tracepoint_args *ctx)
+{
+	const __u32 zero = 0;
+	struct mark_scratch *scratch = bpf_map_lookup_elem(&mark_scratch, &zero);
+	struct counters *count = bpf_map_lookup_elem(&counters, &zero);
+	struct task_struct *current = (void *)bpf_get_current_task(), *task, *leader, *init;
+	struct task_struct *trigger = BPF_CORE_READ(current, group_leader);
+
+	if (!scratch || !count)
+		return 0;
+	if (bpf_core_field_exists(struct trace_event_raw_mark_victim, total_vm))
+		task = (void *)ctx->args[0];
+	else
+		task = find_task(ctx->args[0]);
+	if (!task) {
+		__sync_fetch_and_add(&count->lost, 1);
+		return 0;
+	}
+	leader = BPF_CORE_READ(task, group_leader);
+
+	struct victim key = {
+		.start_ns = BPF_CORE_READ(leader, start_boottime),
+		.tgid = BPF_CORE_READ(task, tgid),
+	};
+	const __u8 one = 1;
+	if (bpf_map_update_elem(&marked, &key, &one, BPF_NOEXIST))
+		return 0; /* marked before: a thread of it is dying */
+
+	struct oom_mark *mark = &scratch->mark;
+	bpf_probe_read_kernel(mark, sizeof(*mark), NULL); /* fails, and so zeroes: a memset this large won't compile */
+	fill_header(&mark->header, OOM_KIND_MARK, count);
+	mark->tgid = key.tgid;
+	mark->tid = BPF_CORE_READ(task, pid);
+	mark->start_ns = key.start_ns;
+	mark->uid = BPF_CORE_READ(task, real_cred, uid.val);
+	mark->oom_score_adj = BPF_CORE_READ(task, signal, oom_score_adj);
+	bpf_probe_read_kernel_str(mark->comm, sizeof(mark->comm), leader->comm);
+	struct pid_namespace *ns = own_pid_namespace(leader, mark);
+	init = BPF_CORE_READ(ns, child_reaper);
+	mark->init_tgid = BPF_CORE_READ(init, tgid);
+	mark->init_start_ns = BPF_CORE_READ(init, start_boottime);
+	mark->init_inode = BPF_CORE_READ(memcg_css(init), cgroup, kn, id);
+
+	struct mm_struct *mm = BPF_CORE_READ(task, mm);
+	mark->total_vm_pages = BPF_CORE_READ(mm, total_vm);
+	mark->file_pages = rss(mm, 0);
+	mark->anon_pages = rss(mm, 1);
+	mark->swap_pages = rss(mm, 2);
+	mark->shmem_pages = rss(mm, 3);
+	mark->peak_rss_pages = BPF_CORE_READ(mm, hiwater_rss);
+	mark->pgtables_bytes = BPF_CORE_READ(mm, pgtables_bytes.counter);
+
+	mark->trigger_tgid = BPF_CORE_READ(current, tgid);
+	mark->trigger_tid = BPF_CORE_READ(current, pid);
+	mark->trigger_start_ns = BPF_CORE_READ(trigger, start_boottime);
+	bpf_probe_read_kernel_str(mark->trigger_comm, sizeof(mark->trigger_comm), trigger->comm);
+
+	struct cgroup_subsys_state *css = memcg_css(task), *trigger_css = memcg_css(current);
+	__u32 flags = fill_levels(mark, css);
+	__u64 end = 0;
+	if (BPF_CORE_READ(css, cgroup, root, hierarchy_id) == 0)
+		flags |= OOM_UNIFIED;
+	end = append_path(scratch->text, end, css, OOM_CGROUP_CUT, &flags);
+	mark->cgroup_length = end;
+	if (css == trigger_css) {
+		flags |= OOM_TRIGGER_SAME_CGROUP;
+	} else {
+		end = append_path(scratch->text, end, trigger_css, OOM_TRIGGER_CGROUP_CUT, &flags);
+		mark->trigger_cgroup_length = end - mark->cgroup_length;
+	}
+
+	if (mm && mm == BPF_CORE_READ(current, mm)) {
+		flags |= append_arguments(scratch, mm, end);
+		end += mark->arguments_length + mark->environment_length;
+	} else if (bpf_map_update_elem(&pending, &key, &one, BPF_ANY) == 0) {
+		/* Before the mark is in the ring: the victim may run already, and would find itself not waited for. */
+		flags |= OOM_ARGUMENTS_FOLLOW;
+	}
+	mark->flags = flags;
+	if (!emit(&mark->header, sizeof(*mark), end, sizeof(scratch->text), count)) {
+		bpf_map_delete_elem(&marked, &key); /* should it be marked again, it is told then */
+		bpf_map_delete_elem(&pending, &key);
+	}
+	return 0;
+}
+
+SEC("raw_tp/signal_deliver")
+int signal_deliver(struct bpf_raw_tracepoint_args *ctx)
+{
+	if ((int)ctx->args[0] != SIGKILL)
+		return 0;
+	struct task_struct *current = (void *)bpf_get_current_task();
+	struct task_struct *leader = BPF_CORE_READ(current, group_leader);
+	struct victim key = {
+		.start_ns = BPF_CORE_READ(leader, start_boottime),
+		.tgid = BPF_CORE_READ(current, tgid),
+	};
+	const __u32 zero = 0;
+
+	if (bpf_map_delete_elem(&pending, &key))
+		return 0; /* no victim, or another of its threads was here first */
+	struct arguments_scratch *scratch = bpf_map_lookup_elem(&arguments_scratch, &zero);
+	struct counters *count = bpf_map_lookup_elem(&counters, &zero);
+	if (!scratch || !count)
+		return 0;
+
+	struct oom_arguments *record = &scratch->record;
+	struct mm_struct *mm = BPF_CORE_READ(current, mm);
+	__u32 flags = 0;
+	__u64 end = 0;
+	fill_header(&record->header, OOM_KIND_ARGUMENTS, count);
+	record->tgid = key.tgid;
+	record->start_ns = key.start_ns;
+	APPEND_USER(scratch->text, end, sizeof(scratch->text), BPF_CORE_READ(mm, arg_start),
+		    BPF_CORE_READ(mm, arg_end), OOM_ARGUMENTS, flags, OOM_ARGUMENTS_CUT,
+		    OOM_ARGUMENTS_UNREADABLE);
+	record->arguments_length = end;
+	APPEND_USER(scratch->text, end, sizeof(scratch->text), BPF_CORE_READ(mm, env_start),
+		    BPF_CORE_READ(mm, env_end), OOM_ENVIRONMENT, flags, OOM_ENVIRONMENT_CUT,
+		    OOM_ENVIRONMENT_UNREADABLE);
+	record->environment_length = end - record->arguments_length;
+	record->flags = flags;
+	emit(&record->header, sizeof(*record), end, sizeof(scratch->text), count);
+	return 0;
+}

@@ -1,0 +1,97 @@
+"""The command line. Flows in: argv and environ. Flows out: an exit status (0 well, 1 broken, 2 wrong usage)."""
+
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+import uvloop
+
+from oomeventer import __version__
+from oomeventer.errors import OomeventerError
+from oomeventer.settings import SETTINGS, Settings, SettingsError, read
+
+COMMANDS = {
+    "run": "the agent: Kubernetes Events for the kills on this node",
+    "trace": "no cluster needed: show the kills on this machine (--json: one JSON object a line)",
+    "demo": "make a real kill in a cgroup of its own and show what it becomes",
+    "doctor": "say what this machine has of what is needed",
+}
+
+
+def usage() -> str:
+    """The help text: commands, then every setting with its flag, variable and default."""
+    lines = ["Usage: oomeventer COMMAND [OPTION...]", "", "Commands:"]
+    lines += [f"  {name:<8} {text}" for name, text in COMMANDS.items()]
+    lines += ["", "Options, each also by its variable (OOMEVENTER_NODE_NAME for --node-name):"]
+    for setting in SETTINGS:
+        default = f" (default: {setting.default})" if setting.default else ""
+        lines.append(f"  {setting.flag:<22} {setting.help}{default}")
+    return "\n".join(lines)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help", "help") or "--help" in arguments:
+        print(usage())
+        return 0 if arguments else 2
+    if arguments[0] in ("--version", "version"):
+        print(f"oomeventer {__version__}")
+        return 0
+    command, flags = arguments[0], arguments[1:]
+    if command not in COMMANDS:
+        print(f"oomeventer: {command} is no command; there are {', '.join(COMMANDS)}", file=sys.stderr)
+        return 2
+    as_json = command == "trace" and "--json" in flags
+    if as_json:
+        flags.remove("--json")
+    try:
+        settings = read(flags, os.environ)
+    except SettingsError as e:
+        print(f"oomeventer: {e}".replace("\n", "\noomeventer: "), file=sys.stderr)
+        return 2
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
+    )
+    try:
+        return int(uvloop.run(_command(command, settings, as_json)) or 0)
+    except OomeventerError as e:
+        print(f"oomeventer: {e}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # the reader of our output has gone
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _command(command: str, settings: Settings, as_json: bool) -> Coroutine[Any, Any, int | None]:
+    # Imported where used: trace and demo do without the Kubernetes client.
+    match command:
+        case "run":
+            from oomeventer.agent import run
+
+            return run(settings)
+        case "trace":
+            from oomeventer.agent import trace
+
+            return trace(settings, as_json)
+        case "demo":
+            from oomeventer.demo import demo
+
+            return demo(settings)
+        case _:
+            return _doctor(settings)
+
+
+async def _doctor(settings: Settings) -> int:
+    from oomeventer.doctor import findings
+
+    broken = False
+    async for finding in findings(settings):
+        state = "ok" if finding.ok else "MISSING" if finding.need else "without"
+        print(f"{state:<8} {finding.what:<20} {finding.text}")
+        broken |= finding.need and not finding.ok
+    return 1 if broken else 0

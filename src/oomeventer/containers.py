@@ -1,0 +1,72 @@
+"""The second stage: whose container it was, by the runtime. Flows in: an Incident. Flows out: the same with names.
+
+Rules: what the path says is a claim, what the runtime says of a container is its name. With the container gone the
+Pod's sandbox still knows the Pod; with that gone too, the Pod's uid from the path is left for the API. A runtime that is
+missing or broken makes a note and no error; the next incident asks again.
+"""
+
+import logging
+from dataclasses import replace
+
+from oomeventer.cri import Client, ContainerInfo, CriError
+from oomeventer.incident import Container, Incident, Pod
+
+log = logging.getLogger(__name__)
+
+
+class Containers:
+    """Call it with an incident. endpoint: unix:///path, None for the usual places, "none" to ask nobody."""
+
+    def __init__(self, endpoint: str | None, timeout_seconds: float) -> None:
+        self._endpoint = endpoint
+        self._timeout_seconds = timeout_seconds
+        self._client: Client | None = None
+
+    async def close(self) -> None:
+        """Close the connection."""
+        if self._client:
+            await self._client.close()
+
+    async def connect(self) -> Client:
+        """The runtime's client. Raises CriError where there is no runtime, and says where it looked."""
+        if self._client is None:
+            self._client = await Client.connect(self._endpoint, timeout_seconds=self._timeout_seconds)
+        return self._client
+
+    async def __call__(self, incident: Incident) -> Incident:
+        """The incident with its container and Pod, as far as the runtime knows."""
+        if self._endpoint == "none" or not (incident.identity.container_id or incident.identity.pod_uid):
+            return incident
+        try:
+            return await self._resolve(incident, await self.connect())
+        except CriError as e:
+            log.warning("incident %s goes on without the runtime: %s", incident.key, e)
+            return replace(incident, notes=(*incident.notes, "container: the runtime could not be asked"))
+
+    async def _resolve(self, incident: Incident, client: Client) -> Incident:
+        identity = incident.identity
+        info = await client.container(identity.container_id) if identity.container_id else None
+        if info and identity.pod_uid and info.pod_uid and info.pod_uid != identity.pod_uid:
+            return replace(incident, notes=(*incident.notes, "container: its path names a Pod that is not its own"))
+        if info:
+            return replace(incident, container=_container(info, client.runtime_name), pod=_pod(info))
+        notes = incident.notes
+        if identity.container_id:
+            sandbox = await client.sandbox(identity.container_id)
+            notes = notes if sandbox else (*notes, "container: the runtime no longer knows it")
+        else:
+            sandbox = None
+        if sandbox is None and identity.pod_uid:
+            sandbox = await client.sandbox_of_pod(identity.pod_uid)
+        pod = Pod(namespace=sandbox.namespace, name=sandbox.name, uid=sandbox.uid) if sandbox else None
+        return replace(incident, pod=pod, notes=notes)
+
+
+def _container(info: ContainerInfo, runtime: str) -> Container:
+    return Container(id=info.id, name=info.name, image=info.image, runtime=runtime, limit_bytes=info.memory_limit_bytes)
+
+
+def _pod(info: ContainerInfo) -> Pod | None:
+    if not info.pod_namespace or not info.pod_name or not info.pod_uid:
+        return None  # not a kubelet's container
+    return Pod(namespace=info.pod_namespace, name=info.pod_name, uid=info.pod_uid)

@@ -1,0 +1,133 @@
+"""`oomeventer doctor`: what this machine has of what the agent needs. Flows in: Settings. Flows out: a list of Findings.
+
+Rules: looks only, and changes nothing; each finding is ok, or says what to do. What is not needed everywhere (a
+runtime, a cluster) says so where it is missing, and does not make the whole fail for `trace`.
+"""
+
+import os
+import platform
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from oomeventer import api, taskstats
+from oomeventer.cri import Client, CriError
+from oomeventer.errors import OomeventerError
+from oomeventer.kernel import Tracer
+from oomeventer.settings import Settings
+
+CAPABILITIES = {"CAP_SYS_ADMIN": 21, "CAP_PERFMON": 38, "CAP_BPF": 39}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """need: whether the agent cannot work without it. text: what is there, or what to do."""
+
+    what: str
+    ok: bool
+    text: str
+    need: bool = True
+
+
+async def findings(settings: Settings) -> AsyncIterator[Finding]:
+    """One after another, the machine first, then the runtime, then the cluster."""
+    yield Finding("kernel", True, f"{platform.release()} on {platform.machine()}")
+    btf = Path("/sys/kernel/btf/vmlinux")
+    yield Finding(
+        "BTF", btf.exists(), str(btf) if btf.exists() else f"{btf} is missing: CONFIG_DEBUG_INFO_BTF=y is needed"
+    )
+    yield _privileges()
+    yield _tracer(settings)
+    yield _cgroups(settings)
+    yield Finding(
+        "taskstats",
+        taskstats.permitted(),
+        "CAP_NET_ADMIN is held" if taskstats.permitted() else "without CAP_NET_ADMIN; incidents have no statistics",
+        need=False,
+    )
+    yield await _runtime(settings)
+    async for finding in _cluster(settings):
+        yield finding
+
+
+def _privileges() -> Finding:
+    held = next(
+        int(line.split()[1], 16)
+        for line in Path("/proc/self/status").read_text().splitlines()
+        if line.startswith("CapEff:")
+    )
+    have = {name for name, bit in CAPABILITIES.items() if held & 1 << bit}
+    ok = "CAP_SYS_ADMIN" in have or {"CAP_BPF", "CAP_PERFMON"} <= have
+    missing = ", ".join(sorted({"CAP_BPF", "CAP_PERFMON"} - have))
+    return Finding("privileges", ok, f"uid {os.getuid()}, " + ("enough" if ok else f"without {missing}: run as root"))
+
+
+def _tracer(settings: Settings) -> Finding:
+    try:
+        with Tracer(settings.ring_bytes):
+            return Finding("BPF", True, "the object loads and attaches")
+    except OomeventerError as e:
+        return Finding("BPF", False, str(e))
+
+
+def _cgroups(settings: Settings) -> Finding:
+    root = settings.cgroup_root or Path("/sys/fs/cgroup")
+    if (root / "cgroup.controllers").exists():
+        return Finding("cgroups", True, f"v2 at {root}")
+    if (root / "memory/memory.limit_in_bytes").exists() or (root / "memory.limit_in_bytes").exists():
+        return Finding("cgroups", True, f"v1 at {root}")
+    return Finding("cgroups", False, f"none at {root}: mount them, or name the place (--cgroup-root)", need=False)
+
+
+async def _runtime(settings: Settings) -> Finding:
+    if settings.cri_endpoint == "none":
+        return Finding("runtime", True, "not asked, as set", need=False)
+    try:
+        client = await Client.connect(settings.cri_endpoint, timeout_seconds=settings.cri_timeout_seconds)
+    except CriError as e:
+        return Finding("runtime", False, str(e), need=False)
+    try:
+        return Finding("runtime", True, f"{client.runtime_name} {client.runtime_version} at {client.endpoint}")
+    finally:
+        await client.close()
+
+
+async def _cluster(settings: Settings) -> AsyncIterator[Finding]:
+    try:
+        cluster = await api.connect(settings.kubeconfig, settings.api_timeout_seconds)
+    except api.NoCluster as e:
+        yield Finding("API server", False, str(e), need=False)
+        return
+    async with cluster:
+        try:
+            version = await cluster.request("GET", "/version")
+        except api.Unreachable as e:
+            yield Finding("API server", False, f"{e}: check the address, the network and the certificates", need=False)
+            return
+        if version.status != 200:
+            yield Finding("API server", False, f"{cluster.server} answers {version.words}", need=False)
+            return
+        yield Finding("API server", True, f"{cluster.server}, {version.body.get('gitVersion', 'version unknown')}")
+        for verb, resource in (("create", "events"), ("patch", "events"), ("get", "pods"), ("list", "pods")):
+            yield await _may(cluster, verb, resource)
+
+
+async def _may(cluster: api.Api, verb: str, resource: str) -> Finding:
+    """Ask the API server whether we may (SelfSubjectAccessReview, authorization.k8s.io/v1)."""
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": {"verb": verb, "resource": resource}},
+    }
+    try:
+        answer = await cluster.request("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body=review)
+    except api.Unreachable as e:
+        return Finding(f"may {verb} {resource}", False, str(e), need=False)
+    status = answer.body.get("status")
+    allowed = isinstance(status, dict) and status.get("allowed") is True
+    return Finding(
+        f"may {verb} {resource}",
+        allowed,
+        "yes, in every namespace" if allowed else "no: give the account a ClusterRole with it",
+        need=False,
+    )

@@ -1,0 +1,170 @@
+"""The Event that tells an incident. Flows in: an Incident. Flows out: a Draft: core/v1 Event, and its series.
+
+Rules: pure. On the Pod where there is one, else on the Node, whose Events belong into namespace default. The message
+has 1,024 bytes at most, the limit that the API has for Events of the newer form; kubectl shows it on one line. The name
+is made of the incident, so that posting it twice is refused the second time (409) instead of doubling it. Kills that
+a reader would call the same one again (same container, same program, same limit) have the same series.
+
+core/v1 without eventTime: of the API's two forms the one whose count, message and time may be changed afterwards.
+"""
+
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+from oomeventer.incident import Incident, Victim
+from oomeventer.redact import quote
+from oomeventer.text import cut_bytes, size
+
+COMPONENT = "oomeventer"
+ANNOTATION = "oomeventer/incident"
+REASON = "OOMKilled"
+NODE_REASON = "ProcessOOMKilled"
+MESSAGE_BYTES = 1024
+#: Of a longer name (a Pod's may have 253) the start is taken; the key that follows makes it unique.
+_NAME_CHARACTERS = 230
+#: Victims in the annotation and in the message. A Pod's annotations may have 256 KiB in all.
+_ANNOTATED, _NAMED = 16, 8
+_ANNOTATION_BYTES = 128 << 10
+
+Series = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """body: the Event with count 1. series: equal for kills that count up in one Event."""
+
+    namespace: str
+    name: str
+    series: Series
+    body: dict[str, Any]
+
+
+def compose(incident: Incident) -> Draft:
+    """The Event for an incident."""
+    involved = _involved(incident)
+    namespace = incident.pod.namespace if incident.pod else "default"
+    name = f"{involved['name'][:_NAME_CHARACTERS]}.{incident.key}"
+    reason = REASON if incident.pod else NODE_REASON
+    time = incident.time.strftime("%Y-%m-%dT%H:%M:%SZ")
+    body = {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": name, "namespace": namespace, "annotations": {ANNOTATION: _annotation(incident)}},
+        "involvedObject": involved,
+        "reason": reason,
+        "message": message(incident),
+        "type": "Warning",
+        "count": 1,
+        "firstTimestamp": time,
+        "lastTimestamp": time,
+        "source": {"component": COMPONENT, "host": incident.node},
+    }
+    where = involved["uid"], involved.get("fieldPath", ""), incident.limit_cgroup or ""
+    return Draft(namespace, name, (*where, reason, incident.scope, incident.chosen.comm), body)
+
+
+def message(incident: Incident) -> str:
+    """What a person reads: who ran out of what, what was killed and held how much, whether the container goes on."""
+    sentences = [_what(incident)]
+    sentences += _group(incident)
+    sentences += _pid1(incident)
+    sentences += _trigger(incident)
+    if incident.chosen.command:
+        sentences.append(f"Command: {quote(incident.chosen.command)}")
+    text = ". ".join(sentences)
+    return cut_bytes(text, MESSAGE_BYTES)
+
+
+def _what(incident: Incident) -> str:
+    victim = incident.chosen
+    held = (
+        f"which held {size(victim.rss_bytes)} (anon {size(victim.anon_bytes)}, file {size(victim.file_bytes)}, "
+        f"shmem {size(victim.shmem_bytes)}" + (f", swap {size(victim.swap_bytes)}" if victim.swap_bytes else "") + ")"
+    )
+    return f"{_who(incident)} and the kernel killed {_named(victim, incident)}, {held}"
+
+
+def _who(incident: Incident) -> str:
+    limit = size(incident.limit_bytes) if incident.limit_bytes is not None else "its"
+    match incident.scope:
+        case "container":
+            return f"Container {_container(incident)} ran out of its {limit} memory limit"
+        case "pod":
+            name = incident.pod.name if incident.pod else incident.identity.pod_uid
+            return f"Pod {name} ran out of its {limit} memory limit"
+        case "cgroup":
+            return f"Cgroup {incident.limit_cgroup} ran out of its {limit} memory limit"
+        case "node":
+            return f"Node {incident.node} ran out of memory"
+
+
+def _container(incident: Incident) -> str:
+    container = incident.container
+    return (container.name or container.id[:12]) if container else incident.cgroup
+
+
+def _named(victim: Victim, incident: Incident) -> str:
+    if incident.container is None:
+        return f"{victim.comm} (pid {victim.pid})"
+    place = "the container" if incident.scope == "container" else f"container {_container(incident)}"
+    return f"{victim.comm} (pid {victim.container_pid} in {place})"
+
+
+def _group(incident: Incident) -> list[str]:
+    others = incident.victims[1:]
+    if not others:
+        return []
+    named = ", ".join(f"{victim.comm} ({victim.container_pid})" for victim in others[:_NAMED])
+    more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+    return [f"With it went the rest of its group of {len(incident.victims)} (memory.oom.group): {named}{more}"]
+
+
+def _pid1(incident: Incident) -> list[str]:
+    if incident.container is None:
+        return []
+    match incident.pid1:
+        case "lives":
+            return ["PID 1 lives on: the container was not restarted"]
+        case "killed":
+            return ["PID 1 was killed: the container ends with it"]
+        case "gone":
+            return ["PID 1 has ended, and the container with it"]
+        case None:
+            return []
+
+
+def _trigger(incident: Incident) -> list[str]:
+    if incident.trigger.pid in {victim.pid for victim in incident.victims}:
+        return []
+    return [
+        f"The allocation that set it off was made by {incident.trigger.comm} (pid {incident.trigger.pid} on the node)"
+    ]
+
+
+def _involved(incident: Incident) -> dict[str, str]:
+    if incident.pod is None:
+        # The kubelet's Events about its Node have the name as uid, too; kubectl describe node looks for that.
+        return {"apiVersion": "v1", "kind": "Node", "name": incident.node, "uid": incident.node}
+    involved = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "namespace": incident.pod.namespace,
+        "name": incident.pod.name,
+        "uid": incident.pod.uid,
+    }
+    if incident.container and incident.container.name:
+        involved["fieldPath"] = f"spec.{incident.container.kind or 'containers'}{{{incident.container.name}}}"
+    return involved
+
+
+def _annotation(incident: Incident) -> str:
+    cut = incident
+    if len(incident.victims) > _ANNOTATED:
+        cut = replace(incident, victims=incident.victims[:_ANNOTATED], truncated=True)
+    text = json.dumps(cut.as_json(), ensure_ascii=False, separators=(",", ":"))
+    if len(text.encode()) > _ANNOTATION_BYTES:  # arguments and environment as a whole (a setting) may be large
+        bare = tuple(replace(victim, command=None, environment=None) for victim in cut.victims)
+        cut = replace(cut, victims=bare, truncated=True)
+        text = json.dumps(cut.as_json(), ensure_ascii=False, separators=(",", ":"))
+    return text

@@ -1,0 +1,103 @@
+"""From records to episodes: which kills belong together, and when all of them has been said.
+
+Flows in: Kill and Arguments, with the time they were read. Flows out: episodes, tuples of kills whose first is the
+chosen victim. Rules: pure; time is a parameter (seconds, any clock that only goes forward).
+
+A kill is complete once its arguments are there. Most come with it; those of a victim that is not the trigger follow in
+a record of their own, 0.01 to 3.4 ms later where that was measured, and not at all where the victim is stuck in the
+kernel. So they are waited for, within a bound.
+
+A group kill (memory.oom.group) is one episode: the kernel marks the chosen victim, then every other member, all from
+one task and for one memcg. Nothing says which mark is the last one, so an episode that may grow stays open until no
+member came for a while. That is set by the slowest part between two marks: the kernel prints a line for each, and a
+serial console takes 9 ms for it.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field, replace
+
+from oomeventer.kill import Arguments, Kill, Process, level_that_ran_out
+
+Episode = tuple[Kill, ...]
+
+ARGUMENTS_SECONDS = 0.1
+GROUP_SECONDS = 0.05
+#: Arguments whose mark has not been read: the victim can be faster than the trigger on another CPU, by a record or two.
+EARLY = 64
+
+
+@dataclass(slots=True)
+class _Open:
+    opened: float
+    latest: float
+    group: tuple[int, Process, int] | None
+    kills: dict[Process, Kill] = field(default_factory=dict)
+    waiting: set[Process] = field(default_factory=set)
+
+    def due(self) -> float:
+        """When the episode is to be taken as complete, whatever is still missing."""
+        due = self.opened
+        if self.group:
+            due = max(due, self.latest + GROUP_SECONDS)
+        if self.waiting:
+            due = max(due, self.latest + ARGUMENTS_SECONDS)
+        return due
+
+
+class Episodes:
+    """Collects records; see the module."""
+
+    def __init__(self, tolerance_bytes: int) -> None:
+        self._tolerance_bytes = tolerance_bytes
+        self._open: list[_Open] = []
+        self._early: OrderedDict[Process, Arguments] = OrderedDict()
+
+    def feed(self, record: Kill | Arguments, now: float) -> None:
+        """Take one record, in the ring's order."""
+        if isinstance(record, Arguments):
+            self._complete(record)
+            return
+        group = self._group(record)
+        episode = next((e for e in self._open if group and e.group == group), None)
+        if episode is None:
+            episode = _Open(opened=now, latest=now, group=group)
+            self._open.append(episode)
+        episode.latest = now
+        episode.kills[record.process] = record
+        if record.arguments_follow:
+            episode.waiting.add(record.process)
+            if early := self._early.pop(record.process, None):
+                self._complete(early)
+
+    def take(self, now: float) -> list[Episode]:
+        """The episodes that are complete, or overdue, in the order in which they began."""
+        complete = [e for e in self._open if e.due() <= now]
+        self._open = [e for e in self._open if e.due() > now]
+        return [tuple(e.kills.values()) for e in complete]
+
+    def due(self) -> float | None:
+        """When take() will next have something without another record; None where nothing is open."""
+        return min((e.due() for e in self._open), default=None)
+
+    def _complete(self, arguments: Arguments) -> None:
+        for episode in self._open:
+            if kill := episode.kills.get(arguments.process):
+                episode.waiting.discard(arguments.process)
+                episode.kills[arguments.process] = replace(
+                    kill,
+                    arguments=arguments.arguments,
+                    environment=arguments.environment,
+                    missing=kill.missing | arguments.missing,
+                )
+                return
+        self._early[arguments.process] = arguments
+        if len(self._early) > EARLY:
+            self._early.popitem(last=False)
+
+    def _group(self, kill: Kill) -> tuple[int, Process, int] | None:
+        """What the members of a group kill share: the trigger, and the highest memcg with oom.group at or below the
+        one that ran out (mem_cgroup_get_oom_group, mm/memcontrol.c)."""
+        ran_out = level_that_ran_out(kill.levels, self._tolerance_bytes)
+        below = kill.levels if ran_out is None else kill.levels[: ran_out + 1]
+        group = [level.inode for level in below if level.group]
+        return (kill.trigger.tid, kill.trigger.process, group[-1]) if group else None

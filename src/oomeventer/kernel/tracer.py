@@ -1,0 +1,132 @@
+"""The kernel's side of the agent: loads the BPF object, attaches it, and reads episodes from its ring.
+
+Flows in: kills on this machine. Flows out: episodes, through an async iterator. Rules: no thread, no timer while
+nothing is open, and the callback from C only copies bytes: an exception in it would vanish, and a record must be out
+of the ring before it is parsed. While nobody takes episodes, records stay in the ring; a full ring is counted.
+"""
+
+import asyncio
+import ctypes
+import logging
+import os
+from collections.abc import AsyncIterator, Callable
+from importlib import resources
+from types import TracebackType
+from typing import Any, Self
+
+from oomeventer.kernel.episodes import Episode, Episodes
+from oomeventer.kernel.libbpf import Library, Sample
+from oomeventer.kernel.record import PAGE, RecordError, parse
+from oomeventer.kill import CHARGE_BATCH_PAGES
+
+log = logging.getLogger(__name__)
+
+PROGRAMS = (b"signal_deliver", b"mark_victim")  # the one that waits for victims first
+#: A record takes 1.5 to 3 KiB, at most 22: this holds a storm of some hundred kills while the agent is not running.
+RING_BYTES = 1 << 20
+
+
+def object_bytes() -> bytes:
+    """The BPF object that the package ships."""
+    return resources.files(__package__).joinpath("oom.bpf.o").read_bytes()
+
+
+class Tracer:
+    """The attached object. A context manager: entering loads and attaches, leaving detaches and frees.
+
+    ring_bytes: a power of two, at least a page. Raises LibraryError or KernelError.
+    """
+
+    def __init__(self, ring_bytes: int = RING_BYTES) -> None:
+        self._ring_bytes = ring_bytes
+        self._library = Library()
+        self._free: list[Callable[[], None]] = []
+        self._raw: list[bytes] = []
+        self._unreadable = 0
+
+    def __enter__(self) -> Self:
+        try:
+            self._load()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Detach and free, in the reverse order of making."""
+        while self._free:
+            self._free.pop()()
+
+    def _load(self) -> None:
+        c, code = self._library, object_bytes()
+        obj = self._own(c.bpf_object__open_mem(code, len(code), None), c.bpf_object__close)
+        ring = c.bpf_object__find_map_by_name(obj, b"ring")
+        c.bpf_map__set_max_entries(ring, self._ring_bytes)
+        c.bpf_object__load(obj)
+        self._counters = c.bpf_map__fd(c.bpf_object__find_map_by_name(obj, b"counters"))
+        self._sample = Sample(self._copy)  # held here: libbpf keeps only the address
+        self._ring = self._own(c.ring_buffer__new(c.bpf_map__fd(ring), self._sample, None, None), c.ring_buffer__free)
+        for name in PROGRAMS:
+            program = c.bpf_object__find_program_by_name(obj, name)
+            self._own(c.bpf_program__attach(program), c.bpf_link__destroy)
+        c.log.clear()
+
+    def _own(self, pointer: Any, free: Callable[[Any], Any]) -> Any:
+        self._free.append(lambda: free(pointer))
+        return pointer
+
+    def _copy(self, _context: int | None, data: int, size: int) -> int:
+        self._raw.append(ctypes.string_at(data, size))
+        return 0
+
+    @property
+    def lost(self) -> int:
+        """Records that found the ring full since the object was loaded, as the kernel counts them now."""
+        key, value = ctypes.c_uint32(0), ctypes.c_uint64()
+        self._library.bpf_map_lookup_elem(self._counters, ctypes.byref(key), ctypes.byref(value))
+        return value.value
+
+    @property
+    def unreadable(self) -> int:
+        """Records that were read from the ring and made no sense."""
+        return self._unreadable
+
+    def consume(self) -> list[bytes]:
+        """Take what is in the ring now, without waiting."""
+        self._library.ring_buffer__consume(self._ring)
+        raw, self._raw = self._raw, []
+        return raw
+
+    async def episodes(self) -> AsyncIterator[Episode]:
+        """The episodes as they are completed, for ever. See episodes.py for what one is."""
+        loop = asyncio.get_running_loop()
+        episodes = Episodes(CHARGE_BATCH_PAGES * PAGE * (os.cpu_count() or 1))
+        while True:
+            for raw in self.consume():
+                try:
+                    episodes.feed(parse(raw), loop.time())
+                except RecordError as e:
+                    self._unreadable += 1
+                    log.error("a record was not readable, its kill is not reported: %s", e)
+            for episode in episodes.take(loop.time()):
+                yield episode
+            await self._readable(episodes.due())
+
+    async def _readable(self, until: float | None) -> None:
+        """Wait until the ring has records, or until that loop time."""
+        loop = asyncio.get_running_loop()
+        ready = loop.create_future()
+        fd = self._library.ring_buffer__epoll_fd(self._ring)
+        loop.add_reader(fd, lambda: ready.done() or ready.set_result(None))
+        try:
+            async with asyncio.timeout_at(until):
+                await ready
+        except TimeoutError:
+            pass
+        finally:
+            loop.remove_reader(fd)

@@ -1,0 +1,85 @@
+"""The way of a kill through the agent. Flows in: an async iterator. Flows out: calls of the stages, one after another.
+
+Each stage is a coroutine function with some workers; before each lies a bounded queue. A full queue makes the stage
+before it wait, and at last the source: the kernel's ring then holds what comes, and counts what it cannot hold. So a
+slow part costs memory up to the bounds, and nothing is dropped here.
+
+Rules: a stage takes one item and returns the next stage's, or None where the way ends. It handles what it expects to
+fail; what it does not expect ends the item, with a log and its count in `broken`, and never the agent. When the source
+ends, or is cancelled by `stop`, what is under way is finished within the deadline.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+#: Items that wait before a stage. Each holds an incident of a few KiB.
+QUEUE = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """workers: how many items are in work at once; only a stage with one keeps their order."""
+
+    name: str
+    work: Callable[[Any], Awaitable[Any]]
+    workers: int = 1
+
+
+class Pipeline:
+    """The stages and their queues. drain_seconds: how long a stop waits for what is under way."""
+
+    def __init__(self, stages: Sequence[Stage], drain_seconds: float = 10.0) -> None:
+        self._stages = tuple(stages)
+        self._queues: list[asyncio.Queue[Any]] = [asyncio.Queue(QUEUE) for _ in stages]
+        self._drain_seconds = drain_seconds
+        self.broken = 0
+
+    async def run(self, source: AsyncIterator[Any], stop: asyncio.Event) -> None:
+        """Until the source ends or `stop` is set."""
+        async with asyncio.TaskGroup() as group:
+            workers = [
+                group.create_task(self._work(index), name=f"{stage.name}-{worker}")
+                for index, stage in enumerate(self._stages)
+                for worker in range(stage.workers)
+            ]
+            reading = group.create_task(self._read(source), name="source")
+            stopping = group.create_task(stop.wait(), name="stop")
+            await asyncio.wait((reading, stopping), return_when=asyncio.FIRST_COMPLETED)
+            reading.cancel()
+            stopping.cancel()
+            await self._drain()
+            for worker in workers:
+                worker.cancel()
+
+    async def _read(self, source: AsyncIterator[Any]) -> None:
+        async for item in source:
+            await self._queues[0].put(item)
+
+    async def _work(self, index: int) -> None:
+        stage, queue = self._stages[index], self._queues[index]
+        following = self._queues[index + 1] if index + 1 < len(self._queues) else None
+        while True:
+            item = await queue.get()
+            try:
+                result = await stage.work(item)
+                if result is not None and following is not None:
+                    await following.put(result)
+            except Exception:
+                self.broken += 1
+                log.exception("a kill ends in stage %s, through a fault of this program: %.500r", stage.name, item)
+            finally:
+                queue.task_done()
+
+    async def _drain(self) -> None:
+        try:
+            async with asyncio.timeout(self._drain_seconds):
+                for queue in self._queues:
+                    await queue.join()
+        except TimeoutError:
+            left = {stage.name: queue.qsize() for stage, queue in zip(self._stages, self._queues, strict=True)}
+            log.error("stopped with kills under way, waiting in queues: %s", left)

@@ -1,0 +1,52 @@
+"""An incident for a terminal. Flows in: an Incident, or an Event. Flows out: text, one block. Rules: pure."""
+
+from typing import Any
+
+from oomeventer.events import message
+from oomeventer.incident import Incident, rfc3339
+from oomeventer.redact import quote
+from oomeventer.text import duration, size
+
+
+def block(incident: Incident) -> str:
+    """One readable block: what happened in a sentence, then the facts, each on its line."""
+    victim = incident.chosen
+    lines = [f"{rfc3339(incident.time)}  {message(incident)}"]
+    if pod := incident.pod:
+        owner = f", of {pod.owner.kind} {pod.owner.name}" if pod.owner else ""
+        lines.append(f"pod        {pod.namespace}/{pod.name}{owner}")
+    if container := incident.container:
+        lines.append(f"container  {container.name or '?'}  {container.id[:12]}  {container.image or ''}".rstrip())
+    lines.append(f"cgroup     {incident.cgroup}")
+    if incident.limit_cgroup:
+        figures = f"{size(incident.usage_bytes or 0)} of {size(incident.limit_bytes or 0)} used"
+        lines.append(f"ran out    {incident.limit_cgroup}: {figures}")
+    for killed in incident.victims:
+        age = duration((incident.time - killed.started_at).total_seconds())
+        facts = (
+            f"pid {killed.pid} ({killed.container_pid} inside), uid {killed.uid}, "
+            f"oom_score_adj {killed.oom_score_adj}, ran {age}, held {size(killed.rss_bytes)}, at most {size(killed.peak_rss_bytes)}, "
+            f"page tables {size(killed.pgtables_bytes)}, address space {size(killed.total_vm_bytes)}"
+        )
+        lines.append(f"victim     {killed.comm}: {facts}")
+        if killed.command:
+            lines.append(f"           {quote(killed.command)}")
+        if killed.environment:
+            lines.append("           " + " ".join(f"{k}={v}" for k, v in killed.environment.items()))
+    if incident.trigger.pid != victim.pid:
+        lines.append(f"trigger    {incident.trigger.comm}: pid {incident.trigger.pid} in {incident.trigger.cgroup}")
+    if incident.neighbours:
+        others = ", ".join(f"{n.comm} ({n.pid}) {size(n.rss_bytes)}" for n in incident.neighbours)
+        lines.append(f"still in   {others}; {incident.neighbours_total} in all")
+    lines += [f"note       {note}" for note in incident.notes]
+    return "\n  ".join(lines)
+
+
+def described(event: dict[str, Any]) -> str:
+    """An Event as the Events of `kubectl describe` show it."""
+    age = f"0s (x{event['count']})" if event["count"] > 1 else "0s"
+    values = [event["type"], event["reason"], age, event["source"]["component"], event["message"]]
+    titles = ["Type", "Reason", "Age", "From", "Message"]
+    widths = [max(len(title), len(value)) for title, value in zip(titles, values, strict=True)]
+    rows = (titles, ["-" * len(title) for title in titles], values)
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)

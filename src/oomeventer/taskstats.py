@@ -1,0 +1,93 @@
+"""The victim's statistics as the kernel's taskstats has them. Flows in: a thread's id. Flows out: Statistics.
+
+Rules: optional, and only where CAP_NET_ADMIN is held, since the kernel asks for it (TASKSTATS_CMD_GET is
+GENL_ADMIN_PERM, kernel/taskstats.c). It asks for one task and never for all that exit: that would cost with every
+process of the node. Whoever is gone is None. pyroute2 lives here and nowhere else; it takes 13 MB, so it is imported
+when it is first needed. Its sockets block, and uvloop has no netlink: call it from a thread.
+"""
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from oomeventer.errors import OomeventerError
+
+CAP_NET_ADMIN = 12
+
+
+class TaskstatsError(OomeventerError):
+    """The kernel has no taskstats (CONFIG_TASKSTATS) or does not give it to us."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Of one task (struct taskstats, Documentation/accounting/taskstats-struct.rst), times in seconds.
+
+    peak_rss_bytes: 0 once the task has dropped its memory. Delays: None where delay accounting is off (delayacct).
+    """
+
+    age_seconds: float
+    peak_rss_bytes: int
+    minor_faults: int
+    major_faults: int
+    cpu_delay_seconds: float | None
+    io_delay_seconds: float | None
+    swapin_delay_seconds: float | None
+
+
+def permitted() -> bool:
+    """Whether this process holds CAP_NET_ADMIN (capabilities(7), CapEff in /proc/self/status)."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("CapEff:"):
+            return bool(int(line.split()[1], 16) & 1 << CAP_NET_ADMIN)
+    return False
+
+
+class Taskstats:
+    """An open socket. Raises TaskstatsError where it cannot be had."""
+
+    def __init__(self) -> None:
+        from pyroute2.netlink.taskstats import TaskStats
+
+        self._socket = TaskStats()
+        try:
+            self._socket.bind()
+        except Exception as e:  # pyroute2 raises its own, OSError and RuntimeError alike
+            self.close()
+            raise TaskstatsError(f"no taskstats: {e}. It needs CAP_NET_ADMIN and CONFIG_TASKSTATS=y") from e
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the socket."""
+        with contextlib.suppress(Exception):
+            self._socket.close()
+
+    def read(self, tid: int) -> Statistics | None:
+        """Of the task with that id, or None where there is none any more."""
+        try:
+            messages = list(self._socket.get_pid_stat(tid))
+            raw = messages[0].get_nested("TASKSTATS_TYPE_AGGR_PID", "TASKSTATS_TYPE_STATS")
+            return _statistics(dict(raw)) if raw else None
+        except Exception:  # gone (ESRCH), or a comm that is no UTF-8, which pyroute2 decodes strictly
+            return None
+
+
+def _statistics(raw: dict[str, Any]) -> Statistics:
+    def seconds(name: str) -> float | None:
+        return raw[f"{name}_delay_total"] / 1e9 if raw["cpu_count"] else None
+
+    return Statistics(
+        age_seconds=raw["ac_etime"] / 1e6,
+        peak_rss_bytes=raw["hiwater_rss"] * 1024,
+        minor_faults=raw["ac_minflt"],
+        major_faults=raw["ac_majflt"],
+        cpu_delay_seconds=seconds("cpu"),
+        io_delay_seconds=seconds("blkio"),
+        swapin_delay_seconds=seconds("swapin"),
+    )
