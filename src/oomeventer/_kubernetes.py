@@ -1,4 +1,4 @@
-"""kubernetes_asyncio without its models. Flows in: nothing. Flows out: the few names of it that api.py and pods.py use.
+"""kubernetes_asyncio without its models. Flows in: nothing. Flows out: the few names of it that api.py uses.
 
 Importing the package imports all 768 models, which takes 37 MB and a quarter of a second; this program reads and
 writes JSON and uses none. Its modules name each other by full path, so they are imported beneath package objects that
@@ -10,7 +10,7 @@ import sys
 from types import ModuleType
 from typing import Any
 
-_PACKAGES = ("", ".client", ".config", ".utils")
+_PACKAGES = ("", ".client", ".config")
 
 
 def _prepare() -> None:
@@ -42,7 +42,6 @@ from kubernetes_asyncio.client.api_client import ApiClient  # noqa: E402
 from kubernetes_asyncio.client.configuration import Configuration  # noqa: E402
 from kubernetes_asyncio.client.exceptions import OpenApiException  # noqa: E402
 from kubernetes_asyncio.config.incluster_config import load_incluster_config  # noqa: E402
-from kubernetes_asyncio.utils.quantity import parse_quantity  # noqa: E402
 
 __all__ = [
     "ApiClient",
@@ -50,7 +49,6 @@ __all__ = [
     "OpenApiException",
     "load_incluster_config",
     "load_kube_config",
-    "parse_quantity",
 ]
 
 

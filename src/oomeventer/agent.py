@@ -83,7 +83,6 @@ async def _common(settings: Settings, stack: contextlib.AsyncExitStack, require_
     observer = Observer(procfs, settings.node_name, settings.redaction, statistics)
     stack.callback(observer.close)
     containers = Containers(settings.cri_endpoint, settings.cri_timeout_seconds)
-    stack.push_async_callback(containers.close)
     if require_runtime and settings.cri_endpoint != "none":
         try:
             client = await containers.connect()

@@ -1,4 +1,6 @@
-"""The Kubernetes API: with _kubernetes.py the one place that knows kubernetes_asyncio. Flows in: method, path, JSON. Flows out: an Answer.
+"""The Kubernetes API; with _kubernetes.py the one place that knows kubernetes_asyncio.
+
+Flows in: method, path, JSON. Flows out: an Answer.
 
 Rules: what the server answered, whatever its status, is an Answer; what never became an answer (refused, reset, timed
 out, not HTTP) is Unreachable, with the library's exception as its cause. Nothing is asked unless somebody calls.
@@ -7,7 +9,6 @@ out, not HTTP) is Unreachable, with the library's exception as its cause. Nothin
 import json
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Self
 
 import aiohttp
@@ -95,8 +96,6 @@ async def connect(kubeconfig: str | None = None, timeout_seconds: float = 10.0) 
     """
     configuration = _kubernetes.Configuration()
     kubeconfig = kubeconfig or os.environ.get("KUBECONFIG")
-    if kubeconfig and not Path(kubeconfig).is_file():
-        raise NoCluster(f"kubeconfig {kubeconfig} does not exist: name another (--kubeconfig or KUBECONFIG)")
     if not kubeconfig and "KUBERNETES_SERVICE_HOST" not in os.environ:
         raise NoCluster(
             "no Kubernetes API: name a kubeconfig (--kubeconfig or KUBECONFIG), run in a Pod with a service account, "

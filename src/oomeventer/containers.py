@@ -1,8 +1,8 @@
 """The second stage: whose container it was, by the runtime. Flows in: an Incident. Flows out: the same with names.
 
 Rules: what the path says is a claim, what the runtime says of a container is its name. With the container gone the
-Pod's sandbox still knows the Pod; with that gone too, the Pod's uid from the path is left for the API. A runtime that is
-missing or broken makes a note and no error; the next incident asks again.
+Pod's sandbox still knows the Pod; with that gone too, the Pod's uid from the path is left for the API. A runtime that
+is missing or broken makes a note and no error; the next incident asks again.
 """
 
 import logging
@@ -21,11 +21,6 @@ class Containers:
         self._endpoint = endpoint
         self._timeout_seconds = timeout_seconds
         self._client: Client | None = None
-
-    async def close(self) -> None:
-        """Close the connection."""
-        if self._client:
-            await self._client.close()
 
     async def connect(self) -> Client:
         """The runtime's client. Raises CriError where there is no runtime, and says where it looked."""

@@ -1,7 +1,7 @@
-"""`oomeventer demo`: a real kill, and what it becomes. Flows in: nothing. Flows out: incident and Event, on a terminal.
+"""`oomeventer demo`: a real kill, and what it becomes. Flows in: nothing. Flows out: incident and Event, as text.
 
-Rules: the victim is a process of its own in a memory cgroup of its own, both made here and gone afterwards. Nothing else
-on the machine is touched, and no cluster is asked.
+Rules: the victim is a process of its own in a memory cgroup of its own, both made here and gone afterwards. Nothing
+else on the machine is touched, and no cluster is asked.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""`oomeventer doctor`: what this machine has of what the agent needs. Flows in: Settings. Flows out: a list of Findings.
+"""`oomeventer doctor`: what this machine has of what the agent needs. Flows in: Settings. Flows out: Findings.
 
 Rules: looks only, and changes nothing; each finding is ok, or says what to do. What is not needed everywhere (a
 runtime, a cluster) says so where it is missing, and does not make the whole fail for `trace`.
@@ -32,10 +32,7 @@ class Finding:
 async def findings(settings: Settings) -> AsyncIterator[Finding]:
     """One after another, the machine first, then the runtime, then the cluster."""
     yield Finding("kernel", True, f"{platform.release()} on {platform.machine()}")
-    btf = Path("/sys/kernel/btf/vmlinux")
-    yield Finding(
-        "BTF", btf.exists(), str(btf) if btf.exists() else f"{btf} is missing: CONFIG_DEBUG_INFO_BTF=y is needed"
-    )
+    yield _btf()
     yield _privileges()
     yield _tracer(settings)
     yield _cgroups(settings)
@@ -48,6 +45,12 @@ async def findings(settings: Settings) -> AsyncIterator[Finding]:
     yield await _runtime(settings)
     async for finding in _cluster(settings):
         yield finding
+
+
+def _btf() -> Finding:
+    file = Path("/sys/kernel/btf/vmlinux")
+    ok = file.exists()
+    return Finding("BTF", ok, str(file) if ok else f"{file} is missing: CONFIG_DEBUG_INFO_BTF=y is needed")
 
 
 def _privileges() -> Finding:
@@ -86,10 +89,7 @@ async def _runtime(settings: Settings) -> Finding:
         client = await Client.connect(settings.cri_endpoint, timeout_seconds=settings.cri_timeout_seconds)
     except CriError as e:
         return Finding("runtime", False, str(e), need=False)
-    try:
-        return Finding("runtime", True, f"{client.runtime_name} {client.runtime_version} at {client.endpoint}")
-    finally:
-        await client.close()
+    return Finding("runtime", True, f"{client.runtime_name} {client.runtime_version} at {client.path}")
 
 
 async def _cluster(settings: Settings) -> AsyncIterator[Finding]:

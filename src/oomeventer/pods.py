@@ -6,6 +6,7 @@ PodsError. A Pod of the same name with another uid (a StatefulSet's next one) is
 """
 
 import asyncio
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -14,7 +15,6 @@ from decimal import Decimal
 from typing import Any, Literal
 from urllib.parse import quote
 
-from oomeventer._kubernetes import parse_quantity
 from oomeventer.api import Answer, Api, Unreachable
 from oomeventer.errors import OomeventerError
 from oomeventer.incident import Owner, Pod
@@ -25,6 +25,17 @@ KEEP_SECONDS, KEEP = 30.0, 256
 STATIC_UID = "kubernetes.io/config.hash"
 
 Kind = Literal["containers", "initContainers", "ephemeralContainers"]
+
+
+# A Quantity (apimachinery, pkg/api/resource): a decimal number, then a binary or decimal suffix or an exponent. More
+# digits than an int64 has are nobody's limit.
+_SUFFIXES = {"": Decimal(1), "n": Decimal(10) ** -9, "u": Decimal(10) ** -6, "m": Decimal(10) ** -3}
+_SUFFIXES |= {letter: Decimal(1000) ** power for power, letter in enumerate("kMGTPE", 1)}
+_SUFFIXES |= {f"{letter}i": Decimal(1024) ** power for power, letter in enumerate("KMGTPE", 1)}
+_QUANTITY = re.compile(
+    r"\+?(?P<number>[0-9]{1,19}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})"
+    r"(?:(?P<suffix>[KMGTPE]i|[numkMGTPE])|[eE](?P<exponent>[+-]?[0-9]{1,2}))?"
+)
 
 
 class PodsError(OomeventerError):
@@ -120,12 +131,11 @@ def read(item: Any, uid: str) -> Spec | None:
 
 def memory_limit(resources: Any) -> int | None:
     """limits.memory of a ResourceRequirements in bytes, a quantity of any form; None where there is none."""
-    text = _text(_at(resources, "limits", "memory"))
-    try:
-        value: Decimal = parse_quantity(text) if text else Decimal(0)
-    except (ValueError, ArithmeticError):
+    found = _QUANTITY.fullmatch(_text(_at(resources, "limits", "memory")) or "")
+    if found is None:
         return None
-    return int(value) if value > 0 else None
+    value = Decimal(found["number"]) * _SUFFIXES[found["suffix"] or ""] * Decimal(10) ** int(found["exponent"] or 0)
+    return int(value) or None
 
 
 def _owner(item: Any) -> Owner | None:

@@ -48,9 +48,7 @@ MEMORY_VARIABLES = frozenset(
 _LONGEST = 256  # characters; nothing longer is harmless, so nothing longer need be looked at
 
 # 100, -9, 0.75; 512m, 1.5Gi, 64MB; 80%; 30s, 250ms. Twelve digits hold a terabyte in bytes.
-_AMOUNT = re.compile(
-    r"[+-]?(?:[0-9]{1,12}|[0-9]{1,7}(?:\.[0-9]{1,3})?(?:%|B|[kKmMgGtT]i?[bB]?|ns|us|ms|s|m|h|d)?)"
-)
+_AMOUNT = re.compile(r"[+-]?(?:[0-9]{1,12}|[0-9]{1,7}(?:\.[0-9]{1,3})?(?:%|B|[kKmMgGtT]i?[bB]?|ns|us|ms|s|m|h|d)?)")
 _HOURS_MINUTES = re.compile(r"(?:[0-9]{1,4}h)?(?:[0-9]{1,4}m)?(?:[0-9]{1,4}s)?")
 # .NET takes its limits in hexadecimal. Only round ones: a token that ends in so many zeros is rare.
 _ROUND_HEX = re.compile(r"0x[0-9a-fA-F]{1,5}0{4,10}")
@@ -150,9 +148,7 @@ class Redaction:
                 continue
             if self.environment == "all":
                 shown[name] = printable(value)
-            elif name in self.environment_names or (
-                name.startswith(beginnings) and _VARIABLE_NAME.fullmatch(name)
-            ):
+            elif name in self.environment_names or (name.startswith(beginnings) and _VARIABLE_NAME.fullmatch(name)):
                 shown[name] = MASK if _SECRET_NAME.search(name) else _variable(value)
         return shown
 
@@ -175,8 +171,7 @@ def parse_environment(raw: bytes) -> list[bytes]:
 def quote(argv: Sequence[str]) -> str:
     """One line for a command that `Redaction.command` gave, quoted as a shell would need it; masks bare."""
     return " ".join(
-        argument if _UNQUOTED.fullmatch(argument) else "'" + argument.replace("'", "'\\''") + "'"
-        for argument in argv
+        argument if _UNQUOTED.fullmatch(argument) else "'" + argument.replace("'", "'\\''") + "'" for argument in argv
     )
 
 

@@ -25,7 +25,8 @@ def block(incident: Incident) -> str:
         age = duration((incident.time - killed.started_at).total_seconds())
         facts = (
             f"pid {killed.pid} ({killed.container_pid} inside), uid {killed.uid}, "
-            f"oom_score_adj {killed.oom_score_adj}, ran {age}, held {size(killed.rss_bytes)}, at most {size(killed.peak_rss_bytes)}, "
+            f"oom_score_adj {killed.oom_score_adj}, ran {age}, "
+            f"held {size(killed.rss_bytes)}, at most {size(killed.peak_rss_bytes)}, "
             f"page tables {size(killed.pgtables_bytes)}, address space {size(killed.total_vm_bytes)}"
         )
         lines.append(f"victim     {killed.comm}: {facts}")

@@ -92,6 +92,18 @@ def _directory(text: str) -> Path:
     return Path(text)
 
 
+def _endpoint(text: str) -> str:
+    if text != "none" and not text.removeprefix("unix://").startswith("/"):
+        raise ValueError("must be unix:///path, /path or none")
+    return text
+
+
+def _file(text: str) -> str:
+    if not Path(text).is_file():
+        raise ValueError("is no file")
+    return text
+
+
 def _node(text: str) -> str:
     # As the API asks of a Node's name: a DNS subdomain.
     if len(text) > 253 or not re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", text):
@@ -121,9 +133,12 @@ class Setting:
 
 SETTINGS = (
     Setting("node_name", _node, None, "this machine's name in Kubernetes (default: the host name)"),
-    Setting("kubeconfig", str, None, "the cluster to tell (default: KUBECONFIG, else the Pod's service account)"),
+    Setting("kubeconfig", _file, None, "the cluster to tell (default: KUBECONFIG, else the Pod's service account)"),
     Setting(
-        "cri_endpoint", str, None, "the runtime's socket, unix:///path, or none to ask nobody (default: usual places)"
+        "cri_endpoint",
+        _endpoint,
+        None,
+        "the runtime's socket, unix:///path, or none to ask nobody (default: usual places)",
     ),
     Setting("arguments", _one_of("safe", "none", "all"), "safe", "of the victim's arguments: safe, none or all"),
     Setting("environment", _one_of("listed", "none", "all"), "listed", "of its environment: listed, none or all"),

@@ -122,7 +122,7 @@ class Tracer:
         loop = asyncio.get_running_loop()
         ready = loop.create_future()
         fd = self._library.ring_buffer__epoll_fd(self._ring)
-        loop.add_reader(fd, lambda: ready.done() or ready.set_result(None))
+        loop.add_reader(fd, _settle, ready)
         try:
             async with asyncio.timeout_at(until):
                 await ready
@@ -130,3 +130,8 @@ class Tracer:
             pass
         finally:
             loop.remove_reader(fd)
+
+
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

@@ -1,0 +1,64 @@
+// victim ACTION MIB [...]: a process for the kernel to kill.
+//   hog MIB           take MIB mebibytes, then sleep
+//   prey MIB          the same, and make itself the OOM killer's first choice
+//   threads MIB N     N threads take them together
+//   orphan MIB        the first thread ends, a second one takes them: a process whose leader is gone
+//   title MIB TEXT    write TEXT over the arguments first, as setproctitle does
+// More arguments may follow; they are there to be seen. Exit status 2: bad usage or no memory to be had.
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+static size_t bytes_each;
+
+static void *take(void *unused)
+{
+	(void)unused;
+	char *memory = mmap(NULL, bytes_each, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (memory == MAP_FAILED)
+		_exit(2);
+	for (size_t at = 0; at < bytes_each; at += 4096)
+		memory[at] = 1;
+	for (;;)
+		pause();
+}
+
+static void first_choice(void)
+{
+	int file = open("/proc/self/oom_score_adj", O_WRONLY);
+	if (file < 0 || write(file, "1000", 4) != 4)
+		_exit(2);
+	close(file);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 3)
+		return 2;
+	bytes_each = (size_t)atol(argv[2]) << 20;
+	pthread_t thread;
+	if (!strcmp(argv[1], "prey"))
+		first_choice();
+	if (!strcmp(argv[1], "threads") && argc > 3) {
+		int threads = atoi(argv[3]);
+		bytes_each /= threads;
+		while (--threads > 0)
+			pthread_create(&thread, NULL, take, NULL);
+	}
+	if (!strcmp(argv[1], "orphan")) {
+		pthread_create(&thread, NULL, take, NULL);
+		pthread_exit(NULL);
+	}
+	if (!strcmp(argv[1], "title") && argc > 3) {
+		size_t room = argv[argc - 1] + strlen(argv[argc - 1]) - argv[0];
+		char *text = strdup(argv[3]);
+		memset(argv[0], 0, room);
+		strncpy(argv[0], text, room);
+	}
+	take(NULL);
+}

@@ -1,0 +1,7 @@
+"""The machine under the tests: memory cgroups of their own, processes that get killed, the agent as a process."""
+
+from machine.agent import Agent, kubeconfig
+from machine.cgroup import Cgroup
+from machine.victim import Victim, build
+
+__all__ = ["Agent", "Cgroup", "Victim", "build", "kubeconfig"]

@@ -1,0 +1,93 @@
+"""The agent as a user runs it: a process, with a kubeconfig of its own."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+START_SECONDS = 30
+
+
+def kubeconfig(directory: Path, server: str, token: str) -> Path:
+    """A kubeconfig file for that server. JSON is YAML."""
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "test", "cluster": {"server": server}}],
+        "users": [{"name": "test", "user": {"token": token}}],
+        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+        "current-context": "test",
+    }
+    file = directory / "kubeconfig"
+    file.write_text(json.dumps(config))
+    return file
+
+
+class Agent:
+    """`oomeventer COMMAND FLAGS...` as a process. Entering waits until it watches; leaving stops it by SIGTERM."""
+
+    def __init__(self, *arguments: str, ready: str) -> None:
+        self._arguments = arguments
+        self._ready = ready
+        self.log: list[str] = []
+
+    async def __aenter__(self) -> Self:
+        environment = {key: value for key, value in os.environ.items() if key != "KUBECONFIG"}
+        self.process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "oomeventer",
+            *self._arguments,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=environment,
+            limit=1 << 20,
+        )
+        watches = asyncio.Event()
+        self._logging = asyncio.create_task(self._follow(watches))
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await watches.wait()
+        except TimeoutError:
+            await self._end()
+            raise RuntimeError("the agent did not start:\n" + "\n".join(self.log)) from None
+        if self.process.returncode is not None:
+            raise RuntimeError("the agent ended:\n" + "\n".join(self.log))
+        return self
+
+    async def _follow(self, watches: asyncio.Event) -> None:
+        assert self.process.stderr
+        async for line in self.process.stderr:
+            self.log.append(line.decode().rstrip())
+            if self._ready in self.log[-1]:
+                watches.set()
+        watches.set()
+
+    async def lines(self) -> AsyncIterator[Any]:
+        """What it prints, one JSON value a line."""
+        assert self.process.stdout
+        async for line in self.process.stdout:
+            yield json.loads(line)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._end()
+
+    async def _end(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(20):
+                await self.process.wait()
+        except TimeoutError:
+            self.process.kill()
+            await self.process.wait()
+            raise
+        await self._logging

@@ -1,0 +1,120 @@
+"""From a request to the handler that carries it out.
+
+In: a request and who made it. Out: the answer's status and body; or an `ApiError`.
+Rules: the order is the API server's: may they (403), does the resource have the method (405), is the body's
+type known (415), then the handler. Only paths, methods, query parameters and types named here are served.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from . import handlers
+from .cluster import Cluster
+from .event import CORE, EVENTS
+from .selection import PODS
+from .status import ApiError, Json, Resource, forbidden, not_served
+
+_VERSION = {"major": "1", "minor": "36", "gitVersion": "v1.36.2", "platform": "linux/amd64"}
+_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+_PATH = re.compile(
+    r"/(?P<api>api/v1|apis/events\.k8s\.io/v1)"
+    r"(/namespaces/(?P<namespace>[^/]+)/(?P<plural>events|pods)(/(?P<name>[^/]+))?|/(?P<all>events|pods))"
+)
+_RESOURCES = {
+    ("api/v1", "events"): CORE,
+    ("apis/events.k8s.io/v1", "events"): EVENTS,
+    ("api/v1", "pods"): PODS,
+}
+_WRITE_QUERY = {"fieldManager", "fieldValidation"}
+_QUERY = {
+    "get": set[str](),
+    "list": {"fieldSelector", "limit", "continue"},
+    "create": _WRITE_QUERY,
+    "patch": _WRITE_QUERY,
+}
+_SERVED_TYPES = {
+    "create": ("application/json",),
+    "patch": ("application/merge-patch+json", "application/strategic-merge-patch+json"),
+}
+_OTHER_TYPES = {
+    "create": ("application/yaml", "application/vnd.kubernetes.protobuf"),
+    "patch": ("application/json-patch+json", "application/apply-patch+yaml"),
+}
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request as it came; `body` is its JSON, bytes if it is none, None if empty; `time` is monotonic."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: Mapping[str, str]
+    body: Any
+    time: float
+
+
+def carry_out(cluster: Cluster, asked: Request, user: str, powerful: bool) -> tuple[int, Json]:
+    """Do what is asked and return the answer's status and body.
+
+    Args:
+        cluster: What is read and written.
+        asked: The request.
+        user: Who asks, as messages name them.
+        powerful: Whether they may do everything, or else nothing but what everybody may.
+    """
+    if (asked.method, asked.path) == ("GET", "/version"):
+        return 200, _VERSION
+    if (asked.method, asked.path) == ("POST", _REVIEWS):
+        return 201, _object(asked) | {"metadata": {}, "status": {"allowed": powerful}}
+    parts = _PATH.fullmatch(asked.path)
+    resource = _RESOURCES.get((parts["api"], parts["plural"] or parts["all"])) if parts else None
+    if parts is None or resource is None:
+        raise not_served(f"{asked.method} {asked.path}")
+    namespace, name = parts["namespace"] or "", parts["name"] or ""
+    verb = {"GET": "get" if name else "list", "POST": "create", "PATCH": "patch"}.get(asked.method)
+    if verb is None or (resource == PODS and verb in _SERVED_TYPES):
+        raise not_served(f"{asked.method} of {resource.qualified}")
+    if not powerful:
+        raise forbidden(user, verb, resource, namespace, name)
+    if (verb == "create" and (name or not namespace)) or (verb == "patch" and not name):
+        raise ApiError(405, "the server does not allow this method on the requested resource", {})
+    if unknown := asked.query.keys() - _QUERY[verb]:
+        raise not_served(f"the query parameter {min(unknown)} in a {verb}")
+    if verb in _SERVED_TYPES:
+        return _write(cluster, asked, verb, resource, namespace, name)
+    return 200, _read(cluster, asked.query, resource, namespace, name)
+
+
+def _read(cluster: Cluster, query: dict[str, str], resource: Resource, namespace: str, name: str) -> Json:
+    if resource == PODS:
+        if name:
+            return handlers.get_pod(cluster, namespace, name)
+        return handlers.list_pods(cluster, namespace, query)
+    if name:
+        return handlers.get_event(cluster, resource, namespace, name)
+    return handlers.list_events(cluster, resource, namespace, query)
+
+
+def _write(
+    cluster: Cluster, asked: Request, verb: str, resource: Resource, namespace: str, name: str
+) -> tuple[int, Json]:
+    given = asked.headers.get("Content-Type", "application/json").split(";")[0]
+    if given in _OTHER_TYPES[verb]:
+        raise not_served(f"the content type {given}")
+    if given not in _SERVED_TYPES[verb]:
+        accepted = ", ".join((*_SERVED_TYPES[verb], *_OTHER_TYPES[verb]))
+        message = "the body of the request was in an unknown format - accepted media types include: "
+        raise ApiError(415, message + accepted)
+    manager = asked.query.get("fieldManager") or asked.headers.get("User-Agent", "").split("/")[0]
+    if verb == "create":
+        return 201, handlers.create_event(cluster, resource, namespace, _object(asked), manager)
+    return 200, handlers.patch_event(cluster, resource, namespace, name, _object(asked), manager)
+
+
+def _object(asked: Request) -> Json:
+    if not isinstance(asked.body, dict):
+        raise ApiError(400, "the object provided is unrecognized: the body is not a JSON object")
+    return asked.body

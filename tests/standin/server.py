@@ -1,0 +1,120 @@
+"""The HTTP side of the stand-in.
+
+In: HTTP requests. Out: the requests as recorded, and the bytes of answers: those of a scripted fault, of a
+refusal or of a handler.
+Rules: every request is recorded, also one that a fault or a refusal answers. One without a token is refused
+with 401, as where anonymous access is off.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+from aiohttp import web
+
+from .cluster import Cluster
+from .faults import Fault
+from .routing import Request, carry_out
+from .status import ApiError, Json
+
+_BODY_LIMIT = 3 * 1024 * 1024
+
+
+class ApiServer(Cluster):
+    """An API server on a free port of 127.0.0.1, over plain HTTP, while its `async with` block runs.
+
+    Attributes:
+        url: Where it listens.
+        token: The bearer token that may do everything.
+        powerless_token: The bearer token of a service account without a role.
+        requests: The requests that came, in order.
+        faults: Scripted faults; each request uses up the first one that is for its method.
+    """
+
+    token = "token-of-the-cluster-admin"
+    powerless_token = "token-of-a-service-account-without-a-role"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.url = ""
+        self.requests: list[Request] = []
+        self.faults: list[Fault] = []
+        self._closing = asyncio.Event()
+        self._changed = asyncio.Condition()
+        app = web.Application(client_max_size=_BODY_LIMIT)
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        self._runner = web.AppRunner(app, access_log=None)
+        self._users = {
+            self.token: "kubernetes-admin",
+            self.powerless_token: "system:serviceaccount:default:default",
+        }
+
+    async def __aenter__(self) -> Self:
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        host, port = self._runner.addresses[0]
+        self.url = f"http://{host}:{port}"
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._closing.set()
+        await self._runner.cleanup()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Return once `condition` holds; it is looked at now and whenever a request or its answer came."""
+        async with self._changed:
+            await self._changed.wait_for(condition)
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        try:
+            return await self._respond(request)
+        finally:
+            await self._notify()
+
+    async def _notify(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def _respond(self, request: web.Request) -> web.StreamResponse:
+        try:
+            raw = await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            return _json(413, ApiError(413, f"Request entity too large: limit is {_BODY_LIMIT}").body)
+        query, headers = dict(request.query), request.headers.copy()
+        asked = Request(request.method, request.path, query, headers, _parse(raw), time.monotonic())
+        self.requests.append(asked)
+        await self._notify()
+        for fault in self.faults:
+            if fault.method in (None, request.method):
+                self.faults.remove(fault)
+                return await fault.answer(request, lambda: self._answer(asked), self._closing)
+        return self._answer(asked)
+
+    def _answer(self, asked: Request) -> web.Response:
+        token = asked.headers.get("Authorization", "").removeprefix("Bearer ")
+        try:
+            if token not in self._users:
+                raise ApiError(401, "Unauthorized")
+            if (asked.method, asked.path) == ("GET", "/readyz"):
+                return web.Response(text="ok")
+            return _json(*carry_out(self, asked, self._users[token], token == self.token))
+        except ApiError as refusal:
+            return _json(refusal.code, refusal.body)
+
+
+def _parse(raw: bytes) -> Any:
+    """Return a body's JSON; what is not UTF-8 in it becomes U+FFFD, as in Go."""
+    try:
+        return json.loads(raw.decode(errors="replace")) if raw else None
+    except ValueError:
+        return raw
+
+
+def _json(status: int, body: Json) -> web.Response:
+    content = json.dumps(body, ensure_ascii=False).encode()
+    return web.Response(status=status, body=content, headers={"Content-Type": "application/json"})
