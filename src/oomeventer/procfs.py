@@ -10,7 +10,6 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -148,8 +147,13 @@ class Procfs:
                 return None
         except OSError:
             return None
-        found = (pid for path, _, _ in os.walk(directory) for pid in _pids_in(Path(path) / "cgroup.procs"))
-        return list(islice(found, LOOKED_AT))
+        found: list[int] = []
+        waiting = [directory]
+        while waiting and len(found) < LOOKED_AT:
+            path = waiting.pop()
+            found += _pids_in(path / "cgroup.procs")
+            waiting += _below(path)
+        return found[:LOOKED_AT]
 
     def _mounted(self, unified: bool) -> Path | None:
         """Where the memory hierarchy is mounted (/proc/self/mountinfo, proc(5))."""
@@ -163,6 +167,14 @@ class Procfs:
 
 def _pids_in(file: Path) -> Iterator[int]:
     return (int(line) for line in (_read(file, 1 << 16) or b"").split() if line.isdigit())
+
+
+def _below(directory: Path) -> list[Path]:
+    try:
+        with os.scandir(directory) as entries:
+            return [Path(entry) for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []
 
 
 def _read(path: Path, limit: int) -> bytes | None:

@@ -5,7 +5,6 @@ docstring the help. A flag wins over a variable. Every mistake is collected and 
 """
 
 import difflib
-import os
 import re
 import socket
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from oomeventer.errors import OomeventerError
+from oomeventer.kernel import RING_BYTES_LEAST
 from oomeventer.redact import MEMORY_VARIABLES, Redaction
 
 PREFIX = "OOMEVENTER_"
@@ -63,9 +63,8 @@ def _one_of(*words: str) -> Callable[[str], str]:
 def _ring(text: str) -> int:
     found = re.fullmatch(r"([0-9]{1,10})(Ki|Mi)?", text)
     size = int(found[1]) * {None: 1, "Ki": 1 << 10, "Mi": 1 << 20}[found[2]] if found else 0
-    page = os.sysconf("SC_PAGE_SIZE")
-    if size < 16 * page or size & (size - 1) or size > 1 << 30:
-        raise ValueError(f"must be a power of two from {16 * page} to 1073741824, such as 1Mi or 262144")
+    if size < RING_BYTES_LEAST or size & (size - 1) or size > 1 << 30:
+        raise ValueError(f"must be a power of two from {RING_BYTES_LEAST} to {1 << 30}, such as 1Mi or 262144")
     return size
 
 

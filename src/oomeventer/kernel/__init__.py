@@ -2,6 +2,6 @@
 
 from oomeventer.kernel.episodes import Episode
 from oomeventer.kernel.libbpf import KernelError, LibraryError
-from oomeventer.kernel.tracer import RING_BYTES, Tracer
+from oomeventer.kernel.tracer import RING_BYTES, RING_BYTES_LEAST, Tracer
 
-__all__ = ["RING_BYTES", "Episode", "KernelError", "LibraryError", "Tracer"]
+__all__ = ["RING_BYTES", "RING_BYTES_LEAST", "Episode", "KernelError", "LibraryError", "Tracer"]

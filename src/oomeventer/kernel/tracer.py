@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from oomeventer.kernel.episodes import Episode, Episodes
-from oomeventer.kernel.libbpf import Library, Sample
+from oomeventer.kernel.libbpf import KernelError, Library, Sample
 from oomeventer.kernel.record import PAGE, RecordError, parse
 from oomeventer.kill import CHARGE_BATCH_PAGES
 
@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 PROGRAMS = (b"signal_deliver", b"mark_victim")  # the one that waits for victims first
 #: A record takes 1.5 to 3 KiB, at most 22: this holds a storm of some hundred kills while the agent is not running.
 RING_BYTES = 1 << 20
+RING_BYTES_LEAST = 1 << 16
 
 
 def object_bytes() -> bytes:
@@ -34,10 +35,15 @@ def object_bytes() -> bytes:
 class Tracer:
     """The attached object. A context manager: entering loads and attaches, leaving detaches and frees.
 
-    ring_bytes: a power of two, at least a page. Raises LibraryError or KernelError.
+    ring_bytes: from 64 KiB on; the kernel takes the next power of two. Raises LibraryError or KernelError.
     """
 
     def __init__(self, ring_bytes: int = RING_BYTES) -> None:
+        if ring_bytes < RING_BYTES_LEAST:
+            raise KernelError(
+                f"a ring of {ring_bytes} bytes is too small: one record can take 22 KiB; "
+                f"give it {RING_BYTES_LEAST} or more (--ring-bytes)"
+            )
         self._ring_bytes = ring_bytes
         self._library = Library()
         self._free: list[Callable[[], None]] = []
