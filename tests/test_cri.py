@@ -18,10 +18,10 @@ from grpclib import GRPCError, Status
 from grpclib.const import Cardinality, Handler
 from grpclib.encoding.base import CodecBase
 from grpclib.server import Server, Stream
-from realcri import Containerd, images
 
-from oomeventer.cri import Client, ContainerInfo, CriError, SandboxInfo, sockets
+from oomeventer.cri import Client, ContainerInfo, CriError, SandboxInfo, sockets, wire
 from oomeventer.cri._cri.runtime import v1
+from realcri import Containerd, images
 
 ID = "0123456789abcdef" * 4
 OTHER_ID = "fedcba9876543210" * 4
@@ -84,10 +84,11 @@ async def test_a_container_that_ended(containerd: Containerd) -> None:
     made = containerd.run_pod().run_container(command=["sh", "-c", "exit 3"])
     client = await Client.connect(containerd.endpoint)
     async with asyncio.timeout(60):
-        while not (info := await client.container(made.id)) or info.state != "exited":
+        # There is nothing else to wait on: CRI is asked, it does not tell.
+        while not (info := await client.container(made.id)) or info.state != "exited":  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     assert (info.exit_code, info.reason) == (3, "Error")
-    assert info.finished_at >= info.started_at > 0
+    assert info.finished_at > info.created_at > 0  # started_at is written down later, by another hand
 
 
 async def test_what_the_runtime_does_not_know(containerd: Containerd) -> None:
@@ -173,23 +174,24 @@ async def test_every_socket_is_verified(tmp_path: Path) -> None:
     (root / "run/containerd/containerd.sock").write_text("")
     with socket.socket(socket.AF_UNIX) as bound:
         bound.bind(str(root / "run/crio/crio.sock"))
-
-        async with bytes_server(root / "run/cri-dockerd.sock", b"HTTP/1.1 400 Bad Request\r\n\r\n"):
-            async with grpc_server(root / "run/k3s/containerd/containerd.sock", {}):
-                with pytest.raises(CriError) as caught:
-                    await Client.connect(root=str(root))
-                reasons = [
-                    "run/containerd/containerd.sock: not a socket",
-                    "run/crio/crio.sock: nothing listens on it",
-                    "run/cri-dockerd.sock: the connection broke",
-                    "run/k3s/containerd/containerd.sock: not CRI v1",
-                    "run/k0s/containerd.sock: no such file",
-                ]
-                assert [reason for reason in reasons if f"{root}/{reason}" not in str(caught.value)] == []
-                assert caught.value.__cause__
-
-                async with grpc_server(root / "run/k0s/containerd.sock", {"Version": version()}):
-                    client = await Client.connect(root=str(root))
+    not_cri: dict[str, Answer] = {"Version": GRPCError(Status.UNIMPLEMENTED)}
+    async with (
+        bytes_server(root / "run/cri-dockerd.sock", b"HTTP/1.1 400 Bad Request\r\n\r\n"),
+        grpc_server(root / "run/k3s/containerd/containerd.sock", not_cri),
+    ):
+        with pytest.raises(CriError) as caught:
+            await Client.connect(root=str(root))
+        async with grpc_server(root / "run/k0s/containerd.sock", {"Version": version()}):
+            client = await Client.connect(root=str(root))
+    reasons = [
+        "run/containerd/containerd.sock: not a socket",
+        "run/crio/crio.sock: nothing listens on it",
+        "run/cri-dockerd.sock: the connection broke",
+        "run/k3s/containerd/containerd.sock: not CRI v1",
+        "run/k0s/containerd.sock: no such file",
+    ]
+    assert [reason for reason in reasons if f"{root}/{reason}" not in str(caught.value)] == []
+    assert caught.value.__cause__
     assert client.path == f"{root}/run/k0s/containerd.sock"
     assert (client.runtime_name, client.runtime_version) == ("fake", "1.2.3")
 
@@ -247,6 +249,29 @@ async def test_a_state_of_a_later_api(tmp_path: Path) -> None:
     assert info and info.state == "unknown"
 
 
+@pytest.mark.parametrize("unlimited", [0, -1])
+async def test_ways_of_saying_no_limit(tmp_path: Path, unlimited: int) -> None:
+    linux = v1.LinuxContainerResources(memory_limit_in_bytes=unlimited)
+    answer = status(v1.ContainerStatus(id=ID, resources=v1.ContainerResources(linux=linux)))
+    async with fake(tmp_path, ContainerStatus=answer) as client:
+        info = await client.container(ID)
+    assert info and info.memory_limit_bytes is None
+
+
+async def test_a_pod_is_asked_for_by_its_label(tmp_path: Path) -> None:
+    """The runtime is asked for one Pod's sandboxes, not for those of the whole node."""
+    requests = []
+
+    def answer(request: bytes) -> bytes:
+        requests.append(v1.ListPodSandboxRequest.parse(request))
+        return b""
+
+    async with fake(tmp_path, ListPodSandbox=answer) as client:
+        assert await client.sandbox_of_pod(UID) is None
+    [request] = requests
+    assert request.filter and request.filter.label_selector == {"io.kubernetes.pod.uid": UID}
+
+
 async def test_the_sandbox_that_is_ready(tmp_path: Path) -> None:
     """Of a Pod's sandboxes the ready one is taken, else the latest; other Pods' are not, even if they are
     listed."""
@@ -275,7 +300,7 @@ async def test_the_sandbox_that_is_ready(tmp_path: Path) -> None:
 
 
 def field(number: int, value: bytes) -> bytes:
-    """A length-delimited field of less than 128 bytes, as protobuf writes it."""
+    """A length-delimited field as protobuf writes it, for a number below 16 and less than 128 bytes."""
     return bytes([number << 3 | 2, len(value)]) + value
 
 
@@ -295,7 +320,7 @@ def field(number: int, value: bytes) -> bytes:
             field(1, field(1, ID.encode()) + field(12, field(1, b"io.kubernetes.pod.name") + field(2, b"\xff"))),
             id="a label that is not UTF-8",
         ),
-        pytest.param(field(1, field(1, ID.encode()) + field(16, b"\x0d\x01\x02\x03\x04")), id="a float for linux"),
+        pytest.param(field(1, field(1, ID.encode()) + b"\x82\x01\x05\x0d\1\2\3\4"), id="a float for linux"),
         pytest.param(bytes(10 << 20), id="10 MiB of zeros"),
         pytest.param(b"\x0a\x80\x80\x80\x05" + bytes(10 << 20), id="a status of 10 MiB"),
         pytest.param(GRPCError(Status.INTERNAL, "x" * 5000), id="INTERNAL"),
@@ -395,6 +420,24 @@ async def test_too_long_an_answer(tmp_path: Path) -> None:
             await client.container(ID)
 
 
+async def test_a_server_that_reads_nothing(tmp_path: Path) -> None:
+    """A connection is closed at once, even if the other side leaves unread what was sent."""
+    closed = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while True:
+                writer.write(SETTINGS * 1000)  # each of which is acknowledged
+                await writer.drain()
+        writer.close()
+        closed.set()
+
+    async with await asyncio.start_unix_server(serve, tmp_path / "s"):
+        with pytest.raises(CriError, match="more than 1048576 bytes"):
+            await Client.connect(f"{tmp_path}/s")
+        await asyncio.wait_for(closed.wait(), 20)
+
+
 async def test_a_deadline(tmp_path: Path) -> None:
     async with bytes_server(tmp_path / "s", SETTINGS, hang=True):
         with pytest.raises(CriError, match=r"no answer within 0\.1 s"):
@@ -444,6 +487,24 @@ async def test_cancelling_a_call(tmp_path: Path) -> None:
         await asyncio.wait_for(closed.wait(), 60)
 
 
+async def test_cancelling_a_call_that_fails(tmp_path: Path) -> None:
+    """Where a call fails and is cancelled at the same moment, the cancellation is not lost."""
+
+    async def call() -> None:
+        task = asyncio.current_task()
+        assert task
+
+        def read(_: v1.VersionResponse) -> None:
+            task.cancel()
+            raise ValueError("an answer that cannot be used")
+
+        await wire.exchange(f"{tmp_path}/s", 60, lambda runtime: runtime.version(), read)
+
+    async with grpc_server(tmp_path / "s", {"Version": version()}):
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.create_task(call())
+
+
 @pytest.mark.parametrize("bad", ["", ID[:12], ID[:63], ID + "/", "é" * 64, ID + "\n", " " * 64, "a" * 129])
 async def test_ids_that_are_not_sent(tmp_path: Path, bad: str) -> None:
     """What is no full ID is refused here: a runtime would take a part of one for the whole."""
@@ -481,7 +542,7 @@ class Bytes(CodecBase):
 
 
 class Service:
-    """A RuntimeService with one prepared answer for each method; other methods are UNIMPLEMENTED."""
+    """A RuntimeService with one prepared answer for each method."""
 
     def __init__(self, answers: dict[str, Answer]) -> None:
         self._answers = answers
@@ -502,7 +563,7 @@ class Service:
         return {
             f"/runtime.v1.RuntimeService/{method}": Handler(handler(answer), Cardinality.UNARY_UNARY, bytes, bytes)
             for method, answer in self._answers.items()
-        } or {"/another.Service/Method": Handler(handler(b""), Cardinality.UNARY_UNARY, bytes, bytes)}
+        }
 
 
 def version() -> bytes:
@@ -522,7 +583,6 @@ async def grpc_server(path: Path, answers: dict[str, Answer]) -> AsyncIterator[N
     finally:
         server.close()
         await server.wait_closed()
-        path.unlink(missing_ok=True)
 
 
 @asynccontextmanager
@@ -536,8 +596,10 @@ async def fake(tmp_path: Path, **answers: Answer) -> AsyncIterator[Client]:
 async def bytes_server(path: Path, sent: bytes, *, hang: bool = False) -> AsyncIterator[None]:
     """A server that sends these bytes to whoever connects, and closes, or waits for the other side to
     close."""
+    handlers = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        handlers.add(asyncio.current_task())
         with contextlib.suppress(ConnectionError):
             writer.write(sent)
             await writer.drain()
@@ -545,6 +607,9 @@ async def bytes_server(path: Path, sent: bytes, *, hang: bool = False) -> AsyncI
             while hang and await reader.read(4096):
                 pass
         writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
 
     async with await asyncio.start_unix_server(serve, path):
         yield
+        await asyncio.gather(*handlers)

@@ -17,7 +17,7 @@ from oomeventer.containers import Containers
 from oomeventer.cri import CriError
 from oomeventer.delivery import Delivery
 from oomeventer.describer import Describer
-from oomeventer.events import compose
+from oomeventer.events import compose, message
 from oomeventer.incident import Incident
 from oomeventer.kernel import Tracer
 from oomeventer.observer import Observer
@@ -44,9 +44,8 @@ async def run(settings: Settings) -> None:
         delivery = Delivery(cluster, settings.give_up_seconds)
 
         async def deliver(incident: Incident) -> None:
-            log.warning(
-                "%s", " ".join(block(incident).split("\n", 1)[0].split("  ", 1)[1:]), extra={"key": incident.key}
-            )
+            where = f"{incident.pod.namespace}/{incident.pod.name}" if incident.pod else incident.node
+            log.warning("%s: %s", where, message(incident))
             await delivery.deliver(compose(incident))
 
         stages = [

@@ -1,12 +1,12 @@
 """The Pod cgroups that a kubelet would have laid, on cgroup v1 and v2.
 
 A kubelet makes `/kubepods/<class>/pod<uid>` before it asks the runtime for the sandbox; the runtime makes the
-containers' cgroups in it. What `make` made is returned, so that nothing else is ever removed.
+containers' cgroups in it. `make` yields what it makes, so that nothing else is ever removed.
 """
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 _MOUNT = Path("/sys/fs/cgroup")
@@ -18,9 +18,8 @@ def memory_dir(path: str) -> Path:
     return (_MOUNT if _V2 else _MOUNT / "memory") / path.lstrip("/")
 
 
-def make(path: str, memory_limit_bytes: int | None = None) -> list[Path]:
-    """Make `path` with its parents in every hierarchy; return the directories that were not there before."""
-    made = []
+def make(path: str, memory_limit_bytes: int | None = None) -> Iterator[Path]:
+    """Make `path` with its parents in every hierarchy; yield each directory that was not there before."""
     for hierarchy in _hierarchies():
         at = hierarchy
         for component in Path(path).relative_to("/").parts:
@@ -29,16 +28,14 @@ def make(path: str, memory_limit_bytes: int | None = None) -> list[Path]:
             at = at / component
             with contextlib.suppress(FileExistsError):
                 at.mkdir()
-                made.append(at)
+                yield at
     if memory_limit_bytes is not None:
         limit = memory_dir(path) / ("memory.max" if _V2 else "memory.limit_in_bytes")
         limit.write_text(str(memory_limit_bytes))
-    return made
 
 
 def remove(made: Iterable[Path]) -> None:
-    """Remove what `make` made: a Pod's cgroup with those that the runtime made in it, a parent only if it is
-    empty."""
+    """Remove what `make` made: a Pod's cgroup with the runtime's in it, its parents only if they are empty."""
     for path in sorted(made, reverse=True):
         inside = [d for d, _, _ in os.walk(path, topdown=False)] if path.name.startswith("pod") else [path]
         for directory in inside:

@@ -2,8 +2,7 @@
 
 In: a temporary directory. Out: a CRI endpoint, and Pods and containers on it, laid out as a kubelet lays them
 (cgroups, labels, annotations, log files) but in the host's network, since nothing here needs a CNI plugin.
-Rules: nothing outside of the directory is written but the Pods' cgroups; see keeper.py for how all of it
-ends.
+Rules: nothing is written outside of the directory but the Pods' cgroups; keeper.py tells how all of it ends.
 """
 
 import contextlib
@@ -24,7 +23,7 @@ import grpc
 from realcri import cgroups, images
 
 _PACKAGES = "apt-get install containerd runc busybox-static gcc libc6-dev util-linux"
-_START_SECONDS = 60
+_START_SECONDS = 30
 _CALL_SECONDS = 60
 
 # Version 2 is what containerd 1.6 and 1.7 write, and 2.x still reads.
@@ -56,8 +55,7 @@ disabled_plugins = ["io.containerd.nri.v1.nri"]
 
 
 class Containerd:
-    """A running containerd. Leaving the context ends everything that was made in it; so does the test run's
-    death."""
+    """A running containerd. Leaving the context ends all that was made in it; so does a test run's death."""
 
     def __init__(self, base: Path) -> None:
         self.base = base
@@ -81,6 +79,7 @@ class Containerd:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            env={**os.environ, "PATH": _path()},
             start_new_session=True,  # Ctrl-C is for pytest, which then closes stdin
         )
         try:
@@ -109,8 +108,7 @@ class Containerd:
         self._wait(lambda: self.call("Version").runtime_version)
 
     def kill(self) -> None:
-        """SIGKILL the daemon alone, as in a crash: containers run on, and the socket's file stays,
-        refusing."""
+        """SIGKILL the daemon alone, as in a crash: containers run on, the socket stays and refuses."""
         self._ask("kill")
 
     def run_pod(
@@ -121,7 +119,6 @@ class Containerd:
         uid: str | None = None,
         pod_limit_bytes: int | None = None,
         qos: str = "burstable",
-        labels: Mapping[str, str] | None = None,
     ) -> "Pod":
         """Run a sandbox in a Pod cgroup, with that memory limit on the cgroup where one is given.
 
@@ -133,9 +130,10 @@ class Containerd:
         cgroup = f"{parent}/pod{uid}"
         if cgroups.memory_dir(cgroup).exists():
             raise ValueError(f"{cgroup} exists already: use another uid")
-        made = cgroups.make(cgroup, pod_limit_bytes)
-        for path in made:
+        made = []
+        for path in cgroups.make(cgroup, pod_limit_bytes):
             self._tell(f"made {path}")
+            made.append(path)
         identity = {
             "io.kubernetes.pod.name": name,
             "io.kubernetes.pod.namespace": namespace,
@@ -144,7 +142,7 @@ class Containerd:
         config = {
             "metadata": {"name": name, "uid": uid, "namespace": namespace},
             "log_directory": f"{self.base}/log/{namespace}_{name}_{uid}",
-            "labels": {**(labels or {}), **identity},
+            "labels": identity,
             "annotations": {"kubernetes.io/config.source": "api"},
             "linux": {
                 "cgroup_parent": cgroup,
@@ -163,24 +161,19 @@ class Containerd:
 
     def _wait(self, ready: Any) -> None:
         deadline = time.monotonic() + _START_SECONDS
-        while True:
-            try:
+        while time.monotonic() < deadline:
+            with contextlib.suppress(grpc.RpcError):
                 if ready():
                     return
-            except grpc.RpcError as e:
-                if time.monotonic() > deadline:
-                    raise TimeoutError(f"containerd does not get ready ({e.details()}); it said:\n{self._log()}") from e
-            if self._keeper.poll() is not None or time.monotonic() > deadline:
-                raise TimeoutError(f"containerd does not get ready; it said:\n{self._log()}")
             time.sleep(0.05)
-
-    def _log(self) -> str:
-        return (self.base / "containerd.log").read_text(errors="replace")[-4000:]
+        log = (self.base / "containerd.log").read_text(errors="replace")
+        raise TimeoutError(f"containerd does not get ready; it said:\n{log[-4000:]}")
 
     def _tell(self, line: str) -> None:
         assert self._keeper.stdin
-        self._keeper.stdin.write(line + "\n")
-        self._keeper.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # `_ask` tells that it is gone
+            self._keeper.stdin.write(line + "\n")
+            self._keeper.stdin.flush()
 
     def _ask(self, line: str) -> str:
         assert self._keeper.stdout
@@ -191,7 +184,8 @@ class Containerd:
 
     def _end(self) -> None:
         assert self._keeper.stdin and self._keeper.stdout
-        self._keeper.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self._keeper.stdin.close()
         self._keeper.wait()
         self._keeper.stdout.close()
         shutil.rmtree(self.base)
@@ -306,12 +300,15 @@ class Container:
         return None
 
 
+def _path() -> str:
+    return f"{os.environ['PATH']}:/usr/sbin:/sbin"  # where Debian has runc
+
+
 def _tools() -> dict[str, str]:
     if os.geteuid() != 0:
         raise RuntimeError("containers need root: run these tests as root")
-    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
     names = ("containerd", "containerd-shim-runc-v2", "ctr", "runc", "busybox", "gcc", "unshare")
-    found = {name: shutil.which(name, path=path) for name in names}
+    found = {name: shutil.which(name, path=_path()) for name in names}
     if missing := [name for name, where in found.items() if not where]:
         raise RuntimeError(f"missing: {', '.join(missing)}; on Debian: {_PACKAGES}")
     return {name: where for name, where in found.items() if where}
@@ -321,8 +318,9 @@ def _overlay_works(base: Path) -> bool:
     for name in ("lower", "upper", "work", "merged"):
         (base / "overlay" / name).mkdir(parents=True, exist_ok=True)
     at = base / "overlay"
-    mount = f"mount -t overlay overlay -o lowerdir={at}/lower,upperdir={at}/upper,workdir={at}/work {at}/merged"
-    return subprocess.run(["unshare", "--mount", "sh", "-c", mount], stderr=subprocess.DEVNULL).returncode == 0
+    options = f"lowerdir={at}/lower,upperdir={at}/upper,workdir={at}/work"
+    mount = ["unshare", "--mount", "mount", "-t", "overlay", "-o", options, "overlay", at / "merged"]
+    return subprocess.run(mount, stderr=subprocess.DEVNULL).returncode == 0
 
 
 _messages, _services = grpc.protos_and_services("realcri/runtime.proto")

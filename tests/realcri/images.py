@@ -1,5 +1,7 @@
-"""Two OCI image archives made on the spot, so that no test pulls anything: `PAUSE` for sandboxes, `TOOLS`
-(busybox and hog, tests/data/hog.c) for containers."""
+"""Two OCI image archives made on the spot, so that no test pulls anything.
+
+`PAUSE` is for sandboxes; `TOOLS`, with busybox and hog (tests/data/hog.c), for containers.
+"""
 
 import hashlib
 import io
@@ -21,7 +23,7 @@ def write(directory: Path, busybox: str) -> list[Path]:
     """Compile hog and write both archives into `directory`; `busybox` is the path of a static one."""
     hog = directory / "hog"
     subprocess.run(["gcc", "-O1", "-Wall", "-static", "-pthread", "-o", hog, _HOG_C], check=True)
-    applets = subprocess.run([busybox, "--list"], check=True, stdout=subprocess.PIPE, text=True).stdout.split()
+    applets = subprocess.check_output([busybox, "--list"], text=True).split()
     tools = directory / "tools.tar"
     tools.write_bytes(_archive(TOOLS, {"busybox": busybox, "hog": hog}, applets, ["/bin/sh"]))
     pause = directory / "pause.tar"

@@ -50,8 +50,8 @@ class Client:
             else:
                 return cls(path, name, version, timeout_seconds)
         raise CriError(
-            f"no container runtime answers CRI v1: {'; '.join(map(str, failures))}. Is the runtime running, and "
-            "its socket mounted here? If it is elsewhere, configure the endpoint that the kubelet uses."
+            f"no container runtime answers CRI v1: {'; '.join(map(str, failures))}. Is the runtime running, "
+            "and its socket mounted here? If it is elsewhere, configure the endpoint that the kubelet uses."
         ) from ExceptionGroup("the sockets tried", failures)
 
     async def __aenter__(self) -> Self:

@@ -9,7 +9,7 @@ be closed.
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from grpclib import GRPCError, Status
 from grpclib.client import Channel, Handler
@@ -67,21 +67,42 @@ class _Channel(Channel):
     def _protocol_factory(self) -> H2Protocol:
         return _Protocol(Handler(), self._config, self._h2_config)
 
+    def close(self) -> None:
+        """Close at once: a server that reads no more would keep the socket open for what is still unsent."""
+        protocol = self._protocol
+        super().close()
+        if isinstance(protocol, _Protocol):
+            protocol.transport.abort()
+
 
 class _Protocol(H2Protocol):
     """A connection that ends where the other side sends too much, or what grpclib does not foresee."""
 
+    transport: asyncio.Transport
     _received = 0
+    _given_up = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
         self._received += len(data)
         if self._received > _MAX_BYTES:
-            self.processor.close(f"an answer of more than {_MAX_BYTES} bytes")
+            self._give_up(f"an answer of more than {_MAX_BYTES} bytes")
             return
         try:
             super().data_received(data)
         except Exception as e:  # would go to the loop's exception handler, and not to the call
-            self.processor.close(f"{type(e).__name__}: {e}")
+            self._give_up(f"{type(e).__name__}: {e}")
+
+    def connection_lost(self, error: BaseException | None) -> None:
+        if not self._given_up:  # else the call would be told this instead of the reason
+            super().connection_lost(error)
+
+    def _give_up(self, reason: str) -> None:
+        self._given_up = True
+        self.processor.close(reason)
 
 
 def _is_gone(error: Exception) -> bool:

@@ -65,34 +65,24 @@ class ContainerMetadata(betterproto2.Message):
     attempt: "int" = betterproto2.field(2, betterproto2.TYPE_UINT32)
 
 
-default_message_pool.register_message(
-    "runtime.v1", "ContainerMetadata", ContainerMetadata
-)
+default_message_pool.register_message("runtime.v1", "ContainerMetadata", ContainerMetadata)
 
 
 @dataclass(eq=False, repr=False)
 class ContainerResources(betterproto2.Message):
-    linux: "LinuxContainerResources | None" = betterproto2.field(
-        1, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    linux: "LinuxContainerResources | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
 
 
-default_message_pool.register_message(
-    "runtime.v1", "ContainerResources", ContainerResources
-)
+default_message_pool.register_message("runtime.v1", "ContainerResources", ContainerResources)
 
 
 @dataclass(eq=False, repr=False)
 class ContainerStatus(betterproto2.Message):
     id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
-    metadata: "ContainerMetadata | None" = betterproto2.field(
-        2, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    metadata: "ContainerMetadata | None" = betterproto2.field(2, betterproto2.TYPE_MESSAGE, optional=True)
 
-    state: "ContainerState" = betterproto2.field(
-        3, betterproto2.TYPE_ENUM, default_factory=lambda: ContainerState(0)
-    )
+    state: "ContainerState" = betterproto2.field(3, betterproto2.TYPE_ENUM, default_factory=lambda: ContainerState(0))
 
     created_at: "int" = betterproto2.field(4, betterproto2.TYPE_INT64)
     """
@@ -105,25 +95,17 @@ class ContainerStatus(betterproto2.Message):
 
     exit_code: "int" = betterproto2.field(7, betterproto2.TYPE_INT32)
 
-    image: "ImageSpec | None" = betterproto2.field(
-        8, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    image: "ImageSpec | None" = betterproto2.field(8, betterproto2.TYPE_MESSAGE, optional=True)
 
     image_ref: "str" = betterproto2.field(9, betterproto2.TYPE_STRING)
 
     reason: "str" = betterproto2.field(10, betterproto2.TYPE_STRING)
 
     labels: "dict[str, str]" = betterproto2.field(
-        12,
-        betterproto2.TYPE_MAP,
-        map_meta=betterproto2.map_meta(
-            betterproto2.TYPE_STRING, betterproto2.TYPE_STRING
-        ),
+        12, betterproto2.TYPE_MAP, map_meta=betterproto2.map_meta(betterproto2.TYPE_STRING, betterproto2.TYPE_STRING)
     )
 
-    resources: "ContainerResources | None" = betterproto2.field(
-        16, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    resources: "ContainerResources | None" = betterproto2.field(16, betterproto2.TYPE_MESSAGE, optional=True)
 
 
 default_message_pool.register_message("runtime.v1", "ContainerStatus", ContainerStatus)
@@ -134,21 +116,15 @@ class ContainerStatusRequest(betterproto2.Message):
     container_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
 
-default_message_pool.register_message(
-    "runtime.v1", "ContainerStatusRequest", ContainerStatusRequest
-)
+default_message_pool.register_message("runtime.v1", "ContainerStatusRequest", ContainerStatusRequest)
 
 
 @dataclass(eq=False, repr=False)
 class ContainerStatusResponse(betterproto2.Message):
-    status: "ContainerStatus | None" = betterproto2.field(
-        1, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    status: "ContainerStatus | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
 
 
-default_message_pool.register_message(
-    "runtime.v1", "ContainerStatusResponse", ContainerStatusResponse
-)
+default_message_pool.register_message("runtime.v1", "ContainerStatusResponse", ContainerStatusResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -164,53 +140,35 @@ class LinuxContainerResources(betterproto2.Message):
     memory_limit_in_bytes: "int" = betterproto2.field(4, betterproto2.TYPE_INT64)
 
 
-default_message_pool.register_message(
-    "runtime.v1", "LinuxContainerResources", LinuxContainerResources
-)
+default_message_pool.register_message("runtime.v1", "LinuxContainerResources", LinuxContainerResources)
 
 
 @dataclass(eq=False, repr=False)
 class ListPodSandboxRequest(betterproto2.Message):
-    filter: "PodSandboxFilter | None" = betterproto2.field(
-        1, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    filter: "PodSandboxFilter | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
 
 
-default_message_pool.register_message(
-    "runtime.v1", "ListPodSandboxRequest", ListPodSandboxRequest
-)
+default_message_pool.register_message("runtime.v1", "ListPodSandboxRequest", ListPodSandboxRequest)
 
 
 @dataclass(eq=False, repr=False)
 class ListPodSandboxResponse(betterproto2.Message):
-    items: "list[PodSandbox]" = betterproto2.field(
-        1, betterproto2.TYPE_MESSAGE, repeated=True
-    )
+    items: "list[PodSandbox]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
 
 
-default_message_pool.register_message(
-    "runtime.v1", "ListPodSandboxResponse", ListPodSandboxResponse
-)
+default_message_pool.register_message("runtime.v1", "ListPodSandboxResponse", ListPodSandboxResponse)
 
 
 @dataclass(eq=False, repr=False)
 class PodSandbox(betterproto2.Message):
     id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
-    metadata: "PodSandboxMetadata | None" = betterproto2.field(
-        2, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    metadata: "PodSandboxMetadata | None" = betterproto2.field(2, betterproto2.TYPE_MESSAGE, optional=True)
 
-    state: "PodSandboxState" = betterproto2.field(
-        3, betterproto2.TYPE_ENUM, default_factory=lambda: PodSandboxState(0)
-    )
+    state: "PodSandboxState" = betterproto2.field(3, betterproto2.TYPE_ENUM, default_factory=lambda: PodSandboxState(0))
 
     labels: "dict[str, str]" = betterproto2.field(
-        5,
-        betterproto2.TYPE_MAP,
-        map_meta=betterproto2.map_meta(
-            betterproto2.TYPE_STRING, betterproto2.TYPE_STRING
-        ),
+        5, betterproto2.TYPE_MAP, map_meta=betterproto2.map_meta(betterproto2.TYPE_STRING, betterproto2.TYPE_STRING)
     )
 
 
@@ -220,17 +178,11 @@ default_message_pool.register_message("runtime.v1", "PodSandbox", PodSandbox)
 @dataclass(eq=False, repr=False)
 class PodSandboxFilter(betterproto2.Message):
     label_selector: "dict[str, str]" = betterproto2.field(
-        3,
-        betterproto2.TYPE_MAP,
-        map_meta=betterproto2.map_meta(
-            betterproto2.TYPE_STRING, betterproto2.TYPE_STRING
-        ),
+        3, betterproto2.TYPE_MAP, map_meta=betterproto2.map_meta(betterproto2.TYPE_STRING, betterproto2.TYPE_STRING)
     )
 
 
-default_message_pool.register_message(
-    "runtime.v1", "PodSandboxFilter", PodSandboxFilter
-)
+default_message_pool.register_message("runtime.v1", "PodSandboxFilter", PodSandboxFilter)
 
 
 @dataclass(eq=False, repr=False)
@@ -244,23 +196,17 @@ class PodSandboxMetadata(betterproto2.Message):
     attempt: "int" = betterproto2.field(4, betterproto2.TYPE_UINT32)
 
 
-default_message_pool.register_message(
-    "runtime.v1", "PodSandboxMetadata", PodSandboxMetadata
-)
+default_message_pool.register_message("runtime.v1", "PodSandboxMetadata", PodSandboxMetadata)
 
 
 @dataclass(eq=False, repr=False)
 class PodSandboxStatus(betterproto2.Message):
     id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
-    metadata: "PodSandboxMetadata | None" = betterproto2.field(
-        2, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    metadata: "PodSandboxMetadata | None" = betterproto2.field(2, betterproto2.TYPE_MESSAGE, optional=True)
 
 
-default_message_pool.register_message(
-    "runtime.v1", "PodSandboxStatus", PodSandboxStatus
-)
+default_message_pool.register_message("runtime.v1", "PodSandboxStatus", PodSandboxStatus)
 
 
 @dataclass(eq=False, repr=False)
@@ -268,21 +214,15 @@ class PodSandboxStatusRequest(betterproto2.Message):
     pod_sandbox_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
 
-default_message_pool.register_message(
-    "runtime.v1", "PodSandboxStatusRequest", PodSandboxStatusRequest
-)
+default_message_pool.register_message("runtime.v1", "PodSandboxStatusRequest", PodSandboxStatusRequest)
 
 
 @dataclass(eq=False, repr=False)
 class PodSandboxStatusResponse(betterproto2.Message):
-    status: "PodSandboxStatus | None" = betterproto2.field(
-        1, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    status: "PodSandboxStatus | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
 
 
-default_message_pool.register_message(
-    "runtime.v1", "PodSandboxStatusResponse", PodSandboxStatusResponse
-)
+default_message_pool.register_message("runtime.v1", "PodSandboxStatusResponse", PodSandboxStatusResponse)
 
 
 @dataclass(eq=False, repr=False)
