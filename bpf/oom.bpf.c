@@ -10,6 +10,9 @@
  * that is here; for any other victim it is signal_deliver, which runs in the victim before it drops its memory. Such
  * a victim waits in `pending`; its arguments come as a second record.
  *
+ * In a group kill the trigger waits there, too, if it is a victim: its SIGKILL is delivered when it has left the OOM
+ * killer, which is after the last mark. So its second record also says that the group is complete.
+ *
  * Rules: raw tracepoints only (their links can be pinned on every kernel, and need no tracefs and no
  * perf_event_open); whatever differs between kernels is asked for by field (kernel.h); what does not fit is cut and
  * flagged; a full ring is counted.
@@ -53,11 +56,12 @@ struct {
 	__type(key, struct victim);
 	__type(value, __u8);
 } marked SEC(".maps");
+/* Victims whose SIGKILL is waited for, by the thread that must receive it; 0: any. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);
 	__type(key, struct victim);
-	__type(value, __u8);
+	__type(value, __u32);
 } pending SEC(".maps");
 
 /* Records are put together here: they are too large for the stack, and the ring takes a length known beforehand. */
@@ -196,12 +200,14 @@ static __always_inline void fill_level(struct oom_level *level, struct cgroup_su
 	}
 }
 
-static __noinline int fill_levels(struct oom_mark *mark, struct cgroup_subsys_state *css)
+static __noinline int fill_levels(struct oom_mark *mark, struct cgroup_subsys_state *css, bool *group)
 {
 	int n;
 
 	for (n = 0; n < OOM_LEVELS && css; n++) {
 		fill_level(&mark->level[n], css);
+		if (mark->level[n].flags & OOM_LEVEL_GROUP)
+			*group = true;
 		css = BPF_CORE_READ(css, parent);
 	}
 	mark->levels = n;
@@ -344,7 +350,8 @@ int mark_victim(struct bpf_raw_tracepoint_args *ctx)
 	bpf_probe_read_kernel_str(mark->trigger_comm, sizeof(mark->trigger_comm), trigger->comm);
 
 	struct cgroup_subsys_state *css = memcg_css(task), *trigger_css = memcg_css(current);
-	__u32 flags = fill_levels(mark, css);
+	bool group = false;
+	__u32 flags = fill_levels(mark, css, &group);
 	__u64 end = 0;
 	if (BPF_CORE_READ(css, cgroup, root, hierarchy_id) == 0)
 		flags |= OOM_UNIFIED;
@@ -357,12 +364,17 @@ int mark_victim(struct bpf_raw_tracepoint_args *ctx)
 		mark->trigger_cgroup_length = end - mark->cgroup_length;
 	}
 
-	if (mm && mm == BPF_CORE_READ(current, mm)) {
+	bool readable = mm && mm == BPF_CORE_READ(current, mm);
+	bool is_trigger = readable && key.tgid == mark->trigger_tgid; /* and not one that shares its memory (vfork) */
+	if (readable) {
 		flags |= append_arguments(scratch, mm, end);
 		end += mark->arguments_length + mark->environment_length;
-	} else if (bpf_map_update_elem(&pending, &key, &one, BPF_ANY) == 0) {
+	}
+	if (!readable || (is_trigger && group)) {
 		/* Before the mark is in the ring: the victim may run already, and would find itself not waited for. */
-		flags |= OOM_ARGUMENTS_FOLLOW;
+		const __u32 thread = is_trigger ? mark->trigger_tid : 0;
+		if (bpf_map_update_elem(&pending, &key, &thread, BPF_ANY) == 0)
+			flags |= OOM_ARGUMENTS_FOLLOW;
 	}
 	mark->flags = flags;
 	if (!emit(&mark->header, sizeof(*mark), end, sizeof(scratch->text), count)) {
@@ -385,8 +397,11 @@ int signal_deliver(struct bpf_raw_tracepoint_args *ctx)
 	};
 	const __u32 zero = 0;
 
+	__u32 *thread = bpf_map_lookup_elem(&pending, &key);
+	if (!thread || (*thread && *thread != (__u32)bpf_get_current_pid_tgid()))
+		return 0;
 	if (bpf_map_delete_elem(&pending, &key))
-		return 0; /* no victim, or another of its threads was here first */
+		return 0; /* another of its threads was here first */
 	struct arguments_scratch *scratch = bpf_map_lookup_elem(&arguments_scratch, &zero);
 	struct counters *count = bpf_map_lookup_elem(&counters, &zero);
 	if (!scratch || !count)

@@ -22,7 +22,7 @@
 
 enum oom_kind {
 	OOM_KIND_MARK = 1,      /* struct oom_mark: a victim was chosen */
-	OOM_KIND_ARGUMENTS = 2, /* struct oom_arguments: what could not be read when it was */
+	OOM_KIND_ARGUMENTS = 2, /* struct oom_arguments: what could not be read when it was, or the end of a group */
 };
 
 enum oom_flag {

@@ -4,6 +4,8 @@
 //   threads MIB N     N threads take them together
 //   orphan MIB        the first thread ends, a second one takes them: a process whose leader is gone
 //   title MIB TEXT    write TEXT over the arguments first, as setproctitle does
+//   shmem MIB         take memory that it shares, as a database does
+//   parent MIB N      N children take MIB mebibytes each; it waits for the last of them and lives on
 // More arguments may follow; they are there to be seen. Exit status 2: bad usage or no memory to be had.
 #include <fcntl.h>
 #include <pthread.h>
@@ -12,14 +14,16 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static size_t bytes_each;
+static int sharing = MAP_PRIVATE;
 
 static void *take(void *unused)
 {
 	(void)unused;
-	char *memory = mmap(NULL, bytes_each, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *memory = mmap(NULL, bytes_each, PROT_READ | PROT_WRITE, sharing | MAP_ANONYMOUS, -1, 0);
 	if (memory == MAP_FAILED)
 		_exit(2);
 	for (size_t at = 0; at < bytes_each; at += 4096)
@@ -59,6 +63,17 @@ int main(int argc, char **argv)
 		char *text = strdup(argv[3]);
 		memset(argv[0], 0, room);
 		strncpy(argv[0], text, room);
+	}
+	if (!strcmp(argv[1], "shmem"))
+		sharing = MAP_SHARED;
+	if (!strcmp(argv[1], "parent") && argc > 3) {
+		for (int children = atoi(argv[3]); children > 0; children--)
+			if (fork() == 0)
+				take(NULL);
+		while (wait(NULL) > 0)
+			;
+		for (;;)
+			pause();
 	}
 	take(NULL);
 }

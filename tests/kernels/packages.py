@@ -2,22 +2,26 @@
 
 Flows in: a suite's name, an architecture, package names. Flows out: unpacked files below .cache/kernels. Rules: the
 mirror is the one that this machine's apt already uses; every list and package is checked by apt against Debian's
-archive keys (the machine's keyring, or a newer one taken from a suite that it trusts: see _newer_keyring); nothing of
-the machine's own apt state is read or changed. What cannot be had is a PackageError that names suite and package.
+archive keys, as the machine's debian-archive-keyring has them (a suite signed with a newer key alone is an error:
+update that package); the machine's own lists, cache and package database are neither read nor changed. Lists are
+fetched again after a day. What cannot be had is a PackageError that names suite and package.
 """
 
 import functools
-import os
+import platform
 import re
 import subprocess
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 CACHE = Path(__file__).parent.parent.parent / ".cache" / "kernels"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-#: The oldest suite whose keyring package may know keys of suites that came after the machine's.
-KEYRING_SUITES = ("bookworm", "trixie")
 SECONDS = 600
+LIST_SECONDS = 86400
+_ONE_LINE = re.compile(r"^deb (?:\[.*?\] )?(\S+) (\S+) .*\bmain\b", re.MULTILINE)
+_FIELD = re.compile(r"^(\S+):[ \t]*(.*)$", re.MULTILINE)
 
 
 class PackageError(Exception):
@@ -30,7 +34,6 @@ class Suite:
 
     name: str
     architecture: str = "amd64"
-    keyring: Path = KEYRING
 
     @property
     def _home(self) -> Path:
@@ -70,8 +73,9 @@ class Suite:
     def fetch_closure(self, *packages: str) -> list[Path]:
         """The .deb files of these packages and all that they need."""
         self.update()
-        told = self._run("apt-get", "-q", "-y", "-d", "--no-install-recommends", "install", *packages)
-        named = re.findall(r"^Inst (\S+) \((\S+)", self._run("apt-get", "-s", "-y", *_LEAN, "install", *packages), re.M)
+        install = ("apt-get", "-q", "-y", "--no-install-recommends", "install", *packages)
+        named = re.findall(r"^Inst (\S+) \((\S+)", self._run(*install, "--simulate"), re.M)
+        told = self._run(*install, "--download-only")
         kept = self._home / "cache/archives"
         files = [found for name, version in named for found in kept.glob(f"{name}_{version.replace(':', '%3a')}_*.deb")]
         if len(files) != len(named) or not files:
@@ -79,16 +83,19 @@ class Suite:
         return sorted(files)
 
     def update(self) -> None:
-        """Fetch the suite's list, once a run."""
-        _update(self)
+        """Fetch the suite's list, unless that was done within a day."""
+        stamp = self._home / "updated"
+        if not stamp.exists() or time.time() - stamp.stat().st_mtime > LIST_SECONDS:
+            self._run("apt-get", "-q", "update")
+            stamp.touch()
 
     def _run(self, tool: str, *arguments: str, directory: Path | None = None) -> str:
         home = self._home
         for name in ("lists/partial", "cache/archives/partial", "parts"):
             (home / name).mkdir(parents=True, exist_ok=True)
         (home / "status").touch()
-        mirror = _mirror() + ("-security" if self.name.endswith("-security") else "")
-        (home / "sources.list").write_text(f"deb [signed-by={self.keyring}] {mirror} {self.name} main\n")
+        mirror = _mirror("-security" if self.name.endswith("-security") else "")
+        (home / "sources.list").write_text(f"deb [signed-by={KEYRING}] {mirror} {self.name} main\n")
         options = {
             "Dir::Etc::SourceList": home / "sources.list",
             "Dir::Etc::SourceParts": home / "parts",
@@ -110,9 +117,6 @@ class Suite:
         return done.stdout
 
 
-_LEAN = ("--no-install-recommends",)
-
-
 def unpack(packages: list[Path], tree: Path) -> None:
     """Put the packages' files into a tree; none of their scripts runs."""
     tree.mkdir(parents=True, exist_ok=True)
@@ -121,21 +125,24 @@ def unpack(packages: list[Path], tree: Path) -> None:
 
 
 @functools.cache
-def _update(suite: Suite) -> None:
-    suite._run("apt-get", "-q", "update")
+def _mirror(area: str) -> str:
+    """Where this machine's own apt has its suite from: "" for the archive, "-security" for its security part."""
+    own = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
+    for file in [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*"))]:
+        text = file.read_text() if file.is_file() else ""
+        for uri, suites in [*_ONE_LINE.findall(text), *_stanzas(text)]:
+            if f"{own}{area}" in suites.split():
+                return str(uri).rstrip("/")
+    if area:
+        return _mirror("") + area
+    raise PackageError(f"no entry for {own or 'a Debian suite'} in this machine's apt configuration: add one")
 
 
-@functools.cache
-def _mirror() -> str:
-    """Debian's mirror by the machine's own configuration."""
-    done = subprocess.run(
-        ["apt-get", "indextargets", "--format", "$(REPO_URI) $(LABEL)"], capture_output=True, text=True, check=True
-    )
-    for line in done.stdout.splitlines():
-        uri, _, label = line.partition(" ")
-        if label == "Debian":
-            return uri.rstrip("/")
-    raise PackageError("this machine's apt knows no Debian archive: run apt-get update, or add one")
+def _stanzas(text: str) -> Iterator[tuple[str, str]]:
+    for stanza in text.split("\n\n"):
+        fields = dict(_FIELD.findall(stanza))
+        if "URIs" in fields and "Suites" in fields:
+            yield fields["URIs"].split()[0], fields["Suites"]
 
 
 def _version(name: str) -> list[int]:

@@ -8,9 +8,10 @@ a record of their own, 0.01 to 3.4 ms later where that was measured, and not at 
 kernel. So they are waited for, within a bound.
 
 A group kill (memory.oom.group) is one episode: the kernel marks the chosen victim, then every other member, all from
-one task and for one memcg. Nothing says which mark is the last one, so an episode that may grow stays open until no
-member came for a while. That is set by the slowest part between two marks: the kernel prints a line for each, and a
-serial console takes 9 ms for it.
+one task, the trigger, and for one memcg. The trigger is a member as a rule; then the record of its own SIGKILL says that
+the last mark has been made. Where it is not (it hit the Pod's limit, and a group in another container is killed for
+it), the episode stays open until no member came for a while. That is set by the slowest part between two marks: the
+kernel prints a line for each, and a serial console takes 9 ms for it.
 """
 
 from collections import OrderedDict
@@ -21,7 +22,7 @@ from oomeventer.kill import Arguments, Kill, Process, level_that_ran_out
 Episode = tuple[Kill, ...]
 
 ARGUMENTS_SECONDS = 0.1
-GROUP_SECONDS = 0.05
+GROUP_SECONDS = 0.25
 #: Arguments whose mark has not been read: the victim can be faster than the trigger on another CPU, by a record or two.
 EARLY = 64
 
@@ -33,11 +34,12 @@ class _Open:
     group: tuple[int, Process, int] | None
     kills: dict[Process, Kill] = field(default_factory=dict)
     waiting: set[Process] = field(default_factory=set)
+    ended: bool = False
 
     def due(self) -> float:
         """When the episode is to be taken as complete, whatever is still missing."""
         due = self.opened
-        if self.group:
+        if self.group and not self.ended:
             due = max(due, self.latest + GROUP_SECONDS)
         if self.waiting:
             due = max(due, self.latest + ARGUMENTS_SECONDS)
@@ -83,12 +85,15 @@ class Episodes:
         for episode in self._open:
             if kill := episode.kills.get(arguments.process):
                 episode.waiting.discard(arguments.process)
-                episode.kills[arguments.process] = replace(
-                    kill,
-                    arguments=arguments.arguments,
-                    environment=arguments.environment,
-                    missing=kill.missing | arguments.missing,
-                )
+                if arguments.process == kill.trigger.process:
+                    episode.ended = True  # its arguments came with the mark
+                else:
+                    episode.kills[arguments.process] = replace(
+                        kill,
+                        arguments=arguments.arguments,
+                        environment=arguments.environment,
+                        missing=kill.missing | arguments.missing,
+                    )
                 return
         self._early[arguments.process] = arguments
         if len(self._early) > EARLY:

@@ -1,0 +1,120 @@
+"""The guests' disk: a small Debian with the project as a wheel would install it. Flows in: this checkout, packages.
+Flows out: an ext4 image to boot from. Rules: no script of a package runs; an image is named for what went into it, so
+that it is made again only when that changed; guests write to a throw-away layer over it, never to it.
+
+Two layers are kept below .cache/kernels: the tree of Debian's Python, libbpf and the wheels of the project's
+dependencies, and the image, which adds the project, the victim and the guest's own program.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+
+from machine import build
+
+from kernels.packages import CACHE, Suite, unpack
+
+REPOSITORY = Path(__file__).parent.parent.parent
+#: Its Python 3.11 and libbpf 1.1 are close to the oldest that the project takes.
+SUITE = "bookworm"
+PACKAGES = ("python3", "libbpf1", "busybox-static")
+#: Where project and dependencies lie in the guest.
+SITE = "opt/oomeventer"
+SPARE_MIB = 64
+
+
+def image() -> Path:
+    """The disk image, made if it is not there."""
+    project = REPOSITORY / "src/oomeventer"
+    if not (project / "kernel/oom.bpf.o").exists():
+        raise FileNotFoundError("src/oomeventer/kernel/oom.bpf.o is missing: make object")
+    inside = Path(__file__).parent / "inside"
+    victim = REPOSITORY / "tests/data/victim.c"
+    base = _base()
+    sources = sorted(file for top in (project, inside) for file in top.rglob("*") if _is_source(file))
+    made = CACHE / f"root-{_digest([base.name, *_contents([*sources, victim])])}.img"
+    if made.exists():
+        return made
+    tree = CACHE / "tree"
+    shutil.rmtree(tree, ignore_errors=True)
+    subprocess.run(["cp", "-a", "--reflink=auto", base, tree], check=True)
+    ignore = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(project, tree / SITE / "oomeventer", ignore=ignore)
+    shutil.copytree(inside, tree / "opt/inside", ignore=ignore)
+    os.rename(tree / "opt/inside/init", tree / "init")
+    build(tree / "opt")
+    _compile(tree, SITE + "/oomeventer", "opt/inside")
+    _ext4(tree, made)
+    shutil.rmtree(tree)
+    return made
+
+
+def _base() -> Path:
+    """The tree without the project."""
+    debian = Suite(SUITE).fetch_closure(*PACKAGES)
+    wanted = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["dependencies"]
+    lock = REPOSITORY / "requirements.lock"
+    pinned = lock.read_bytes() if lock.exists() else b""
+    made = CACHE / f"base-{_digest([*(file.name for file in debian), *wanted, pinned])}"
+    if made.exists():
+        return made
+    tree = CACHE / "base"
+    shutil.rmtree(tree, ignore_errors=True)
+    unpack(debian, tree)
+    for directory in ("proc", "sys", "dev", "run", "tmp"):
+        (tree / directory).mkdir(exist_ok=True)
+    python = os.readlink(tree / "usr/bin/python3")
+    platforms = [f"--platform=manylinux_2_{minor}_x86_64" for minor in range(36, 16, -1)]
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "-q", "--no-compile", "--only-binary=:all:", "--implementation=cp"]
+        + [f"--python-version={python.removeprefix('python')}", *platforms, "--platform=manylinux2014_x86_64"]
+        + (["-c", str(lock)] if pinned else [])
+        + ["--target", str(tree / SITE), *wanted],
+        check=True,
+    )
+    _compile(tree, f"usr/lib/{python}", SITE)
+    tree.rename(made)
+    return made
+
+
+def _compile(tree: Path, *directories: str) -> None:
+    """Byte code, by the tree's own Python: an emulated processor takes seconds for what it would have to compile."""
+    python = os.readlink(tree / "usr/bin/python3")
+    # The models of the Kubernetes client are many, and nothing here imports them.
+    skip = ["-x", "kubernetes_asyncio/client/models|/tests?/|lib2to3"]
+    subprocess.run(
+        ["chroot", tree, f"/usr/bin/{python}", "-m", "compileall", "-q", *skip, *(f"/{name}" for name in directories)],
+        check=True,
+    )
+
+
+def _ext4(tree: Path, image: Path) -> None:
+    used = sum(file.lstat().st_size // 4096 + 1 for file in tree.rglob("*")) * 4096
+    unfinished = image.with_suffix(".tmp")
+    with unfinished.open("wb") as file:
+        file.truncate((used * 5 // 4 >> 20) + SPARE_MIB << 20)
+    subprocess.run(["mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-d", tree, unfinished], check=True)
+    for older in image.parent.glob("root-*.img"):
+        older.unlink()
+    unfinished.rename(image)
+
+
+def _is_source(file: Path) -> bool:
+    return file.is_file() and "__pycache__" not in file.parts
+
+
+def _contents(files: Iterable[Path]) -> list[str | bytes]:
+    return [part for file in files for part in (str(file.relative_to(REPOSITORY)), file.read_bytes())]
+
+
+def _digest(parts: Iterable[str | bytes]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part if isinstance(part, bytes) else part.encode()
+        digest.update(len(data).to_bytes(8, "big") + data)
+    return digest.hexdigest()[:16]

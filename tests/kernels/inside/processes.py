@@ -1,0 +1,101 @@
+"""The processes of a case. Flows in: a cgroup, the victim's arguments. Flows out: processes, and what /proc said of
+them while they lived. Rules: each waits for go() in its cgroup before it begins; what still lives when a case ends is
+killed and reaped."""
+
+import contextlib
+import ctypes
+import os
+import signal
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from inside import cgroups
+
+VICTIM = "/opt/victim"
+CLONE_NEWPID = 0x20000000
+_STATUS = ("Name", "Uid", "NSpid", "Threads", "VmSwap", "VmRSS", "RssAnon", "RssFile", "RssShmem")
+
+
+class Process:
+    """One process, as the host of the guest numbers it."""
+
+    def __init__(
+        self, cgroup: str, arguments: tuple[str, ...], environment: Mapping[str, str], uid: int, adj: int, init: bool
+    ) -> None:
+        self.arguments, self.environment = [VICTIM, *arguments], dict(environment)
+        self.tids: set[int] = set()
+        self.proc: dict[str, str] = {}
+        self.signal: int | None = None
+        read, self._go = os.pipe()
+        told, tell = os.pipe()
+        self.child = os.fork()
+        if self.child == 0:
+            with contextlib.suppress(BaseException):
+                os.close(self._go)
+                os.close(told)
+                self._begin(cgroup, read, tell, uid, adj, init)
+            os._exit(99)
+        os.close(read)
+        os.close(tell)
+        self.pid = int(os.read(told, 16) or b"0")  # told from inside the cgroup
+        os.close(told)
+        self.cgroup = cgroups.of(self.pid)
+
+    def _begin(self, cgroup: str, go: int, tell: int, uid: int, adj: int, init: bool) -> None:
+        (cgroups.ROOT / cgroup.strip("/") / "cgroup.procs").write_text("0")
+        Path("/proc/self/oom_score_adj").write_text(str(adj))
+        if init:
+            if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWPID):
+                os._exit(98)
+            if pid := os.fork():
+                os.write(tell, b"%d" % pid)
+                os.close(tell)
+                os._exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) & 0xFF)
+        else:
+            os.write(tell, b"%d" % os.getpid())
+        os.close(tell)
+        os.read(go, 1)
+        if uid:
+            os.setgroups([])
+            os.setresgid(uid, uid, uid)
+            os.setresuid(uid, uid, uid)
+        os.execve(VICTIM, self.arguments, self.environment)
+
+    def go(self) -> None:
+        os.close(self._go)
+        self._go = -1
+
+    def look(self) -> bool:
+        """Remember what /proc says now; whether it still runs."""
+        if self.signal is not None:
+            return False
+        pid, status = os.waitpid(self.child, os.WNOHANG)
+        if pid:
+            code = os.waitstatus_to_exitcode(status)
+            # The parent of a pid namespace's init passes the signal on as a status.
+            self.signal = -code if code < 0 else 256 - code if code > 128 else 0
+            return False
+        with contextlib.suppress(OSError, ValueError):
+            self.tids |= {int(name) for name in os.listdir(f"/proc/{self.pid}/task")}
+            lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+            seen = {key: text.strip() for key, _, text in (line.partition(":") for line in lines) if key in _STATUS}
+            if "VmRSS" in seen:
+                self.proc = seen
+        return True
+
+    def end(self) -> None:
+        if self._go >= 0:
+            os.close(self._go)
+        for pid in (self.pid, self.child):
+            if self.signal is None:
+                with contextlib.suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+        deadline = time.monotonic() + 10
+        while self.look() and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    def as_json(self) -> dict[str, Any]:
+        facts = ("pid", "cgroup", "arguments", "environment", "proc", "signal")
+        return {name: getattr(self, name) for name in facts} | {"tids": sorted(self.tids)}

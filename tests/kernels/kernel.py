@@ -1,0 +1,52 @@
+"""The kernels that the tests boot. Flows in: a kernel's short name. Flows out: its image, fetched from Debian.
+
+Rules: each is the newest of its line in its suite, in the flavour for virtual machines, which has NVMe, ext4 and the
+serial port built in. Debian's last 5.10 before its security updates still passes the victim's bare pid to the
+tracepoint; the later 5.10 passes the task, as all others here do.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from kernels.packages import CACHE, PackageError, Suite, unpack
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """name: as KERNELS takes it. layout: what the tracepoint tells. v1: it can have its memory controller on cgroup v1
+    (Debian's kernels from 6.12 on cannot). oom_lock: memcgs that are being handled can be told (CONFIG_MEMCG_V1)."""
+
+    name: str
+    suite: str
+    line: str
+    layout: str = "wide"
+    v1: bool = False
+
+    def image(self, architecture: str = "amd64") -> Path:
+        """The file to boot."""
+        suite = Suite(self.suite, architecture)
+        package = suite.newest(rf"linux-image-{self.line}[0-9.+a-z-]*-cloud-{architecture}")
+        tree = CACHE / "boot" / package
+        if not _image(tree):
+            # From 6.19 on the image is a package that this one needs.
+            binary = [name for name in suite.depends(package) if name.startswith("linux-binary-")]
+            unpack(suite.fetch(*(binary or [package])), tree)
+        found = _image(tree)
+        if found is None:
+            raise PackageError(f"{self.suite}: {package} has no kernel image")
+        return found
+
+
+KERNELS = (
+    Kernel("5.10", "bullseye", r"5\.10\.", layout="pid only", v1=True),
+    Kernel("5.10-security", "bullseye-security", r"5\.10\.", v1=True),
+    Kernel("6.1", "bookworm", r"6\.1\.", v1=True),
+    Kernel("6.12", "trixie", r"6\.12\."),
+    Kernel("6.19", "trixie-backports", r"6\.19\."),
+    Kernel("sid", "sid", r"\d"),
+    Kernel("backports", "trixie-backports", r"\d"),
+)
+
+
+def _image(tree: Path) -> Path | None:
+    return next((file for pattern in ("boot/vmlinuz-*", "usr/lib/modules/*/vmlinuz") for file in tree.glob(pattern)), None)
