@@ -72,9 +72,9 @@ class Observer:
         try:
             if self._taskstats is None:
                 self._taskstats = Taskstats()
+            read = {kill.process: self._taskstats.read(kill.process.pid) for kill in episode[:_STATISTICS]}
         except TaskstatsError as e:
-            log.warning("%s", e)
+            log.warning("%s; incidents go on without it", e)
             self._statistics = False
             return {}
-        read = {kill.process: self._taskstats.read(kill.process.pid) for kill in episode[:_STATISTICS]}
         return {process: statistics for process, statistics in read.items() if statistics}

@@ -7,6 +7,7 @@ when it is first needed. Its sockets block, and uvloop has no netlink: call it f
 """
 
 import contextlib
+import errno
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -69,12 +70,18 @@ class Taskstats:
             self._socket.close()
 
     def read(self, tid: int) -> Statistics | None:
-        """Of the task with that id, or None where there is none any more."""
+        """Of the task with that id, or None where there is none any more. Raises TaskstatsError."""
+        from pyroute2.netlink.exceptions import NetlinkError
+
         try:
             messages = list(self._socket.get_pid_stat(tid))
             raw = messages[0].get_nested("TASKSTATS_TYPE_AGGR_PID", "TASKSTATS_TYPE_STATS")
             return _statistics(dict(raw)) if raw else None
-        except Exception:  # gone (ESRCH), or a comm that is no UTF-8, which pyroute2 decodes strictly
+        except NetlinkError as e:
+            if e.code == errno.ESRCH:
+                return None
+            raise TaskstatsError(f"no taskstats: {e}. It needs CAP_NET_ADMIN") from e
+        except UnicodeDecodeError:  # pyroute2 takes the task's comm for UTF-8, which the task need not
             return None
 
 
