@@ -4,10 +4,17 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
-from machine import build
+from machine import build, kubeconfig
 from realcri import Containerd
 from standin import ApiServer
+
+from oomeventer.api import Api, connect
+
+# A deadline for each example would say how busy the machine is.
+hypothesis.settings.register_profile("oomeventer", deadline=None)
+hypothesis.settings.load_profile("oomeventer")
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +35,13 @@ async def api() -> AsyncIterator[ApiServer]:
     """The API server's stand-in."""
     async with ApiServer() as server:
         yield server
+
+
+@pytest.fixture
+async def cluster(api: ApiServer, tmp_path: Path) -> AsyncIterator[Api]:
+    """The client of that stand-in, which may do everything."""
+    async with await connect(str(kubeconfig(tmp_path, api.url, api.token)), timeout_seconds=30) as client:
+        yield client
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

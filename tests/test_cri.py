@@ -9,7 +9,7 @@ import os
 import re
 import socket
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -36,12 +36,7 @@ IDENTITY = {
 # A real containerd
 
 
-@pytest.fixture(scope="module")
-def containerd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containerd]:
-    with Containerd(tmp_path_factory.mktemp("containerd")) as running:
-        yield running
-
-
+@pytest.mark.containerd
 async def test_a_running_container(containerd: Containerd) -> None:
     """A container's ID gives the Pod, the container's name and limit, and the image, as they were set."""
     pod = containerd.run_pod(namespace="shop", name="checkout-0")
@@ -72,25 +67,29 @@ async def test_a_running_container(containerd: Containerd) -> None:
     assert re.search(r"sha256:[0-9a-f]{64}", info.image_ref)
 
 
+@pytest.mark.containerd
 async def test_a_container_without_a_limit(containerd: Containerd) -> None:
     made = containerd.run_pod().run_container()
     client = await Client.connect(containerd.endpoint)
     info = await client.container(made.id)
-    assert info and info.memory_limit_bytes is None
+    assert info
+    assert info.memory_limit_bytes is None
 
 
+@pytest.mark.containerd
 async def test_a_container_that_ended(containerd: Containerd) -> None:
     """A container that exited is still known, with its exit code, its reason and the time."""
     made = containerd.run_pod().run_container(command=["sh", "-c", "exit 3"])
     client = await Client.connect(containerd.endpoint)
     async with asyncio.timeout(60):
         # There is nothing else to wait on: CRI is asked, it does not tell.
-        while not (info := await client.container(made.id)) or info.state != "exited":  # noqa: ASYNC110
+        while not (info := await client.container(made.id)) or info.state != "exited":
             await asyncio.sleep(0.01)
     assert (info.exit_code, info.reason) == (3, "Error")
     assert info.finished_at > info.created_at > 0  # started_at is written down later, by another hand
 
 
+@pytest.mark.containerd
 async def test_what_the_runtime_does_not_know(containerd: Containerd) -> None:
     """None means gone, for all three questions."""
     client = await Client.connect(containerd.endpoint)
@@ -99,6 +98,7 @@ async def test_what_the_runtime_does_not_know(containerd: Containerd) -> None:
     assert await client.sandbox_of_pod(str(uuid.uuid4())) is None
 
 
+@pytest.mark.containerd
 async def test_a_sandbox(containerd: Containerd) -> None:
     """A sandbox is found by its ID and by its Pod's uid, and is no container."""
     pod = containerd.run_pod(namespace="shop", name="checkout-1")
@@ -110,6 +110,7 @@ async def test_a_sandbox(containerd: Containerd) -> None:
     assert await client.container(pod.id) is None
 
 
+@pytest.mark.containerd
 async def test_a_removed_container(containerd: Containerd) -> None:
     """A container that was removed is gone, while its Pod's sandbox is there until it is removed too."""
     pod = containerd.run_pod()
@@ -123,6 +124,7 @@ async def test_a_removed_container(containerd: Containerd) -> None:
     assert await client.sandbox_of_pod(pod.uid) is None
 
 
+@pytest.mark.containerd
 async def test_a_runtime_that_restarts(containerd: Containerd) -> None:
     """While the runtime is down a call fails; once it is up again the same client works, and lost nothing."""
     made = containerd.run_pod().run_container()
@@ -134,7 +136,8 @@ async def test_a_runtime_that_restarts(containerd: Containerd) -> None:
             await client.container(made.id)
     finally:
         containerd.start()
-    assert before and await client.container(made.id) == before
+    assert before
+    assert await client.container(made.id) == before
 
 
 # Finding the socket
@@ -246,7 +249,8 @@ async def test_a_state_of_a_later_api(tmp_path: Path) -> None:
     answer = status(v1.ContainerStatus(id=ID, state=v1.ContainerState(7)))
     async with fake(tmp_path, ContainerStatus=answer) as client:
         info = await client.container(ID)
-    assert info and info.state == "unknown"
+    assert info
+    assert info.state == "unknown"
 
 
 @pytest.mark.parametrize("unlimited", [0, -1])
@@ -255,7 +259,8 @@ async def test_ways_of_saying_no_limit(tmp_path: Path, unlimited: int) -> None:
     answer = status(v1.ContainerStatus(id=ID, resources=v1.ContainerResources(linux=linux)))
     async with fake(tmp_path, ContainerStatus=answer) as client:
         info = await client.container(ID)
-    assert info and info.memory_limit_bytes is None
+    assert info
+    assert info.memory_limit_bytes is None
 
 
 async def test_a_pod_is_asked_for_by_its_label(tmp_path: Path) -> None:
@@ -269,7 +274,8 @@ async def test_a_pod_is_asked_for_by_its_label(tmp_path: Path) -> None:
     async with fake(tmp_path, ListPodSandbox=answer) as client:
         assert await client.sandbox_of_pod(UID) is None
     [request] = requests
-    assert request.filter and request.filter.label_selector == {"io.kubernetes.pod.uid": UID}
+    assert request.filter
+    assert request.filter.label_selector == {"io.kubernetes.pod.uid": UID}
 
 
 async def test_the_sandbox_that_is_ready(tmp_path: Path) -> None:
@@ -409,7 +415,8 @@ async def test_a_server_that_is_none(tmp_path: Path, sent: bytes, then: str) -> 
         with pytest.raises(CriError, match=f"{tmp_path}/s: "):
             await Client.connect(f"{tmp_path}/s", timeout_seconds=0.5)
     task = asyncio.current_task()
-    assert task and task.cancelling() == 0
+    assert task
+    assert task.cancelling() == 0
     assert complaints == []
 
 

@@ -143,6 +143,7 @@ def alphanumeric_runs(token: str) -> list[str]:
 # The only ways in which six or more letters and digits are meant to be shown.
 KNOWN_SHAPES = re.compile(
     r"[0-9]{1,7}(?:[kKmMgGtT]i?[bB]?|B|ns|us|ms|s|m|h|d)"
+    r"|(?:X(?:mx|ms|ss|mn))?[0-9]{1,12}[kKmMgGtT]?"  # the JVM's sizes
     r"|(?:[0-9]{1,4}h)?(?:[0-9]{1,4}m)?(?:[0-9]{1,4}s)?"
     r"|0x[0-9a-fA-F]{1,5}0{4,}"
     r"|(?:python|java|openjdk|node|tomcat|jetty|hadoop|spark|scala|postgresql|ruby|perl|php|lua|ubuntu|debian"
@@ -176,7 +177,7 @@ tokens = (
 PLACES = [
     "{}", "--{}", "--{}=1", "-{}", "-p{}", "--name={}", "--name=x,{}", "{}=1", "KEY={}", "-Dx={}", "-D{}=1",
     "/{}", "/etc/{}", "/{}/x", "./{}.txt", "../a-{}", "/etc/x:{}", "/etc/x?{}", "-XX:+{}", "-XX:Max{}=1",
-    "-XX:MaxHeap={}", "-Xmx{}", "-Xmx512m,{}", "narenas:{}", "narenas:1,{}:1", "glibc.malloc.{}=1",
+    "-XX:Max={}", "-Xmx{}", "-Xmx512m,{}", "narenas:{}", "narenas:1,{}:1", "glibc.malloc.{}=1",
     "https://u:{}@h/", '{{"a":"{}"}}', "a b {}", "\n{}", "'{}'", "100 {}", "{}%", "-{}m", "{}\x00", "--{}.{}",
 ]  # fmt: skip
 places = st.sampled_from(PLACES)

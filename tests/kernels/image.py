@@ -46,7 +46,8 @@ def image() -> Path:
     ignore = shutil.ignore_patterns("__pycache__")
     shutil.copytree(project, tree / SITE / "oomeventer", ignore=ignore)
     shutil.copytree(inside, tree / "opt/inside", ignore=ignore)
-    os.rename(tree / "opt/inside/init", tree / "init")
+    (tree / "opt/inside/init").rename(tree / "init")
+    (tree / "init").chmod(0o755)
     build(tree / "opt")
     _compile(tree, SITE + "/oomeventer", "opt/inside")
     _ext4(tree, made)
@@ -71,7 +72,7 @@ def _base() -> Path:
     python = os.readlink(tree / "usr/bin/python3")
     platforms = [f"--platform=manylinux_2_{minor}_x86_64" for minor in range(36, 16, -1)]
     subprocess.run(
-        [sys.executable, "-m", "pip", "install", "-q", "--no-compile", "--only-binary=:all:", "--implementation=cp"]
+        [sys.executable, "-m", "pip", "install", "-q", "-q", "--no-compile", "--only-binary=:all:", "--implementation=cp"]
         + [f"--python-version={python.removeprefix('python')}", *platforms, "--platform=manylinux2014_x86_64"]
         + (["-c", str(lock)] if pinned else [])
         + ["--target", str(tree / SITE), *wanted],

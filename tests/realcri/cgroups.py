@@ -1,12 +1,11 @@
 """The Pod cgroups that a kubelet would have laid, on cgroup v1 and v2.
 
-A kubelet makes `/kubepods/<class>/pod<uid>` before it asks the runtime for the sandbox; the runtime makes the
-containers' cgroups in it. `make` yields what it makes, so that nothing else is ever removed.
+A kubelet makes `<root>/kubepods/<class>/pod<uid>` before it asks the runtime for the sandbox; the runtime makes the
+containers' cgroups in it. The root is one test run's alone, so that all that is in it may be removed with it.
 """
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 _MOUNT = Path("/sys/fs/cgroup")
@@ -14,32 +13,29 @@ _V2 = (_MOUNT / "cgroup.controllers").exists()
 
 
 def memory_dir(path: str) -> Path:
-    """Where the memory controller shows the cgroup that the kernel calls `path` ("/kubepods/...")."""
+    """Where the memory controller shows the cgroup that the kernel calls `path`."""
     return (_MOUNT if _V2 else _MOUNT / "memory") / path.lstrip("/")
 
 
-def make(path: str, memory_limit_bytes: int | None = None) -> Iterator[Path]:
-    """Make `path` with its parents in every hierarchy; yield each directory that was not there before."""
+def make(path: str, memory_limit_bytes: int | None = None) -> None:
+    """Make `path`, which must not exist, with its parents, in every hierarchy."""
     for hierarchy in _hierarchies():
         at = hierarchy
         for component in Path(path).relative_to("/").parts:
             if _V2:
                 (at / "cgroup.subtree_control").write_text("+memory")
             at = at / component
-            with contextlib.suppress(FileExistsError):
-                at.mkdir()
-                yield at
+            at.mkdir(exist_ok=at.name != Path(path).name)
     if memory_limit_bytes is not None:
         limit = memory_dir(path) / ("memory.max" if _V2 else "memory.limit_in_bytes")
         limit.write_text(str(memory_limit_bytes))
 
 
-def remove(made: Iterable[Path]) -> None:
-    """Remove what `make` made: a Pod's cgroup with the runtime's in it, its parents only if they are empty."""
-    for path in sorted(made, reverse=True):
-        inside = [d for d, _, _ in os.walk(path, topdown=False)] if path.name.startswith("pod") else [path]
-        for directory in inside:
-            with contextlib.suppress(OSError):  # gone already, or another run's Pods are in it
+def remove(path: str) -> None:
+    """Remove `path` with all cgroups in it, in every hierarchy; those that still have processes stay."""
+    for hierarchy in _hierarchies():
+        for directory, _, _ in os.walk(hierarchy / path.lstrip("/"), topdown=False):
+            with contextlib.suppress(OSError):
                 os.rmdir(directory)
 
 

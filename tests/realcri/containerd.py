@@ -2,7 +2,7 @@
 
 In: a temporary directory. Out: a CRI endpoint, and Pods and containers on it, laid out as a kubelet lays them
 (cgroups, labels, annotations, log files) but in the host's network, since nothing here needs a CNI plugin.
-Rules: nothing is written outside of the directory but the Pods' cgroups; keeper.py tells how all of it ends.
+Rules: nothing is written outside of the directory but cgroups below one of its own; keeper.py tells how all of it ends.
 """
 
 import contextlib
@@ -61,6 +61,8 @@ class Containerd:
         self.base = base
         self.socket = base / "containerd.sock"
         self.endpoint = f"unix://{self.socket}"
+        self.cgroup = f"/oomeventer-test-{uuid.uuid4().hex[:8]}"
+        """Below which all Pods are, as below a kubelet's cgroupRoot."""
         self.pid = 0
         """Of the daemon, as this machine counts; changes with every `start`."""
 
@@ -75,7 +77,7 @@ class Containerd:
             _CONFIG.format(base=self.base, pause=images.PAUSE, snapshotter=snapshotter, runc=tools["runc"])
         )
         self._keeper = subprocess.Popen(
-            ["unshare", "--mount", "--pid", sys.executable, Path(__file__).with_name("keeper.py"), config],
+            ["unshare", "--mount", "--pid", sys.executable, Path(__file__).with_name("keeper.py"), config, self.cgroup],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -123,26 +125,19 @@ class Containerd:
         """Run a sandbox in a Pod cgroup, with that memory limit on the cgroup where one is given.
 
         `qos` is the Pod's class: "burstable", "besteffort" or "guaranteed", which decides the cgroup's place.
-        A `uid` whose cgroup exists already is refused: it would not be ours to remove.
         """
         uid = uid or str(uuid.uuid4())
-        parent = "/kubepods" if qos == "guaranteed" else f"/kubepods/{qos}"
-        cgroup = f"{parent}/pod{uid}"
-        if cgroups.memory_dir(cgroup).exists():
-            raise ValueError(f"{cgroup} exists already: use another uid")
-        made = []
-        for path in cgroups.make(cgroup, pod_limit_bytes):
-            self._tell(f"made {path}")
-            made.append(path)
-        identity = {
-            "io.kubernetes.pod.name": name,
-            "io.kubernetes.pod.namespace": namespace,
-            "io.kubernetes.pod.uid": uid,
-        }
+        parent = "kubepods" if qos == "guaranteed" else f"kubepods/{qos}"
+        cgroup = f"{self.cgroup}/{parent}/pod{uid}"
+        cgroups.make(cgroup, pod_limit_bytes)
         config = {
             "metadata": {"name": name, "uid": uid, "namespace": namespace},
             "log_directory": f"{self.base}/log/{namespace}_{name}_{uid}",
-            "labels": identity,
+            "labels": {
+                "io.kubernetes.pod.name": name,
+                "io.kubernetes.pod.namespace": namespace,
+                "io.kubernetes.pod.uid": uid,
+            },
             "annotations": {"kubernetes.io/config.source": "api"},
             "linux": {
                 "cgroup_parent": cgroup,
@@ -150,7 +145,7 @@ class Containerd:
             },
         }
         sandbox_id = self.call("RunPodSandbox", config=config).pod_sandbox_id
-        return Pod(self, sandbox_id, config, identity, [path for path in made if path.name == f"pod{uid}"])
+        return Pod(self, sandbox_id, config)
 
     def call(self, method: str, **request: Any) -> Any:
         """One CRI call with the request's fields; grpc.RpcError where the runtime refuses."""
@@ -183,7 +178,8 @@ class Containerd:
         raise RuntimeError(f"the keeper of containerd's namespace is gone (exit code {self._keeper.wait()})")
 
     def _end(self) -> None:
-        assert self._keeper.stdin and self._keeper.stdout
+        assert self._keeper.stdin
+        assert self._keeper.stdout
         with contextlib.suppress(BrokenPipeError):
             self._keeper.stdin.close()
         self._keeper.wait()
@@ -199,19 +195,15 @@ class Pod:
         containerd: Containerd,
         sandbox_id: str,
         config: Mapping[str, Any],
-        identity: Mapping[str, str],
-        made: Sequence[Path],
     ) -> None:
         self.id = sandbox_id
         self.namespace = config["metadata"]["namespace"]
         self.name = config["metadata"]["name"]
         self.uid = config["metadata"]["uid"]
         self.cgroup: str = config["linux"]["cgroup_parent"]
-        """As the kernel calls it: "/kubepods/burstable/pod<uid>"."""
+        """As the kernel calls it: "/<root>/kubepods/burstable/pod<uid>"."""
         self._containerd = containerd
         self._config = config
-        self._identity = identity
-        self._made = made
 
     def run_container(
         self,
@@ -229,7 +221,7 @@ class Pod:
             "image": {"image": images.TOOLS},
             "command": command,
             "envs": [{"key": key, "value": value} for key, value in (env or {}).items()],
-            "labels": {**self._identity, "io.kubernetes.container.name": name},
+            "labels": {**self._config["labels"], "io.kubernetes.container.name": name},
             "annotations": {"io.kubernetes.container.restartCount": str(attempt)},
             "log_path": log,
             "linux": {
@@ -251,7 +243,7 @@ class Pod:
         """Stop the Pod's containers, remove them, the sandbox and the Pod's cgroup."""
         self._containerd.call("StopPodSandbox", pod_sandbox_id=self.id)
         self._containerd.call("RemovePodSandbox", pod_sandbox_id=self.id)
-        cgroups.remove(self._made)
+        cgroups.remove(self.cgroup)
 
 
 class Container:
@@ -260,7 +252,7 @@ class Container:
     def __init__(self, containerd: Containerd, container_id: str, cgroup: str, log: str) -> None:
         self.id = container_id
         self.cgroup = cgroup
-        """Its memory cgroup as the kernel calls it: "/kubepods/burstable/pod<uid>/<id>"."""
+        """Its memory cgroup as the kernel calls it: "/<root>/kubepods/burstable/pod<uid>/<id>"."""
         self.cgroup_dir = cgroups.memory_dir(cgroup)
         self.pid = self._first_process()
         """Its first process, as this machine counts; None if it ended before it was seen."""

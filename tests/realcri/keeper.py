@@ -1,6 +1,6 @@
 """Keeps a containerd in namespaces of its own, and cleans up after it whatever becomes of the test run.
 
-`containerd.py` starts it as `unshare --mount --pid python keeper.py CONFIG` and holds its stdin. `unshare
+`containerd.py` starts it as `unshare --mount --pid python keeper.py CONFIG CGROUP` and holds its stdin. `unshare
 --pid` puts the children, not the keeper, into a new PID namespace, so that the keeper deals in this machine's
 PIDs while containerd, its shims and all containers live in the namespace and die with its first process.
 Mounts go with the mount namespace; /run is a private tmpfs in it, since containerd's shims put their sockets
@@ -9,8 +9,7 @@ there whatever its configuration says.
 Lines on stdin:
     start       start containerd, answer its PID
     kill        SIGKILL it and answer when it is gone (shims and containers live on)
-    made PATH   remove this cgroup at the end
-End of file, which is also what a killed test run leaves: kill all, wait, remove the cgroups.
+End of file, which is also what a killed test run leaves: kill all, wait, remove CGROUP.
 """
 
 import subprocess
@@ -24,33 +23,30 @@ _MOUNT = 'mount -t proc proc /proc && mount -t tmpfs tmpfs /run && exec "$0" -c 
 _INIT = "import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN); print('up', flush=True); open(0).read()"
 
 
-def keep(config: str) -> None:
+def keep(config: str, cgroup: str) -> None:
     init = subprocess.Popen(["sh", "-c", _MOUNT, sys.executable, _INIT], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert init.stdin and init.stdout
+    assert init.stdin
+    assert init.stdout
     if init.stdout.readline() != b"up\n":
         sys.exit("cannot mount in a namespace of our own")
     containerd: subprocess.Popen[bytes] | None = None
-    made: set[Path] = set()
     for line in sys.stdin:
-        verb, _, path = line.strip().partition(" ")
-        if verb == "start":
+        if line == "start\n":
             with open(Path(config).with_name("containerd.log"), "ab") as log:
                 containerd = subprocess.Popen(
                     ["containerd", "--config", config], stdin=subprocess.DEVNULL, stdout=log, stderr=log
                 )
             print(containerd.pid, flush=True)
-        elif verb == "kill" and containerd:
+        elif line == "kill\n" and containerd:
             containerd.kill()
             print(containerd.wait(), flush=True)
-        elif verb == "made":
-            made.add(Path(path))
     if containerd:  # our own child: the namespace cannot end before we have reaped it
         containerd.kill()
         containerd.wait()
     init.stdin.close()
     init.wait()  # the kernel lets it be reaped only when all others in the namespace are gone
-    cgroups.remove(made)
+    cgroups.remove(cgroup)
 
 
 if __name__ == "__main__":
-    keep(sys.argv[1])
+    keep(*sys.argv[1:])

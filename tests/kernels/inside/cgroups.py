@@ -82,6 +82,10 @@ class Cgroups:
             (directory / "cpuset.mems").write_text(mems)
         return path
 
+    def usage(self, path: str) -> int:
+        """What is charged to a cgroup now, in bytes."""
+        return int((ROOT / path.strip("/") / ("memory.current" if UNIFIED else "memory.usage_in_bytes")).read_text())
+
     def files(self) -> dict[str, dict[str, str]]:
         """What the files of each cgroup say now."""
         found = {}

@@ -27,6 +27,7 @@ class Process:
         self.arguments, self.environment = [VICTIM, *arguments], dict(environment)
         self.tids: set[int] = set()
         self.proc: dict[str, str] = {}
+        self.children: dict[int, dict[str, str]] = {}
         self.signal: int | None = None
         read, self._go = os.pipe()
         told, tell = os.pipe()
@@ -77,12 +78,11 @@ class Process:
             # The parent of a pid namespace's init passes the signal on as a status.
             self.signal = -code if code < 0 else 256 - code if code > 128 else 0
             return False
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError):
             self.tids |= {int(name) for name in os.listdir(f"/proc/{self.pid}/task")}
-            lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
-            seen = {key: text.strip() for key, _, text in (line.partition(":") for line in lines) if key in _STATUS}
-            if "VmRSS" in seen:
-                self.proc = seen
+            self.proc = _status(self.pid) or self.proc
+            for child in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split():
+                self.children[int(child)] = _status(int(child)) or self.children.get(int(child), {})
         return True
 
     def end(self) -> None:
@@ -96,6 +96,20 @@ class Process:
         while self.look() and time.monotonic() < deadline:
             time.sleep(0.01)
 
-    def as_json(self) -> dict[str, Any]:
-        facts = ("pid", "cgroup", "arguments", "environment", "proc", "signal")
-        return {name: getattr(self, name) for name in facts} | {"tids": sorted(self.tids)}
+    def as_json(self) -> list[dict[str, Any]]:
+        """It and its children."""
+        common = {"cgroup": self.cgroup, "arguments": self.arguments, "environment": self.environment}
+        own = {"pid": self.pid, "tids": sorted(self.tids), "proc": self.proc, "signal": self.signal}
+        return [common | own] + [
+            common | {"pid": pid, "tids": [pid], "proc": proc, "signal": None} for pid, proc in self.children.items()
+        ]
+
+
+def _status(pid: int) -> dict[str, str] | None:
+    """What is wanted of /proc/PID/status, while it has memory."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return None
+    found = {key: text.strip() for key, _, text in (line.partition(":") for line in lines) if key in _STATUS}
+    return found if "VmRSS" in found else None

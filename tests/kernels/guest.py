@@ -1,0 +1,148 @@
+"""One emulated machine: boots a kernel, lets the guest's program play its cases, and takes what it tells.
+
+Flows in: a Guest (kernel, cgroup version, processors), the cases wanted. Flows out: a Run. Rules: one guest at a time
+on a machine (a lock file says so); everything is bounded; QEMU is ended by its own process; the console's log stays in
+.cache/kernels/log. A boot that never reached user space is tried once more, and the Run says so; a guest that stops
+speaking later is a failure, with the console's last lines.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kernels.image import image
+from kernels.kernel import KERNELS, Kernel
+from kernels.packages import CACHE
+
+BOOT_SECONDS, SILENCE_SECONDS, RUN_SECONDS = 90.0, 120.0, 420.0
+MEMORY_MIB = 384
+TAIL = 30
+
+
+@dataclass(frozen=True)
+class Guest:
+    """What to boot. numa: two nodes with half of the memory and of the processors each."""
+
+    kernel: Kernel
+    cgroup: str = "v2"
+    cpus: int = 2
+    numa: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"{self.kernel.name}-{self.cgroup}" + (f"-{self.cpus}cpus" if self.cpus != 2 else "")
+
+
+GUESTS = (
+    *(Guest(kernel) for kernel in KERNELS),
+    *(Guest(kernel, cgroup="v1") for kernel in KERNELS if kernel.v1),
+    *(Guest(kernel, cpus=4, numa=True) for kernel in KERNELS if kernel.name in ("6.1", "backports")),
+)
+
+
+@dataclass
+class Run:
+    """What a guest told. error: why it did not come to its end, None where it did. notes: what is worth knowing."""
+
+    guest: Guest
+    hello: dict[str, Any] = field(default_factory=dict)
+    agent: dict[str, Any] = field(default_factory=dict)
+    cases: dict[str, dict[str, Any]] = field(default_factory=dict)
+    end: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+    error: str | None = None
+    notes: list[str] = field(default_factory=list)
+
+    def take(self, fact: dict[str, Any]) -> None:
+        """One line from the guest."""
+        if "kernel" in fact:
+            self.hello = fact
+        elif "watching" in fact:
+            self.agent = fact
+        elif "case" in fact:
+            self.cases[fact["case"]] = fact
+        elif "stopped" in fact:
+            self.end = fact
+
+
+async def run(guest: Guest, cases: tuple[str, ...] = ()) -> Run:
+    """Boot it and play the cases, all that it can where none is named."""
+    if not shutil.which("qemu-system-x86_64"):
+        raise FileNotFoundError("qemu-system-x86_64 is missing (Debian: qemu-system-x86)")
+    with _alone():
+        command = _command(guest, cases)
+        for attempt in (1, 2):
+            result = Run(guest)
+            await _boot(command, result, CACHE / "log" / f"{guest.name}.log")
+            if result.hello or attempt == 2:
+                break
+            said = f"the first boot never reached user space: {result.error}"
+        if attempt == 2:
+            result.notes.append(said)
+    return result
+
+
+async def _boot(command: list[str], result: Run, log: Path) -> None:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    process = await asyncio.create_subprocess_exec(
+        *command, "-serial", f"file:{log}", "-serial", "stdio",
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        limit=1 << 24,
+    )  # fmt: skip
+    assert process.stdout
+    assert process.stderr
+    try:
+        async with asyncio.timeout(RUN_SECONDS):
+            while line := await asyncio.wait_for(
+                process.stdout.readline(), SILENCE_SECONDS if result.hello else BOOT_SECONDS
+            ):
+                result.take(json.loads(line))
+        await asyncio.wait_for(process.wait(), 20)
+        why = f"it ended, QEMU with {process.returncode}: {(await process.stderr.read()).decode().strip()}"
+    except TimeoutError:
+        why = f"it was silent for too long, or not done, after {time.monotonic() - began:.0f} s"
+    except json.JSONDecodeError as e:
+        why = f"it spoke nonsense: {e.doc[:200]!r}"
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+    result.seconds = time.monotonic() - began
+    if not result.end:
+        tail = log.read_text(errors="replace").splitlines()[-TAIL:] if log.exists() else []
+        result.error = f"{result.guest.name}: {why}\n{log}:\n" + "\n".join(tail)
+
+
+def _command(guest: Guest, cases: tuple[str, ...]) -> list[str]:
+    # Without cx16=off about one boot in three ends in a double fault: QEMU 7.2's cmpxchg16b leaves garbage in EFLAGS.
+    machine = ["-accel", "tcg,thread=multi", "-cpu", "max,cx16=off", "-smp", str(guest.cpus), "-m", str(MEMORY_MIB)]
+    for node in range(2) if guest.numa else ():
+        first, last = node * guest.cpus // 2, (node + 1) * guest.cpus // 2 - 1
+        machine += ["-object", f"memory-backend-ram,id=m{node},size={MEMORY_MIB // 2}M"]
+        machine += ["-numa", f"node,nodeid={node},memdev=m{node},cpus={first}-{last}"]
+    kernel = f"console=ttyS0 loglevel=4 log_buf_len=4M panic=-1 root=/dev/nvme0n1 rw init=/init memory={guest.cgroup}"
+    # cache=unsafe on a throw-away layer: nothing that a guest writes is kept.
+    disk = f"if=none,id=root,file={image()},format=raw,snapshot=on,cache=unsafe"
+    return [
+        "qemu-system-x86_64", *machine, "-display", "none", "-monitor", "none", "-nodefaults", "-no-reboot",
+        "-drive", disk, "-device", "nvme,drive=root,serial=root",
+        "-kernel", str(guest.kernel.image()),
+        "-append", kernel + " swapaccount=1" + (f" cases={','.join(cases)}" if cases else ""),
+    ]  # fmt: skip
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """One guest at a time, whoever starts it."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

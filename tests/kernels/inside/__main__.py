@@ -1,0 +1,54 @@
+"""The guest's program: each case in turn, one line of JSON each on standard output.
+
+Flows in: `cases`, a comma-separated list in the environment (none: all that are possible). Flows out: first who this
+kernel is, then the cases, then how the agent ended. Rules: a case that breaks says so and the next one goes on.
+"""
+
+import json
+import os
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from inside.cases import CASES, Case
+from inside.cgroups import UNIFIED
+from inside.stage import Stage
+from inside.witness import Agent
+
+
+def main() -> None:
+    """Run the cases."""
+    Path("/proc/self/oom_score_adj").write_text("-1000")
+    nodes = sum(name.name[4:].isdigit() for name in Path("/sys/devices/system/node").glob("node*"))
+    wanted = os.environ.get("cases", "").split(",")
+    _tell(kernel=os.uname().release, version=os.uname().version, cpus=os.cpu_count(), nodes=nodes, unified=UNIFIED)
+    began = time.monotonic()
+    agent = Agent()
+    watching = agent.wait()
+    _tell(watching=watching, start_seconds=round(time.monotonic() - began, 1), log=[] if watching else agent.log)
+    for name, case in CASES.items() if watching else ():
+        if case.possible(nodes) and (name in wanted or wanted == [""]):
+            _play(name, case, agent)
+    _tell(stopped=agent.stop(), log=agent.log, surplus=agent.incidents(0, 0, 0.1))
+
+
+def _play(name: str, case: Case, agent: Agent) -> None:
+    began = time.monotonic()
+    with Stage(agent) as stage:
+        broken = None
+        try:
+            case.play(stage)
+        except Exception:  # told to the host, where the test fails
+            broken = traceback.format_exc()
+        seen = stage.seen()
+    _tell(case=name, broken=broken, seconds=round(time.monotonic() - began, 1), **seen)
+
+
+def _tell(**facts: Any) -> None:
+    print(json.dumps(facts), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

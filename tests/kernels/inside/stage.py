@@ -1,0 +1,122 @@
+"""Where a case plays: its cgroups, its processes, and what is expected of the kernel and the agent. Flows in: what a
+case wants. Flows out: one JSON object of all that was seen. Rules: nothing is judged here; the host compares."""
+
+import time
+from typing import Any
+
+from inside.cgroups import Cgroups
+from inside.processes import Process
+from inside.witness import Agent, KernelLog
+
+CASE_SECONDS = 60.0
+#: How long the agent may take for an incident, and how long a surplus is waited for.
+INCIDENT_SECONDS, SETTLE_SECONDS = 10.0, 0.4
+ENVIRONMENT = {"PATH": "/bin", "GOMEMLIMIT": "32MiB", "DB_PASSWORD": "hunter2"}
+
+
+class CaseError(Exception):
+    """What a case needs did not come about."""
+
+
+class Stage:
+    """One case's stage. A context manager: leaving ends what still runs and removes the cgroups."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+        self._log = KernelLog()
+        self._expected: dict[str, Any] = {}
+        self.cgroups = Cgroups()
+        self.processes: list[Process] = []
+        self._began = time.time()
+
+    def __enter__(self) -> "Stage":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+        self.cgroups.__exit__()
+
+    def end(self) -> None:
+        """End what still runs."""
+        for process in self.processes:
+            process.end()
+
+    def start(
+        self,
+        cgroup: str,
+        *arguments: str,
+        uid: int = 0,
+        adj: int = 0,
+        init: bool = False,
+        environment: dict[str, str] = ENVIRONMENT,
+    ) -> Process:
+        """A process in its cgroup, before it begins. init: the first of a pid namespace."""
+        process = Process(cgroup, arguments, environment, uid, adj, init)
+        self.processes.append(process)
+        return process
+
+    def settle(self, *processes: Process, kib: int) -> None:
+        """Let them begin, and wait until each holds that much."""
+        for process in processes:
+            process.go()
+        self._until(lambda: all(int(p.proc.get("VmRSS", "0 kB").split()[0]) >= kib for p in processes))
+
+    def until_dead(self, *processes: Process) -> None:
+        """Wait for the end of these processes."""
+        self._until(lambda: all(process.signal is not None for process in processes))
+
+    def until_childless(self, parent: Process) -> None:
+        """Wait until its children are gone, and it is there."""
+        self._until(lambda: bool(parent.children) and not any(_alive(pid) for pid in parent.children))
+
+    def _until(self, done: Any) -> None:
+        deadline = time.monotonic() + CASE_SECONDS
+        while True:
+            for process in self.processes:
+                process.look()
+            if done():
+                return
+            if time.monotonic() > deadline:
+                raise CaseError(f"not within {CASE_SECONDS:.0f} s: {[p.as_json()[0] for p in self.processes]}")
+            time.sleep(0.005)
+
+    def expect(
+        self,
+        scope: str,
+        limit: str | None,
+        episodes: list[list[Process | int]],
+        trigger: Process | None = None,
+        spared: tuple[Process, ...] = (),
+        **more: Any,
+    ) -> None:
+        """What should have happened. limit: the cgroup that ran out. episodes: of each the chosen victim first."""
+        self._expected = {
+            "scope": scope,
+            "limit": limit,
+            "episodes": [[p if isinstance(p, int) else p.pid for p in episode] for episode in episodes],
+            "trigger": trigger and trigger.pid,
+            "spared": [process.pid for process in spared],
+        } | more
+
+    def seen(self) -> dict[str, Any]:
+        """All that the kernel and the agent said."""
+        victims = sum(len(episode) for episode in self._expected.get("episodes", ()))
+        incidents = self._agent.incidents(victims, INCIDENT_SECONDS, SETTLE_SECONDS)
+        for process in self.processes:
+            process.look()
+        return {
+            "expected": self._expected,
+            "incidents": incidents,
+            "log": self._log.lines(),
+            "files": self.cgroups.files(),
+            "processes": [facts for process in self.processes for facts in process.as_json()],
+            "between": [self._began, time.time()],
+        }
+
+
+def _alive(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] not in b"ZX"
+    except OSError:
+        return False
