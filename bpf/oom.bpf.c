@@ -353,6 +353,8 @@ int mark_victim(struct bpf_raw_tracepoint_args *ctx)
 	bool group = false;
 	__u32 flags = fill_levels(mark, css, &group);
 	__u64 end = 0;
+	if (bpf_core_field_exists(struct mem_cgroup___v1, oom_lock))
+		flags |= OOM_LOCKS_KNOWN;
 	if (BPF_CORE_READ(css, cgroup, root, hierarchy_id) == 0)
 		flags |= OOM_UNIFIED;
 	end = append_path(scratch->text, end, css, OOM_CGROUP_CUT, &flags);

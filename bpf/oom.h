@@ -36,6 +36,7 @@ enum oom_flag {
 	OOM_ENVIRONMENT_UNREADABLE = 1 << 7,
 	OOM_UNIFIED = 1 << 8,            /* the memory controller is on cgroup v2 */
 	OOM_TRIGGER_SAME_CGROUP = 1 << 9, /* trigger_cgroup is the victim's and was not written twice */
+	OOM_LOCKS_KNOWN = 1 << 10,       /* this kernel has OOM_LEVEL_LOCKED */
 };
 
 enum oom_level_flag {

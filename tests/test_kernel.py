@@ -11,7 +11,7 @@ import pytest
 
 from machine import Cgroup, Victim
 from oomeventer.kernel import Episode, KernelError, LibraryError, Tracer
-from oomeventer.kill import Kill, level_that_ran_out
+from oomeventer.kill import Kill, RanOut, ran_out_here
 
 pytestmark = pytest.mark.kernel
 
@@ -82,7 +82,7 @@ async def test_victim_is_the_trigger(tracer: Tracer, program: Path) -> None:
     assert level.limit_bytes == LIMIT
     assert level.peak_bytes == peak
     assert LIMIT * 0.9 < level.usage_bytes <= LIMIT
-    assert level_that_ran_out(kill.levels, 0) == 0
+    assert ran_out_here(kill) == RanOut(0)
     assert kill.levels[-1].inode == cgroup.directory.parent.stat().st_ino
     assert tracer.lost == 0
 
@@ -142,7 +142,7 @@ async def test_limit_of_a_parent(tracer: Tracer, program: Path) -> None:
         assert kill.cgroup == children[0].path
         assert kill.trigger.cgroup == children[1].path
         assert [level.limit_bytes for level in kill.levels[:2]] == [LIMIT * 2, LIMIT]
-        assert level_that_ran_out(kill.levels, 0) == 1
+        assert ran_out_here(kill) == RanOut(1)
 
 
 async def test_odd_bytes(tracer: Tracer, program: Path, tmp_path: Path) -> None:

@@ -7,13 +7,12 @@ one. None means "not known or gone"; an incident is never refused for what it la
 """
 
 import hashlib
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from oomeventer.identity import Identity, identify
-from oomeventer.kill import CHARGE_BATCH_PAGES, Kill, Missing, Process, level_that_ran_out
+from oomeventer.kill import Kill, Missing, Process, ran_out_here
 from oomeventer.procfs import Observation, Pid1
 from oomeventer.redact import Redaction, parse_arguments, parse_environment
 from oomeventer.taskstats import Statistics
@@ -21,10 +20,9 @@ from oomeventer.text import printable
 
 SCHEMA = "oomeventer/v1"
 
-#: Whose limit ran out: as a person set it, where the Pod's spec is known (see limits.py), else as the kernel says.
-Scope = Literal["container", "pod", "cgroup", "node"]
-
-_TOLERANCE_BYTES = CHARGE_BATCH_PAGES * os.sysconf("SC_PAGE_SIZE") * (os.cpu_count() or 1)
+#: Whose limit ran out: as a person set it, where the Pod's spec is known (see limits.py), else as the kernel says;
+#: unknown where the kernel leaves it open.
+Scope = Literal["container", "pod", "cgroup", "node", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,9 +195,9 @@ def begin(
     """The incident of an episode, before anybody was asked whose container it is."""
     first = kills[0]
     identity = identify(first.cgroup)
-    ran_out = level_that_ran_out(first.levels, _TOLERANCE_BYTES)
-    limit_cgroup = None if ran_out is None else _ancestor(first.cgroup, ran_out)
-    level = None if ran_out is None else first.levels[ran_out]
+    ran_out = ran_out_here(first)
+    limit_cgroup = None if ran_out.level is None else _ancestor(first.cgroup, ran_out.level)
+    level = None if ran_out.level is None else first.levels[ran_out.level]
     missing = Missing(0)
     for kill in kills:
         missing |= kill.missing
@@ -212,7 +210,7 @@ def begin(
         time=host.time(first.time_ns),
         node=host.node,
         boot_id=host.boot_id,
-        scope=_scope(limit_cgroup, identity),
+        scope=_scope(limit_cgroup, identity) if ran_out.certain else "unknown",
         limit_bytes=level.limit_bytes if level else None,
         usage_bytes=level.usage_bytes if level else None,
         peak_bytes=level.peak_bytes if level else None,
@@ -225,7 +223,7 @@ def begin(
             cgroup=printable(first.trigger.cgroup),
         ),
         victims=victims,
-        group=len(kills) > 1 or any(level.group for level in first.levels[: (ran_out or 0) + 1]),
+        group=len(kills) > 1 or any(level.group for level in first.levels[: ran_out.levels]),
         pid1=observation.pid1,
         neighbours=tuple(
             Neighbour(pid=other.pid, comm=printable(other.comm), rss_bytes=other.rss_bytes)

@@ -6,6 +6,7 @@ kernel has them (bytes, or str by the file system's encoding with surrogate esca
 where they leave.
 """
 
+import os
 from dataclasses import dataclass
 from enum import Flag, auto
 
@@ -63,8 +64,9 @@ class Kill:
 
     tid: the thread that the kernel marked, pid the thread group's leader. container_pid: the pid in the victim's own
     pid namespace; namespace_level 0 is the host's. init: PID 1 of that namespace, init_inode its memcg's directory.
-    levels: the victim's memcg first. arguments, environment: the NUL-separated text, None where none was to be had;
-    missing says whether they, or paths, were cut. lost: records that found the ring full before this one.
+    locks_known: whether this kernel has Level.locked. levels: the victim's memcg first. arguments, environment: the
+    NUL-separated text, None where none was to be had; missing says whether they, or paths, were cut. lost: records that
+    found the ring full before this one.
     """
 
     time_ns: int
@@ -88,6 +90,7 @@ class Kill:
     trigger: Trigger
     cgroup: str
     unified: bool
+    locks_known: bool
     levels: tuple[Level, ...]
     arguments: bytes | None
     environment: bytes | None
@@ -106,23 +109,47 @@ class Arguments:
     missing: Missing
 
 
-#: Charges that tasks hold in advance, per CPU (MEMCG_CHARGE_BATCH, include/linux/memcontrol.h): usage may lie this
-#: far below a limit that ran out. Seen: 60 pages on 2 CPUs.
+#: Charges that a CPU holds in advance (MEMCG_CHARGE_BATCH, include/linux/memcontrol.h).
 CHARGE_BATCH_PAGES = 64
 
 
-def level_that_ran_out(levels: tuple[Level, ...], tolerance_bytes: int) -> int | None:
-    """The index of the memcg whose limit ran out, or None where it was the node's memory.
+@dataclass(frozen=True, slots=True)
+class RanOut:
+    """What ran out of memory. level: the memcg's index in Kill.levels, None for the node. certain: False where the
+    kernel leaves it open, and level is then the likeliest."""
 
-    The kernel marks the memcg that ran out, and all below it, as locked while it handles its OOM: the highest of them
-    is the one. Where no level is locked (another OOM in the same subtree holds the lock, or the kernel has none), it is
-    the lowest whose usage stands within the tolerance of its limit, since charges go from the leaf up and fail at the
-    first that is full (try_charge_memcg, mm/memcontrol.c).
+    level: int | None
+    certain: bool = True
+
+    @property
+    def levels(self) -> int | None:
+        """How many levels, from the victim's upwards, this concerns: up to the one that ran out; None is all."""
+        return None if self.level is None else self.level + 1
+
+
+def what_ran_out(kill: Kill, batch_bytes: int, cpus: int) -> RanOut:
+    """Which memcg's limit ran out, or that it was the node's memory.
+
+    While the kernel handles an OOM of a memcg, it and all below it are locked (mem_cgroup_oom_trylock), so the highest
+    locked one with a limit is the one. Where locks are known and none is held, no allocation failed at a limit: either
+    somebody set a limit below what is in use (memory_max_write takes no lock), or the node ran out.
+
+    Without locks (CONFIG_MEMCG_V1 off) there are only the figures. Charges go from the leaf up and fail at the first
+    memcg that is full (try_charge_memcg), but usage may have fallen below the limit since, by as much as CPUs hold in
+    advance. One memcg near its limit is the one; of several, the lowest if it is within one CPU's batch of it.
     """
-    locked = [i for i, level in enumerate(levels) if level.locked and level.limit_bytes is not None]
-    if locked:
-        return locked[-1]
-    for i, level in enumerate(levels):
-        if level.limit_bytes is not None and level.usage_bytes >= level.limit_bytes - tolerance_bytes:
-            return i
-    return None
+    limited = [(i, level, level.limit_bytes) for i, level in enumerate(kill.levels) if level.limit_bytes is not None]
+    if kill.locks_known:
+        if locked := [i for i, level, _ in limited if level.locked]:
+            return RanOut(locked[-1])
+        return RanOut(next((i for i, level, limit in limited if level.usage_bytes > limit), None))
+    room = {i: limit - level.usage_bytes for i, level, limit in limited}
+    near = [i for i in room if room[i] <= batch_bytes * cpus]
+    if not near:
+        return RanOut(None)
+    return RanOut(near[0], certain=len(near) == 1 or room[near[0]] <= batch_bytes)
+
+
+def ran_out_here(kill: Kill) -> RanOut:
+    """what_ran_out() with this machine's page size and CPUs."""
+    return what_ran_out(kill, CHARGE_BATCH_PAGES * os.sysconf("SC_PAGE_SIZE"), os.cpu_count() or 1)

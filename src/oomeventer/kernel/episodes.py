@@ -8,16 +8,17 @@ a record of their own, 0.01 to 3.4 ms later where that was measured, and not at 
 kernel. So they are waited for, within a bound.
 
 A group kill (memory.oom.group) is one episode: the kernel marks the chosen victim, then every other member, all from
-one task, the trigger, and for one memcg. The trigger is a member as a rule; then the record of its own SIGKILL says that
-the last mark has been made. Where it is not (it hit the Pod's limit, and a group in another container is killed for
-it), the episode stays open until no member came for a while. That is set by the slowest part between two marks: the
-kernel prints a line for each, and a serial console takes 9 ms for it.
+one task, the trigger, and for one memcg. The trigger is a member as a rule; then the record of its own SIGKILL says
+that the last mark has been made. Where it is not (it hit the Pod's limit, and a group in another container is killed
+for it), the episode stays open until no member came for a while. That is set by the slowest part between two marks:
+the kernel prints a line for each, and a serial console takes 9 ms for it.
 """
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from oomeventer.kill import Arguments, Kill, Process, level_that_ran_out
+from oomeventer.kill import Arguments, Kill, Process, RanOut
 
 Episode = tuple[Kill, ...]
 
@@ -49,8 +50,8 @@ class _Open:
 class Episodes:
     """Collects records; see the module."""
 
-    def __init__(self, tolerance_bytes: int) -> None:
-        self._tolerance_bytes = tolerance_bytes
+    def __init__(self, ran_out: Callable[[Kill], RanOut]) -> None:
+        self._ran_out = ran_out
         self._open: list[_Open] = []
         self._early: OrderedDict[Process, Arguments] = OrderedDict()
 
@@ -102,7 +103,5 @@ class Episodes:
     def _group(self, kill: Kill) -> tuple[int, Process, int] | None:
         """What the members of a group kill share: the trigger, and the highest memcg with oom.group at or below the
         one that ran out (mem_cgroup_get_oom_group, mm/memcontrol.c)."""
-        ran_out = level_that_ran_out(kill.levels, self._tolerance_bytes)
-        below = kill.levels if ran_out is None else kill.levels[: ran_out + 1]
-        group = [level.inode for level in below if level.group]
+        group = [level.inode for level in kill.levels[: self._ran_out(kill).levels] if level.group]
         return (kill.trigger.tid, kill.trigger.process, group[-1]) if group else None

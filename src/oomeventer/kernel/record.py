@@ -19,7 +19,7 @@ KIND_MARK, KIND_ARGUMENTS = 1, 2
 
 CGROUP_CUT, TRIGGER_CGROUP_CUT, LEVELS_CUT, ARGUMENTS_CUT, ENVIRONMENT_CUT = 1 << 0, 1 << 1, 1 << 2, 1 << 3, 1 << 4
 ARGUMENTS_FOLLOW, ARGUMENTS_UNREADABLE, ENVIRONMENT_UNREADABLE = 1 << 5, 1 << 6, 1 << 7
-UNIFIED, TRIGGER_SAME_CGROUP = 1 << 8, 1 << 9
+UNIFIED, TRIGGER_SAME_CGROUP, LOCKS_KNOWN = 1 << 8, 1 << 9, 1 << 10
 LEVEL_GROUP, LEVEL_LOCKED = 1 << 0, 1 << 1
 
 PAGE = resource.getpagesize()
@@ -186,6 +186,7 @@ def _kill(raw: bytes) -> Kill:
         ),
         cgroup=path,
         unified=bool(mark.flags & UNIFIED),
+        locks_known=bool(mark.flags & LOCKS_KNOWN),
         levels=tuple(_level(level) for level in mark.level[: mark.levels]),
         arguments=arguments or None,
         environment=environment or None,

@@ -8,7 +8,6 @@ of the ring before it is parsed. While nobody takes episodes, records stay in th
 import asyncio
 import ctypes
 import logging
-import os
 from collections.abc import AsyncIterator, Callable
 from importlib import resources
 from types import TracebackType
@@ -16,8 +15,8 @@ from typing import Any, Self
 
 from oomeventer.kernel.episodes import Episode, Episodes
 from oomeventer.kernel.libbpf import KernelError, Library, Sample
-from oomeventer.kernel.record import PAGE, RecordError, parse
-from oomeventer.kill import CHARGE_BATCH_PAGES
+from oomeventer.kernel.record import RecordError, parse
+from oomeventer.kill import ran_out_here
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +110,7 @@ class Tracer:
     async def episodes(self) -> AsyncIterator[Episode]:
         """The episodes as they are completed, for ever. See episodes.py for what one is."""
         loop = asyncio.get_running_loop()
-        episodes = Episodes(CHARGE_BATCH_PAGES * PAGE * (os.cpu_count() or 1))
+        episodes = Episodes(ran_out_here)
         while True:
             for raw in self.consume():
                 try:
