@@ -56,6 +56,7 @@ struct cred {
 	kuid_t uid;
 };
 struct signal_struct {
+	int group_exit_code;
 	short oom_score_adj;
 };
 

@@ -228,6 +228,21 @@ async def test_200_kills(tracer: Tracer, program: Path) -> None:
     assert {kill.process.pid: kill.arguments for kill in told} == expected
 
 
+async def test_60_victims_that_are_others(tracer: Tracer, program: Path) -> None:
+    """The victim's SIGKILL may arrive before it is marked or after: its arguments are there each time."""
+    for number in range(60):
+        with ExitStack() as stack:
+            cgroup = stack.enter_context(Cgroup(8 << 20))
+            prey = stack.enter_context(Victim(program, cgroup, ["prey", "4", f"number-{number}"]))
+            prey.go()
+            await grown(prey.pid, 4 << 20)
+            hunter = stack.enter_context(Victim(program, cgroup, ["hog", "5"]))
+            hunter.go()
+            (kill,) = await seen(tracer, prey.pid)
+            assert kill.trigger.process.pid == hunter.pid
+            assert kill.arguments == text(program, "prey", "4", f"number-{number}")
+
+
 def test_second_tracer_beside_the_first(tracer: Tracer) -> None:
     """Two can be attached at once, as while an agent is replaced."""
     with Tracer() as second:
