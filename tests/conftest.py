@@ -6,11 +6,11 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+
 from machine import build, kubeconfig
+from oomeventer.api import Api, connect
 from realcri import Containerd
 from standin import ApiServer
-
-from oomeventer.api import Api, connect
 
 # A deadline for each example would say how busy the machine is.
 hypothesis.settings.register_profile("oomeventer", deadline=None)

@@ -76,6 +76,7 @@ def kill(pid: int = 4217, **fields: Any) -> Kill:
         "trigger": KillTrigger(process=process, tid=pid, comm=b"hog", cgroup=CGROUP),
         "cgroup": CGROUP,
         "unified": True,
+        "locks_known": True,
         "levels": LEVELS,
         "arguments": b"hog\x00100\0",
         "environment": b"GOMEMLIMIT=30MiB\0DB_PASSWORD=hunter2\0",

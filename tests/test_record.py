@@ -3,17 +3,18 @@
 In: records as bpf/oom.h lays them out, built by samples. Out: what record.parse() makes of them.
 """
 
+import contextlib
 import ctypes
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from samples import raw_arguments, raw_mark
 
 from oomeventer.kernel import record
 from oomeventer.kernel.record import PAGE, RawLevel, RawMark, RecordError, parse
 from oomeventer.kill import Arguments, Kill, Level, Missing, Process, Trigger
+from samples import raw_arguments, raw_mark
 
 
 def kill_of(raw: bytes) -> Kill:
@@ -35,7 +36,7 @@ def test_every_field_of_a_mark() -> None:
         ],
         time_ns=29,
         lost=31,
-        flags=record.UNIFIED | record.ARGUMENTS_FOLLOW,
+        flags=record.UNIFIED | record.LOCKS_KNOWN | record.ARGUMENTS_FOLLOW,
         tgid=37,
         tid=41,
         ns_tgid=43,
@@ -81,6 +82,7 @@ def test_every_field_of_a_mark() -> None:
         trigger=Trigger(process=Process(107, 103), tid=109, comm=b"trig", cgroup="/t"),
         cgroup="/p/c",
         unified=True,
+        locks_known=True,
         levels=(
             Level(7, 11 * PAGE, 13 * PAGE, 17 * PAGE, 19 * PAGE, 23 * PAGE, group=True, locked=False),
             Level(8, 12 * PAGE, None, 18 * PAGE, 20 * PAGE, None, group=False, locked=True),
@@ -115,7 +117,7 @@ def test_every_field_of_arguments() -> None:
 def test_what_is_missing(flag: int, missing: Missing) -> None:
     """Cut and unreadable are one to a reader; flags of other meaning are not in it."""
     kill = kill_of(raw_mark(flags=flag))
-    assert (kill.missing, kill.unified, kill.arguments_follow) == (missing, False, False)
+    assert (kill.missing, kill.unified, kill.locks_known, kill.arguments_follow) == (missing, False, False, False)
 
 
 def test_no_text_is_none() -> None:
@@ -192,12 +194,8 @@ def test_too_many_levels_are_refused() -> None:
 
 
 def refused_or_read(raw: bytes) -> None:
-    try:
-        parsed = parse(raw)
-    except RecordError as e:
-        assert str(e).startswith("record ")
-    else:
-        assert isinstance(parsed, (Kill, Arguments))
+    with contextlib.suppress(RecordError):
+        assert isinstance(parse(raw), (Kill, Arguments))
 
 
 @given(st.binary(max_size=2048))

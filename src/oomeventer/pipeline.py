@@ -37,6 +37,7 @@ class Pipeline:
         self._stages = tuple(stages)
         self._queues: list[asyncio.Queue[Any]] = [asyncio.Queue(QUEUE) for _ in stages]
         self._drain_seconds = drain_seconds
+        self._unqueued: list[Any] = []
         self.broken = 0
 
     async def run(self, source: AsyncIterator[Any], stop: asyncio.Event) -> None:
@@ -58,7 +59,9 @@ class Pipeline:
 
     async def _read(self, source: AsyncIterator[Any]) -> None:
         async for item in source:
+            self._unqueued = [item]  # a stop can come before there is room for it
             await self._queues[0].put(item)
+            self._unqueued = []
 
     async def _work(self, index: int) -> None:
         stage, queue = self._stages[index], self._queues[index]
@@ -78,6 +81,8 @@ class Pipeline:
     async def _drain(self) -> None:
         try:
             async with asyncio.timeout(self._drain_seconds):
+                for item in self._unqueued:
+                    await self._queues[0].put(item)
                 for queue in self._queues:
                     await queue.join()
         except TimeoutError:

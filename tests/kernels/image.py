@@ -6,6 +6,7 @@ Two layers are kept below .cache/kernels: the tree of Debian's Python, libbpf an
 dependencies, and the image, which adds the project, the victim and the guest's own program.
 """
 
+import functools
 import hashlib
 import os
 import shutil
@@ -15,9 +16,8 @@ import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 
-from machine import build
-
 from kernels.packages import CACHE, Suite, unpack
+from machine import build
 
 REPOSITORY = Path(__file__).parent.parent.parent
 #: Its Python 3.11 and libbpf 1.1 are close to the oldest that the project takes.
@@ -28,6 +28,7 @@ SITE = "opt/oomeventer"
 SPARE_MIB = 64
 
 
+@functools.cache
 def image() -> Path:
     """The disk image, made if it is not there."""
     project = REPOSITORY / "src/oomeventer"
@@ -69,29 +70,34 @@ def _base() -> Path:
     unpack(debian, tree)
     for directory in ("proc", "sys", "dev", "run", "tmp"):
         (tree / directory).mkdir(exist_ok=True)
-    python = os.readlink(tree / "usr/bin/python3")
-    platforms = [f"--platform=manylinux_2_{minor}_x86_64" for minor in range(36, 16, -1)]
-    subprocess.run(
-        [sys.executable, "-m", "pip", "install", "-q", "-q", "--no-compile", "--only-binary=:all:", "--implementation=cp"]
-        + [f"--python-version={python.removeprefix('python')}", *platforms, "--platform=manylinux2014_x86_64"]
-        + (["-c", str(lock)] if pinned else [])
-        + ["--target", str(tree / SITE), *wanted],
-        check=True,
-    )
-    _compile(tree, f"usr/lib/{python}", SITE)
+    _install(wanted, lock if pinned else None, tree)
+    _compile(tree, f"usr/lib/{_python(tree)}", SITE)
     tree.rename(made)
     return made
 
 
+def _python(tree: Path) -> str:
+    """The tree's Python, such as python3.11."""
+    return os.readlink(tree / "usr/bin/python3")
+
+
+def _install(wanted: list[str], lock: Path | None, tree: Path) -> None:
+    """The project's dependencies, as wheels for the tree's Python, by this machine's pip."""
+    target = ["--only-binary=:all:", "--implementation=cp", f"--python-version={_python(tree).removeprefix('python')}"]
+    target += [f"--platform=manylinux_2_{minor}_x86_64" for minor in range(36, 16, -1)]
+    target += ["--platform=manylinux2014_x86_64", "--target", str(tree / SITE)]
+    pinned = ["-c", str(lock)] if lock else []
+    pip = [sys.executable, "-m", "pip", "install", "-q", "-q", "--no-compile"]
+    subprocess.run([*pip, *target, *pinned, *wanted], check=True)
+
+
 def _compile(tree: Path, *directories: str) -> None:
     """Byte code, by the tree's own Python: an emulated processor takes seconds for what it would have to compile."""
-    python = os.readlink(tree / "usr/bin/python3")
     # The models of the Kubernetes client are many, and nothing here imports them.
     skip = ["-x", "kubernetes_asyncio/client/models|/tests?/|lib2to3"]
-    subprocess.run(
-        ["chroot", tree, f"/usr/bin/{python}", "-m", "compileall", "-q", *skip, *(f"/{name}" for name in directories)],
-        check=True,
-    )
+    root = [] if os.geteuid() == 0 else ["unshare", "--map-root-user"]
+    python_of_tree = [*root, "chroot", str(tree), f"/usr/bin/{_python(tree)}"]
+    subprocess.run([*python_of_tree, "-m", "compileall", "-q", *skip, *(f"/{d}" for d in directories)], check=True)
 
 
 def _ext4(tree: Path, image: Path) -> None:

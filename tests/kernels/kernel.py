@@ -49,4 +49,4 @@ KERNELS = (
 
 
 def _image(tree: Path) -> Path | None:
-    return next((file for pattern in ("boot/vmlinuz-*", "usr/lib/modules/*/vmlinuz") for file in tree.glob(pattern)), None)
+    return next((file for place in ("boot/vmlinuz-*", "usr/lib/modules/*/vmlinuz") for file in tree.glob(place)), None)

@@ -1,1 +1,30 @@
 """What runs in a guest: makes real kills under the shipped agent, and tells what the agent and the kernel said."""
+
+#: The cases in cases.py, by name and in their order; the host reads this, and cannot import them.
+NAMES = (
+    "container_limit",
+    "systemd_layout",
+    "pod_limit",
+    "bystander",
+    "threads",
+    "orphan",
+    "shared",
+    "nested",
+    "nested_limit",
+    "long_path",
+    "service",
+    "long_arguments",
+    "crowd",
+    "simultaneous",
+    "child",
+    "first",
+    "brim",
+    "group_of_1",
+    "group_of_5",
+    "group_of_50",
+    "group_spares",
+    "group_of_pod",
+    "swap",
+    "node",
+    "node_memory",
+)

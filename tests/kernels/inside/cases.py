@@ -14,6 +14,9 @@ from inside.stage import Stage
 
 MIB = 1 << 20
 SWAP = "/swap"
+#: oom_score_adj of a process that the kernel spares. A trigger has it where another process is to be the only victim:
+#: before that one's memory is back, a kernel may well choose again.
+NEVER = -1000
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ def pod_limit(s: Stage) -> None:
     """The Pod's limit, two containers: the victim lives in the one that did not trigger it."""
     limit = s.cgroups.make(pod("two"), limit=48 * MIB)
     one, two = s.cgroups.make(container("a", of="two")), s.cgroups.make(container("b", of="two"))
-    prey, hog = s.start(one, "hog", "30", adj=1000), s.start(two, "hog", "30")
+    prey, hog = s.start(one, "hog", "30", adj=1000), s.start(two, "hog", "30", adj=NEVER)
     s.settle(prey, kib=30 << 10)
     hog.go()
     s.until_dead(prey)
@@ -60,7 +63,7 @@ def pod_limit(s: Stage) -> None:
 def bystander(s: Stage) -> None:
     """One container, two processes: the victim is not the one whose allocation failed."""
     cgroup = s.cgroups.make(container("bystander"), limit=48 * MIB)
-    prey, hog = s.start(cgroup, "hog", "30", adj=1000, uid=7), s.start(cgroup, "hog", "30")
+    prey, hog = s.start(cgroup, "hog", "30", adj=1000, uid=7), s.start(cgroup, "hog", "30", adj=NEVER)
     s.settle(prey, kib=30 << 10)
     hog.go()
     s.until_dead(prey)
@@ -180,10 +183,10 @@ def first(s: Stage) -> None:
 
 
 def _group(s: Stage, members: int) -> None:
-    cgroup = s.cgroups.make(container(f"group{members}"), limit=(24 + members) * MIB, group=True)
-    others = [s.start(cgroup, "hog", "0", f"member-{number}") for number in range(members - 1)]
-    hog = s.start(cgroup, "hog", "96")
-    s.settle(*others, kib=1)
+    cgroup = s.cgroups.make(container(f"group{members}"), limit=(24 + 2 * members) * MIB, group=True)
+    others = [s.start(cgroup, "hog", "1", f"member-{number}") for number in range(members - 1)]
+    hog = s.start(cgroup, "hog", "160")
+    s.settle(*others, kib=1 << 10)
     hog.go()
     s.until_dead(hog, *others)
     s.expect("container", cgroup, [[hog, *others]], trigger=hog)
@@ -207,9 +210,9 @@ def group_of_50(s: Stage) -> None:
 def group_spares(s: Stage) -> None:
     """A member with oom_score_adj -1000 is spared."""
     cgroup = s.cgroups.make(container("spares"), limit=32 * MIB, group=True)
-    safe, other = s.start(cgroup, "hog", "1", adj=-1000), s.start(cgroup, "hog", "1")
+    safe, other = s.start(cgroup, "hog", "1", adj=NEVER), s.start(cgroup, "hog", "1")
     hog = s.start(cgroup, "hog", "64")
-    s.settle(safe, other, kib=1)
+    s.settle(safe, other, kib=1 << 10)
     hog.go()
     s.until_dead(hog, other)
     s.expect("container", cgroup, [[hog, other]], trigger=hog, spared=(safe,))
@@ -221,7 +224,7 @@ def group_of_pod(s: Stage) -> None:
     one, two = s.cgroups.make(container("c", of="whole")), s.cgroups.make(container("d", of="whole"))
     prey, other, hog = s.start(one, "hog", "30", adj=1000), s.start(two, "hog", "1"), s.start(two, "hog", "30")
     s.settle(prey, kib=30 << 10)
-    s.settle(other, kib=1)
+    s.settle(other, kib=1 << 10)
     hog.go()
     s.until_dead(prey, other, hog)
     s.expect("pod", limit, [[prey, other, hog]], trigger=hog)
@@ -231,9 +234,9 @@ def brim(s: Stage) -> None:
     """The Pod's limit runs out while the victim's container stands just below its own."""
     limit = s.cgroups.make(pod("brim"), limit=48 * MIB)
     one, two = s.cgroups.make(container("e", of="brim"), limit=40 * MIB), s.cgroups.make(container("f", of="brim"))
-    prey, hog = s.start(one, "hog", "30", adj=1000), s.start(two, "hog", "30")
+    prey, hog = s.start(one, "hog", "30", adj=1000), s.start(two, "hog", "30", adj=NEVER)
     s.settle(prey, kib=30 << 10)
-    s.cgroups.make(one, limit=s.cgroups.usage(one) + MIB // 10)
+    s.cgroups.make(one, limit=s.cgroups.usage(one))
     hog.go()
     s.until_dead(prey)
     s.expect("pod", limit, [[prey]], trigger=hog, spared=(hog,))

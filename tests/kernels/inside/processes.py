@@ -24,7 +24,7 @@ class Process:
     def __init__(
         self, cgroup: str, arguments: tuple[str, ...], environment: Mapping[str, str], uid: int, adj: int, init: bool
     ) -> None:
-        self.arguments, self.environment = [VICTIM, *arguments], dict(environment)
+        self.arguments, self.environment = [VICTIM, *arguments], dict(environment, GO="3")
         self.tids: set[int] = set()
         self.proc: dict[str, str] = {}
         self.children: dict[int, dict[str, str]] = {}
@@ -34,19 +34,15 @@ class Process:
         self.child = os.fork()
         if self.child == 0:
             with contextlib.suppress(BaseException):
-                os.close(self._go)
-                os.close(told)
-                self._begin(cgroup, read, tell, uid, adj, init)
+                self._become(cgroup, read, tell, uid, adj, init)
             os._exit(99)
         os.close(read)
         os.close(tell)
-        self.pid = int(os.read(told, 16) or b"0")  # told from inside the cgroup
-        os.close(told)
+        with open(told) as file:  # to its end: by then the program runs, and waits
+            self.pid = int(file.read() or "0")
         self.cgroup = cgroups.of(self.pid)
 
-    def _begin(self, cgroup: str, go: int, tell: int, uid: int, adj: int, init: bool) -> None:
-        (cgroups.ROOT / cgroup.strip("/") / "cgroup.procs").write_text("0")
-        Path("/proc/self/oom_score_adj").write_text(str(adj))
+    def _become(self, cgroup: str, go: int, tell: int, uid: int, adj: int, init: bool) -> None:
         if init:
             if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWPID):
                 os._exit(98)
@@ -56,15 +52,18 @@ class Process:
                 os._exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) & 0xFF)
         else:
             os.write(tell, b"%d" % os.getpid())
-        os.close(tell)
-        os.read(go, 1)
+        (cgroups.ROOT / cgroup.strip("/") / "cgroup.procs").write_text("0")
+        Path("/proc/self/oom_score_adj").write_text(str(adj))
         if uid:
             os.setgroups([])
             os.setresgid(uid, uid, uid)
             os.setresuid(uid, uid, uid)
+        os.dup2(go, int(self.environment["GO"]))
         os.execve(VICTIM, self.arguments, self.environment)
 
     def go(self) -> None:
+        """Let it begin."""
+        os.write(self._go, b"g")
         os.close(self._go)
         self._go = -1
 

@@ -1,0 +1,80 @@
+"""Real kernels, booted under emulation: the shipped object and agent meet every way in which these kernels kill.
+
+Flows in: KERNELS, a comma-separated list of names from kernels/kernel.py (or of guests from kernels/guest.py), or
+"all". Without it, one kernel of each layout. What can be wrong with a run as a whole is test_agent's; each case is a
+test of its own, and .cache/kernels/table.md says it all in one table.
+"""
+
+import os
+from collections.abc import Awaitable, Callable, Iterator
+
+import pytest
+
+from kernels import table
+from kernels.compare import Case
+from kernels.guest import GUESTS, Guest, Run, run
+from kernels.inside import NAMES
+
+pytestmark = pytest.mark.guest
+
+DEFAULT = "5.10-v2,6.12-v2"
+#: Cases that a kernel cannot have: memory.oom.group is cgroup v2's, NUMA needs two nodes.
+UNIFIED, NUMA = {name for name in NAMES if name.startswith("group")}, {"node_memory"}
+
+
+def chosen() -> list[Guest]:
+    wanted = (os.environ.get("KERNELS") or DEFAULT).split(",")
+    known = {name for guest in GUESTS for name in (guest.name, guest.kernel.name)}
+    if unknown := set(wanted) - known - {"all"}:
+        raise pytest.UsageError(f"KERNELS: no {', '.join(sorted(unknown))}; there are all, {', '.join(sorted(known))}")
+    return [guest for guest in GUESTS if {"all", guest.name, guest.kernel.name} & set(wanted)]
+
+
+def possible(guest: Guest) -> list[str]:
+    return [
+        name for name in NAMES if (guest.cgroup == "v2" or name not in UNIFIED) and (guest.numa or name not in NUMA)
+    ]
+
+
+Booted = Callable[[Guest], Awaitable[Run]]
+
+
+@pytest.fixture(scope="session")
+def booted() -> Iterator[Booted]:
+    """Boots a guest once, and remembers what it told."""
+    runs: dict[Guest, Run] = {}
+
+    async def boot(guest: Guest) -> Run:
+        if guest not in runs:
+            runs[guest] = await run(guest)
+            print("\n".join([f"{guest.name}: {runs[guest].seconds:.0f} s", *runs[guest].notes]))
+        return runs[guest]
+
+    yield boot
+    if runs:
+        table.write(runs.values())
+
+
+@pytest.mark.parametrize("guest", [pytest.param(guest, id=guest.name) for guest in chosen()])
+async def test_agent(guest: Guest, booted: Booted) -> None:
+    """It loads and attaches, watches, says nothing alarming, reports nothing that did not happen, and stops."""
+    told = await booted(guest)
+    assert told.error is None, told.error
+    assert told.hello["unified"] == (guest.cgroup == "v2")
+    assert told.hello["cpus"] == guest.cpus
+    assert told.agent["watching"], "\n".join(told.agent["log"])
+    assert told.end["stopped"] == 0
+    assert told.end["surplus"] == []
+    assert not [line for line in told.end["log"] if " ERROR " in line or "Traceback" in line]
+
+
+@pytest.mark.parametrize(
+    ("guest", "case"),
+    [pytest.param(guest, case, id=f"{guest.name}-{case}") for guest in chosen() for case in possible(guest)],
+)
+async def test_case(guest: Guest, case: str, booted: Booted) -> None:
+    """What the agent reports is what the kernel says."""
+    told = await booted(guest)
+    assert case in told.cases, f"the guest did not come to it: {told.error or told.agent}"
+    problems = Case(told.cases[case], guest.cpus).problems()
+    assert not problems, "\n".join(problems)

@@ -1,0 +1,258 @@
+"""Settings by flag and by variable, every mistake at once, and the command line's exit statuses.
+
+In: flags and environments. Out: Settings, or the mistakes in words.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from oomeventer import __version__
+from oomeventer.cli import COMMANDS, main, usage
+from oomeventer.redact import MEMORY_VARIABLES, Redaction
+from oomeventer.settings import SETTINGS, Setting, Settings, SettingsError, read
+
+
+def mistakes(*flags: str, **environ: str) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        read(flags, environ)
+    return str(caught.value).split("\n")
+
+
+def test_defaults() -> None:
+    """Without flags and variables every setting has its default, and the node has the machine's name."""
+    assert read([], {}) == Settings(
+        node_name=socket.gethostname().lower(),
+        kubeconfig=None,
+        cri_endpoint=None,
+        arguments="safe",
+        environment="listed",
+        environment_names=MEMORY_VARIABLES,
+        ring_bytes=1 << 20,
+        cgroup_root=None,
+        taskstats="auto",
+        cri_timeout_seconds=2.0,
+        api_timeout_seconds=10.0,
+        give_up_seconds=900.0,
+        log_level="info",
+    )
+    assert read([], {}).redaction == Redaction()
+
+
+def samples(directory: Path) -> dict[str, tuple[str, Any]]:
+    """For each setting a text that is not its default, and its value."""
+    file = directory / "file"
+    file.touch()
+    return {
+        "node_name": ("lab-node.example", "lab-node.example"),
+        "kubeconfig": (str(file), str(file)),
+        "cri_endpoint": ("unix:///run/x.sock", "unix:///run/x.sock"),
+        "arguments": ("none", "none"),
+        "environment": ("all", "all"),
+        "environment_names": ("A, B*", MEMORY_VARIABLES | {"A", "B*"}),
+        "ring_bytes": ("262144", 262144),
+        "cgroup_root": (str(directory), directory),
+        "taskstats": ("off", "off"),
+        "cri_timeout_seconds": ("0.5", 0.5),
+        "api_timeout_seconds": ("20", 20.0),
+        "give_up_seconds": ("86400", 86400.0),
+        "log_level": ("debug", "debug"),
+    }
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+def test_flag_and_variable(tmp_path: Path, setting: Setting) -> None:
+    """Each setting by its flag, in both forms, and by its variable; the flag wins, an empty variable is none."""
+    text, value = samples(tmp_path)[setting.name]
+    default = getattr(read([], {}), setting.name)
+    assert value != default
+    for settings in (
+        read([setting.flag, text], {}),
+        read([f"{setting.flag}={text}"], {}),
+        read([], {setting.variable: text}),
+        read([setting.flag, text], {setting.variable: setting.default or "nonsense"}),
+    ):
+        assert getattr(settings, setting.name) == value
+    assert getattr(read([], {setting.variable: ""}), setting.name) == default
+
+
+def test_the_last_flag_counts() -> None:
+    """As a shell's user expects who adds one to a command."""
+    assert read(["--log-level", "debug", "--log-level=error"], {}).log_level == "error"
+
+
+def test_the_redaction_is_what_was_set() -> None:
+    """The three settings make one policy."""
+    redaction = read(["--arguments=all", "--environment=none", "--environment-names=X"], {}).redaction
+    assert redaction == Redaction("all", "none", MEMORY_VARIABLES | {"X"})
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("64Ki", 1 << 16), ("1Mi", 1 << 20), ("1024Mi", 1 << 30), ("1048576", 1 << 20), ("8192Ki", 1 << 23)],
+)
+def test_ring_bytes(text: str, size: int) -> None:
+    """A power of two, with or without a unit."""
+    assert read(["--ring-bytes", text], {}).ring_bytes == size
+
+
+@pytest.mark.parametrize(
+    ("flag", "text", "says"),
+    [
+        ("--node-name", "Node_1", "is no name that a Node can have"),
+        ("--node-name", "a" * 254, "is no name"),
+        ("--node-name", "", "is no name"),
+        ("--kubeconfig", "/nowhere/config", "is no file"),
+        ("--cri-endpoint", "tcp://1.2.3.4:5", "must be unix:///path, /path or none"),
+        ("--cri-endpoint", "unix://run/x.sock", "must be"),
+        ("--arguments", "some", "is not one of safe, none, all"),
+        ("--environment", "safe", "is not one of listed, none, all"),
+        ("--environment-names", "A,B C,D-E,*", "has names that no variable can have: *, B C, D-E"),
+        ("--ring-bytes", "1000000", "must be a power of two from"),
+        ("--ring-bytes", "4096", "must be a power of two from"),
+        ("--ring-bytes", "2048Mi", "must be a power of two from"),
+        ("--ring-bytes", "1Gi", "must be a power of two from"),
+        ("--ring-bytes", "-1Mi", "must be a power of two from"),
+        ("--cgroup-root", "/nowhere", "is not a directory"),
+        ("--taskstats", "on", "is not one of auto, off"),
+        ("--cri-timeout-seconds", "0", "must be a number of seconds from 0.1 to 86400"),
+        ("--api-timeout-seconds", "inf", "must be a number of seconds"),
+        ("--give-up-seconds", "nan", "must be a number of seconds"),
+        ("--give-up-seconds", "5m", "must be a number of seconds"),
+        ("--log-level", "INFO", "is not one of debug, info, warning, error"),
+    ],
+)
+def test_a_wrong_value(flag: str, text: str, says: str) -> None:
+    """It is refused, by flag and by variable, and the message has the source, the value and what would do."""
+    (mistake,) = mistakes(f"{flag}={text}")
+    assert mistake.startswith(f"{flag} {text!r} {says}")
+    if text:
+        variable = "OOMEVENTER_" + flag[2:].upper().replace("-", "_")
+        (mistake,) = mistakes(**{variable: text})
+        assert mistake.startswith(f"{variable} {text!r} {says}")
+
+
+def test_all_mistakes_at_once() -> None:
+    """Wrong flags, variables and values are told together, so that one try is enough to mend them."""
+    told = mistakes(
+        "--log-level=loud",
+        "--ring-byte",
+        "1Mi",
+        "--node-name",
+        "--api-timeout-seconds",
+        "0",
+        "stray",
+        OOMEVENTER_ARGUMENTS="some",
+        OOMEVENTER_NODE="x",
+    )
+    assert told == [
+        "--ring-byte is no option: did you mean --ring-bytes?",
+        "--node-name needs a value",
+        "stray is no option",
+        "OOMEVENTER_NODE is no setting: did you mean OOMEVENTER_NODE_NAME?",
+        "OOMEVENTER_ARGUMENTS 'some' is not one of safe, none, all",
+        "--api-timeout-seconds '0' must be a number of seconds from 0.1 to 86400",
+        "--log-level 'loud' is not one of debug, info, warning, error",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("flag", "meant"),
+    [("--nodename", "--node-name"), ("--log_level", "--log-level"), ("--cgroup-rot=/x", "--cgroup-root")],
+)
+def test_suggestions(flag: str, meant: str) -> None:
+    """A slip of the fingers is answered with what was meant."""
+    (mistake,) = mistakes(flag)
+    assert mistake == f"{flag.partition('=')[0]} is no option: did you mean {meant}?"
+
+
+def test_no_suggestion_for_anything() -> None:
+    """What is like nothing gets none."""
+    assert mistakes("--zzzzzz", "value", OOMEVENTER_QQQQQQQQQQQ="1") == [
+        "--zzzzzz is no option",
+        "OOMEVENTER_QQQQQQQQQQQ is no setting",
+    ]
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "OOMEVENTER_SERVICE_HOST",
+        "OOMEVENTER_SERVICE_PORT",
+        "OOMEVENTER_SERVICE_PORT_METRICS",
+        "OOMEVENTER_PORT",
+        "OOMEVENTER_PORT_9090_TCP",
+        "OOMEVENTER_PORT_9090_TCP_ADDR",
+        "OOMEVENTER_METRICS_SERVICE_HOST",
+        "OOMEVENTER_METRICS_PORT_9090_TCP_PROTO",
+        "OOMEVENTER_LIBBPF",
+        "OOMEVENTE_NODE_NAME",
+        "PATH",
+    ],
+)
+def test_variables_that_are_none_of_ours(variable: str) -> None:
+    """What Kubernetes sets for a Service of that name, and what is read elsewhere, is no mistake."""
+    assert read([], {variable: "tcp://10.0.0.1:9090"}) == read([], {})
+
+
+def test_help_has_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    """Flag, meaning and default of each setting, and each command, stand in --help, in lines of a terminal's width."""
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert text == usage() + "\n"
+    lines = text.splitlines()
+    for setting in SETTINGS:
+        (line,) = [line for line in lines if line.split()[:1] == [setting.flag]]
+        assert setting.help in line
+        assert not setting.default or f"(default: {setting.default})" in line
+    for command in COMMANDS:
+        assert any(line.split()[:1] == [command] for line in lines)
+    assert max(map(len, lines)) <= 120
+
+
+@pytest.mark.parametrize(
+    ("argv", "status"),
+    [
+        ([], 2),
+        (["-h"], 0),
+        (["help"], 0),
+        (["run", "--help"], 0),
+        (["--version"], 0),
+        (["version"], 0),
+        (["fly"], 2),
+        (["--log-level", "debug"], 2),
+        (["run", "--log-level", "loud"], 2),
+        (["run", "--json"], 2),
+        (["demo", "stray"], 2),
+    ],
+)
+def test_exit_statuses(
+    argv: list[str], status: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """0 for what was asked for, 2 for wrong usage, which is told on standard error."""
+    for variable in [name for name in os.environ if name.startswith("OOMEVENTER_")]:
+        monkeypatch.delenv(variable)
+    assert main(argv) == status
+    out, err = capsys.readouterr()
+    if argv and status == 2:
+        assert all(line.startswith("oomeventer: ") for line in err.splitlines())
+        assert err
+        assert not out
+    else:
+        assert not err
+        assert "Usage: oomeventer" in out or out == f"oomeventer {__version__}\n"
+
+
+def test_what_is_broken_is_status_1() -> None:
+    """Without a cluster, or without the right to look into the kernel, `run` says so in one line and ends."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("KUBE", "OOMEVENTER_"))}
+    command = [sys.executable, "-m", "oomeventer", "run", "--cri-endpoint", "none"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("oomeventer: ")
+    assert "Traceback" not in done.stderr
