@@ -114,11 +114,18 @@ struct page_counter {
 	unsigned long max;
 	unsigned long watermark;
 };
+enum memcg_memory_event {
+	MEMCG_OOM = 0, /* relocated */
+};
 struct mem_cgroup {
 	struct cgroup_subsys_state css;
+	atomic64_like memory_events_local[1];
 	struct page_counter memory;
 	struct page_counter swap; /* in a union with memsw, which cgroup v1 uses */
 	_Bool oom_group;
+};
+struct oom_control {
+	struct mem_cgroup *memcg;
 };
 /* Absent where CONFIG_MEMCG_V1 is off (6.11-rc1, e93d4166b40a). */
 struct mem_cgroup___v1 {

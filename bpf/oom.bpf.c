@@ -14,7 +14,7 @@
  * In a group kill the trigger waits there, too, if it is a victim: its SIGKILL is delivered when it has left the OOM
  * killer, which is after the last mark. So its second record also says that the group is complete.
  *
- * Rules: raw tracepoints only (their links can be pinned on every kernel, and need no tracefs and no
+ * Rules: raw tracepoints for all that must work (their links can be pinned on every kernel, and need no tracefs and no
  * perf_event_open); whatever differs between kernels is asked for by field (kernel.h); what does not fit is cut and
  * flagged; a full ring is counted.
  */
@@ -64,6 +64,14 @@ struct {
 	__type(key, struct victim);
 	__type(value, __u32);
 } pending SEC(".maps");
+
+/* The memcg whose OOM a task is handling: its directory's inode, 0 for the node's. Where the kernel lets us know. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u32); /* thread */
+	__type(value, __u64);
+} domains SEC(".maps");
 
 /* Records are put together here: they are too large for the stack, and the ring takes a length known beforehand. */
 struct mark_scratch {
@@ -210,6 +218,9 @@ static __always_inline void fill_level(struct oom_level *level, struct cgroup_su
 	level->peak_pages = BPF_CORE_READ(memcg, memory.watermark);
 	level->swap_usage_pages = BPF_CORE_READ(memcg, swap.usage.counter);
 	level->swap_limit_pages = BPF_CORE_READ(memcg, swap.max);
+	unsigned long events = (unsigned long)memcg + bpf_core_field_offset(struct mem_cgroup, memory_events_local);
+	__u64 oom = bpf_core_enum_value(enum memcg_memory_event, MEMCG_OOM);
+	bpf_probe_read_kernel(&level->ooms, sizeof(level->ooms), (void *)(events + oom * sizeof(level->ooms)));
 	level->flags = BPF_CORE_READ(memcg, oom_group) ? OOM_LEVEL_GROUP : 0;
 	if (bpf_core_field_exists(struct mem_cgroup___v1, oom_lock)) {
 		struct mem_cgroup___v1 *v1 = (void *)memcg;
@@ -373,6 +384,11 @@ int mark_victim(struct bpf_raw_tracepoint_args *ctx)
 	__u64 end = 0;
 	if (bpf_core_field_exists(struct mem_cgroup___v1, oom_lock))
 		flags |= OOM_LOCKS_KNOWN;
+	__u64 *domain = bpf_map_lookup_elem(&domains, &mark->trigger_tid);
+	if (domain) {
+		mark->domain_inode = *domain;
+		flags |= OOM_DOMAIN_KNOWN;
+	}
 	if (BPF_CORE_READ(css, cgroup, root, hierarchy_id) == 0)
 		flags |= OOM_UNIFIED;
 	end = append_path(scratch->text, end, css, OOM_CGROUP_CUT, &flags);
@@ -405,6 +421,30 @@ int mark_victim(struct bpf_raw_tracepoint_args *ctx)
 		if (arguments && bpf_map_delete_elem(&pending, &key) == 0)
 			emit_arguments(arguments, count);
 	}
+	return 0;
+}
+
+/* out_of_memory() is told which memcg ran out, if one did, and every mark is made beneath it. Optional: not every kernel
+ * has trampolines (arm64 before 6.0, or ftrace compiled out). Without, user space infers it from the levels. */
+SEC("fentry/out_of_memory")
+int oom_begin(__u64 *ctx)
+{
+	struct oom_control *control = (void *)ctx[0];
+	struct mem_cgroup *memcg = BPF_CORE_READ(control, memcg);
+	const __u32 thread = bpf_get_current_pid_tgid();
+	const __u64 inode = memcg ? BPF_CORE_READ(memcg, css.cgroup, kn, id) : 0;
+
+	bpf_map_update_elem(&domains, &thread, &inode, BPF_ANY);
+	return 0;
+}
+
+SEC("fexit/out_of_memory")
+int oom_end(__u64 *ctx)
+{
+	const __u32 thread = bpf_get_current_pid_tgid();
+
+	(void)ctx;
+	bpf_map_delete_elem(&domains, &thread);
 	return 0;
 }
 

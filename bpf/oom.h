@@ -37,6 +37,7 @@ enum oom_flag {
 	OOM_UNIFIED = 1 << 8,            /* the memory controller is on cgroup v2 */
 	OOM_TRIGGER_SAME_CGROUP = 1 << 9, /* trigger_cgroup is the victim's and was not written twice */
 	OOM_LOCKS_KNOWN = 1 << 10,       /* this kernel has OOM_LEVEL_LOCKED */
+	OOM_DOMAIN_KNOWN = 1 << 11,      /* domain_inode is the kernel's own word */
 };
 
 enum oom_level_flag {
@@ -59,6 +60,7 @@ struct oom_level {
 	__u64 peak_pages;
 	__u64 swap_usage_pages; /* v2: swap; v1: memory + swap */
 	__u64 swap_limit_pages;
+	__u64 ooms; /* times that its limit ran out so far: memory_events_local[MEMCG_OOM] */
 	__u32 flags; /* enum oom_level_flag */
 	__u32 padding;
 };
@@ -77,6 +79,7 @@ struct oom_mark {
 	__u64 start_ns;
 	__u64 init_start_ns;
 	__u64 init_inode; /* of the memcg that PID 1 is in */
+	__u64 domain_inode; /* of the memcg that ran out; 0: none, the node did */
 	__u64 total_vm_pages;
 	__u64 anon_pages;
 	__u64 file_pages;

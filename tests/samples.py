@@ -35,6 +35,7 @@ def level(limit_bytes: int | None = None, **fields: Any) -> Level:
         "peak_bytes": 8 * KI,
         "swap_usage_bytes": 0,
         "swap_limit_bytes": None,
+        "ooms": 0,
         "group": False,
         "locked": False,
     }
@@ -77,6 +78,7 @@ def kill(pid: int = 4217, **fields: Any) -> Kill:
         "cgroup": CGROUP,
         "unified": True,
         "locks_known": True,
+        "domain_inode": None,
         "levels": LEVELS,
         "arguments": b"hog\x00100\0",
         "environment": b"GOMEMLIMIT=30MiB\0DB_PASSWORD=hunter2\0",

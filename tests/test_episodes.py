@@ -202,18 +202,26 @@ def test_the_highest_group_counts() -> None:
 
 
 BATCH, CPUS = MI, 4
-FULL = level(LIMIT, usage_bytes=LIMIT)
-ROOMY = level(LIMIT)
-UNLIMITED = level(usage_bytes=2**40)
+FULL = level(LIMIT, usage_bytes=LIMIT, ooms=1)
+ROOMY = level(LIMIT, ooms=1)
+UNLIMITED = level(usage_bytes=2**40, ooms=1)
 
 
-def ran_out(*levels: Level, locks_known: bool = True) -> RanOut:
-    return what_ran_out(kill(levels=levels, locks_known=locks_known), BATCH, CPUS)
+def ran_out(*levels: Level, locks_known: bool = True, domain_inode: int | None = None) -> RanOut:
+    return what_ran_out(kill(levels=levels, locks_known=locks_known, domain_inode=domain_inode), BATCH, CPUS)
 
 
 def room(bytes_: int, **fields: Any) -> Level:
-    """A memcg with that much left below its limit."""
-    return level(LIMIT, usage_bytes=LIMIT - bytes_, **fields)
+    """A memcg whose limit ran out before, with that much left below it."""
+    return level(LIMIT, **{"usage_bytes": LIMIT - bytes_, "ooms": 1, **fields})
+
+
+def test_the_kernel_says_which() -> None:
+    """Where the kernel could be asked its word counts, whatever the figures suggest; 0 is the node."""
+    levels = (FULL, level(LIMIT, inode=7), room(0, locked=True))
+    assert ran_out(*levels, domain_inode=7) == RanOut(1)
+    assert ran_out(*levels, domain_inode=0) == RanOut(None)
+    assert ran_out(*levels, domain_inode=8) == RanOut(None, certain=False)
 
 
 def test_the_highest_locked_level_ran_out() -> None:
@@ -227,15 +235,15 @@ def test_a_locked_level_without_a_limit_did_not_run_out() -> None:
 
 
 def test_no_lock_where_the_kernel_has_them() -> None:
-    """A limit set below what is in use takes no lock: the lowest such is the one. A full one is the node's kill."""
-    assert ran_out(FULL, room(-1), room(-2)) == RanOut(1)
-    assert ran_out(FULL, FULL) == RanOut(None)
+    """A task that hit a limit just after another one kills without the lock: then the likeliest is named, no more."""
+    assert ran_out(ROOMY, FULL) == RanOut(1, certain=False)
+    assert ran_out(ROOMY, level(LIMIT)) == RanOut(0, certain=False)
 
 
 def test_without_locks_the_one_near_its_limit_ran_out() -> None:
-    """Usage may have fallen by what all CPUs hold in advance, and no further."""
+    """Usage may have fallen by what all CPUs hold in advance; when it fell further, it is open."""
     assert ran_out(ROOMY, room(BATCH * CPUS), UNLIMITED, locks_known=False) == RanOut(1)
-    assert ran_out(ROOMY, room(BATCH * CPUS + 1), UNLIMITED, locks_known=False) == RanOut(None)
+    assert ran_out(ROOMY, room(BATCH * CPUS + 1), UNLIMITED, locks_known=False) == RanOut(0, certain=False)
 
 
 def test_without_locks_of_several_near_their_limits_the_lowest() -> None:
@@ -244,9 +252,9 @@ def test_without_locks_of_several_near_their_limits_the_lowest() -> None:
     assert ran_out(room(BATCH + 1), FULL, locks_known=False) == RanOut(0, certain=False)
 
 
-def test_no_level_is_the_node() -> None:
-    """Nowhere near a limit, without limits, or without levels: it was the node's memory, which concerns all levels."""
-    for levels in [(ROOMY, UNLIMITED), (UNLIMITED, UNLIMITED), ()]:
+def test_no_limit_ever_ran_out() -> None:
+    """Then it was the node's memory, however near to their limits they are; that concerns all levels."""
+    for levels in [(level(LIMIT, usage_bytes=LIMIT), level(LIMIT)), (UNLIMITED, UNLIMITED), ()]:
         for locks_known in (True, False):
             assert ran_out(*levels, locks_known=locks_known) == RanOut(None)
     assert RanOut(None).levels is None

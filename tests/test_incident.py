@@ -81,7 +81,10 @@ def test_the_node_has_no_limit() -> None:
 def test_what_the_kernel_leaves_open_is_unknown() -> None:
     """Without locks, and with several memcgs near their limits, the likeliest is named and not called certain."""
     batches = 2 * CHARGE_BATCH_PAGES * PAGE
-    levels = (level(LIMIT, usage_bytes=LIMIT - batches), level(LIMIT, inode=102, usage_bytes=LIMIT))
+    levels = (
+        level(LIMIT, usage_bytes=LIMIT - batches, ooms=1),
+        level(LIMIT, inode=102, usage_bytes=LIMIT, ooms=1),
+    )
     cpus = os.cpu_count() or 1
     begins = begun(kill(levels=levels, locks_known=False))
     assert (begins.scope, begins.limit_cgroup) == (("unknown", CGROUP) if cpus > 1 else ("pod", POD_CGROUP))

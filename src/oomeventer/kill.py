@@ -34,8 +34,9 @@ class Level:
     """One memcg from the victim's upwards, at the moment of the kill.
 
     inode: of the cgroup's directory. limit_bytes, swap_limit_bytes: None where there is none. Swap counts swap alone on
-    cgroup v2, memory and swap together on v1. group: memory.oom.group is set. locked: the kernel is handling an OOM of
-    this memcg or of one above it (mem_cgroup.oom_lock, mm/memcontrol-v1.c; always False where CONFIG_MEMCG_V1 is off).
+    cgroup v2, memory and swap together on v1. ooms: how often its limit ran out so far. group: memory.oom.group is set.
+    locked: the kernel is handling an OOM of this memcg or of one above it (mem_cgroup.oom_lock, mm/memcontrol-v1.c;
+    always False where CONFIG_MEMCG_V1 is off).
     """
 
     inode: int
@@ -44,6 +45,7 @@ class Level:
     peak_bytes: int
     swap_usage_bytes: int
     swap_limit_bytes: int | None
+    ooms: int
     group: bool
     locked: bool
 
@@ -64,9 +66,10 @@ class Kill:
 
     tid: the thread that the kernel marked, pid the thread group's leader. container_pid: the pid in the victim's own
     pid namespace; namespace_level 0 is the host's. init: PID 1 of that namespace, init_inode its memcg's directory.
-    locks_known: whether this kernel has Level.locked. levels: the victim's memcg first. arguments, environment: the
-    NUL-separated text, None where none was to be had; missing says whether they, or paths, were cut. lost: records that
-    found the ring full before this one.
+    locks_known: whether this kernel has Level.locked. domain_inode: of the memcg that ran out, 0 for the node, None
+    where the kernel could not be asked. levels: the victim's memcg first. arguments, environment: the NUL-separated
+    text, None where none was to be had; missing says whether they, or paths, were cut. lost: records that found the
+    ring full before this one.
     """
 
     time_ns: int
@@ -91,6 +94,7 @@ class Kill:
     cgroup: str
     unified: bool
     locks_known: bool
+    domain_inode: int | None
     levels: tuple[Level, ...]
     arguments: bytes | None
     environment: bytes | None
@@ -130,24 +134,30 @@ class RanOut:
 def what_ran_out(kill: Kill, batch_bytes: int, cpus: int) -> RanOut:
     """Which memcg's limit ran out, or that it was the node's memory.
 
-    While the kernel handles an OOM of a memcg, it and all below it are locked (mem_cgroup_oom_trylock), so the highest
-    locked one with a limit is the one. Where locks are known and none is held, no allocation failed at a limit: either
-    somebody set a limit below what is in use (memory_max_write takes no lock), or the node ran out.
+    The kernel says so where it may be asked (domain_inode). Elsewhere it is inferred, by the first of these that holds:
 
-    Without locks (CONFIG_MEMCG_V1 off) there are only the figures. Charges go from the leaf up and fail at the first
-    memcg that is full (try_charge_memcg), but usage may have fallen below the limit since, by as much as CPUs hold in
-    advance. One memcg near its limit is the one; of several, the lowest if it is within one CPU's batch of it.
+    1. While a task handles an OOM of a memcg, that memcg and all below it are locked (mem_cgroup_oom_trylock): the
+       highest locked one with a limit is the one. But the lock is only tried: of several tasks that hit a limit at the
+       same moment, those who come later kill without it, and some kernels have none (CONFIG_MEMCG_V1 off).
+    2. No limit in the victim's path ever ran out: it was the node.
+    3. Of those that ever did, only one is near its limit now: on kernels without locks it is that one. Charges go from
+       the leaf up and fail at the first that is full (try_charge_memcg), so of several it is the lowest, if it is
+       within one CPU's batch of its limit. Near is within what all CPUs can hold in advance.
+    4. Otherwise it is open: usage can have fallen since, while an earlier victim gave its memory back.
     """
+    if kill.domain_inode is not None:
+        found = next((i for i, level in enumerate(kill.levels) if level.inode == kill.domain_inode), None)
+        return RanOut(found, certain=found is not None or kill.domain_inode == 0)
     limited = [(i, level, level.limit_bytes) for i, level in enumerate(kill.levels) if level.limit_bytes is not None]
-    if kill.locks_known:
-        if locked := [i for i, level, _ in limited if level.locked]:
-            return RanOut(locked[-1])
-        return RanOut(next((i for i, level, limit in limited if level.usage_bytes > limit), None))
-    room = {i: limit - level.usage_bytes for i, level, limit in limited}
-    near = [i for i in room if room[i] <= batch_bytes * cpus]
-    if not near:
+    if locked := [i for i, level, _ in limited if level.locked]:
+        return RanOut(locked[-1])
+    room = {i: limit - level.usage_bytes for i, level, limit in limited if level.ooms}
+    if not room:
         return RanOut(None)
-    return RanOut(near[0], certain=len(near) == 1 or room[near[0]] <= batch_bytes)
+    near = [i for i in room if room[i] <= batch_bytes * cpus]
+    if near and not kill.locks_known:
+        return RanOut(near[0], certain=len(near) == 1 or room[near[0]] <= batch_bytes)
+    return RanOut((near or list(room))[0], certain=False)
 
 
 def ran_out_here(kill: Kill) -> RanOut:

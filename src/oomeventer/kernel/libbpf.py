@@ -9,7 +9,7 @@ import errno
 import os
 from collections import deque
 from collections.abc import Callable
-from ctypes import CFUNCTYPE, c_char_p, c_int, c_size_t, c_uint32, c_void_p
+from ctypes import CFUNCTYPE, c_bool, c_char_p, c_int, c_size_t, c_uint32, c_void_p
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,7 @@ class Library:
         self._bind("bpf_object__close", None, [c_void_p], None)
         self._bind("bpf_object__find_map_by_name", c_void_p, [c_void_p, c_char_p], self._pointer)
         self._bind("bpf_object__find_program_by_name", c_void_p, [c_void_p, c_char_p], self._pointer)
+        self._bind("bpf_program__set_autoload", c_int, [c_void_p, c_bool], self._status)
         self._bind("bpf_map__set_max_entries", c_int, [c_void_p, c_uint32], self._status)
         self._bind("bpf_map__fd", c_int, [c_void_p], self._status)
         self._bind("bpf_map_lookup_elem", c_int, [c_int, c_void_p, c_void_p], self._status)
@@ -81,7 +82,9 @@ class Library:
         vsnprintf.argtypes = [c_char_p, c_size_t, c_void_p, c_void_p]
         line = ctypes.create_string_buffer(4096)
 
-        def keep(_level: int, template: int, arguments: int) -> int:
+        def keep(level: int, template: int, arguments: int) -> int:
+            if level > 1:  # LIBBPF_DEBUG: every relocation
+                return 0
             vsnprintf(line, len(line), template, arguments)
             self.log.append(line.value.decode(errors="replace").rstrip())
             return 0

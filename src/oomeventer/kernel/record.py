@@ -19,7 +19,7 @@ KIND_MARK, KIND_ARGUMENTS = 1, 2
 
 CGROUP_CUT, TRIGGER_CGROUP_CUT, LEVELS_CUT, ARGUMENTS_CUT, ENVIRONMENT_CUT = 1 << 0, 1 << 1, 1 << 2, 1 << 3, 1 << 4
 ARGUMENTS_FOLLOW, ARGUMENTS_UNREADABLE, ENVIRONMENT_UNREADABLE = 1 << 5, 1 << 6, 1 << 7
-UNIFIED, TRIGGER_SAME_CGROUP, LOCKS_KNOWN = 1 << 8, 1 << 9, 1 << 10
+UNIFIED, TRIGGER_SAME_CGROUP, LOCKS_KNOWN, DOMAIN_KNOWN = 1 << 8, 1 << 9, 1 << 10, 1 << 11
 LEVEL_GROUP, LEVEL_LOCKED = 1 << 0, 1 << 1
 
 PAGE = resource.getpagesize()
@@ -57,6 +57,7 @@ class RawLevel(ctypes.Structure):
         ("peak_pages", c_uint64),
         ("swap_usage_pages", c_uint64),
         ("swap_limit_pages", c_uint64),
+        ("ooms", c_uint64),
         ("flags", c_uint32),
         ("padding", c_uint32),
     )
@@ -78,6 +79,7 @@ class RawMark(ctypes.Structure):
         ("start_ns", c_uint64),
         ("init_start_ns", c_uint64),
         ("init_inode", c_uint64),
+        ("domain_inode", c_uint64),
         ("total_vm_pages", c_uint64),
         ("anon_pages", c_uint64),
         ("file_pages", c_uint64),
@@ -187,6 +189,7 @@ def _kill(raw: bytes) -> Kill:
         cgroup=path,
         unified=bool(mark.flags & UNIFIED),
         locks_known=bool(mark.flags & LOCKS_KNOWN),
+        domain_inode=mark.domain_inode if mark.flags & DOMAIN_KNOWN else None,
         levels=tuple(_level(level) for level in mark.level[: mark.levels]),
         arguments=arguments or None,
         environment=environment or None,
@@ -217,6 +220,7 @@ def _level(raw: RawLevel) -> Level:
         peak_bytes=raw.peak_pages * PAGE,
         swap_usage_bytes=raw.swap_usage_pages * PAGE,
         swap_limit_bytes=_limit(raw.swap_limit_pages),
+        ooms=raw.ooms,
         group=bool(raw.flags & LEVEL_GROUP),
         locked=bool(raw.flags & LEVEL_LOCKED),
     )

@@ -21,6 +21,8 @@ from oomeventer.kill import ran_out_here
 log = logging.getLogger(__name__)
 
 PROGRAMS = (b"signal_deliver", b"mark_victim")  # the one that waits for victims first
+#: They tell which memcg ran out, where the kernel allows them.
+OPTIONAL = (b"oom_end", b"oom_begin")
 #: A record takes 1.5 to 3 KiB, at most 22: this holds a storm of some hundred kills while the agent is not running.
 RING_BYTES = 1 << 20
 RING_BYTES_LEAST = 1 << 16
@@ -68,18 +70,36 @@ class Tracer:
             self._free.pop()()
 
     def _load(self) -> None:
-        c, code = self._library, object_bytes()
-        obj = self._own(c.bpf_object__open_mem(code, len(code), None), c.bpf_object__close)
+        c = self._library
+        try:
+            obj = self._object(OPTIONAL)
+            for name in OPTIONAL:
+                self._attach(obj, name)
+        except KernelError as e:
+            log.debug("going on without %s: %s", OPTIONAL, e)
+            self.close()
+            obj = self._object(())
         ring = c.bpf_object__find_map_by_name(obj, b"ring")
-        c.bpf_map__set_max_entries(ring, self._ring_bytes)
-        c.bpf_object__load(obj)
         self._counters = c.bpf_map__fd(c.bpf_object__find_map_by_name(obj, b"counters"))
         self._sample = Sample(self._copy)  # held here: libbpf keeps only the address
         self._ring = self._own(c.ring_buffer__new(c.bpf_map__fd(ring), self._sample, None, None), c.ring_buffer__free)
         for name in PROGRAMS:
-            program = c.bpf_object__find_program_by_name(obj, name)
-            self._own(c.bpf_program__attach(program), c.bpf_link__destroy)
+            self._attach(obj, name)
         c.log.clear()
+
+    def _object(self, optional: tuple[bytes, ...]) -> Any:
+        """The object, loaded with those of the optional programs. One that the kernel refuses refuses the whole."""
+        c, code = self._library, object_bytes()
+        obj = self._own(c.bpf_object__open_mem(code, len(code), None), c.bpf_object__close)
+        for name in OPTIONAL:
+            c.bpf_program__set_autoload(c.bpf_object__find_program_by_name(obj, name), name in optional)
+        c.bpf_map__set_max_entries(c.bpf_object__find_map_by_name(obj, b"ring"), self._ring_bytes)
+        c.bpf_object__load(obj)
+        return obj
+
+    def _attach(self, obj: Any, name: bytes) -> None:
+        program = self._library.bpf_object__find_program_by_name(obj, name)
+        self._own(self._library.bpf_program__attach(program), self._library.bpf_link__destroy)
 
     def _own(self, pointer: Any, free: Callable[[Any], Any]) -> Any:
         self._free.append(lambda: free(pointer))
