@@ -323,6 +323,7 @@ def test_a_misspelt_policy_is_refused(field: str) -> None:
         (b"hog\0", [b"hog"]),
         (b"hog", [b"hog"]),
         (b"hog\x001\x00\x002\0", [b"hog", b"1", b"", b"2"]),
+        (b"hog\0\0", [b"hog", b""]),
         (b"nginx: worker process\0\0\0\0\0", [b"nginx: worker process"]),
     ],
 )

@@ -156,11 +156,14 @@ class Redaction:
 def parse_arguments(raw: bytes) -> list[bytes]:
     """Split the content of /proc/PID/cmdline; a kernel thread's is empty.
 
-    NULs at the end all go, since a process that rewrote its title leaves a field of them. So a command's last
-    arguments are lost where they are empty.
+    The NUL at the end ends the last argument. Of more there, one is an empty argument and kept; several are what a
+    process left that wrote a shorter title over its arguments, and go.
     """
     stripped = raw.rstrip(b"\0")
-    return stripped.split(b"\0") if stripped else []
+    if not stripped:
+        return []
+    arguments = stripped.split(b"\0")
+    return [*arguments, b""] if len(raw) - len(stripped) == 2 else arguments
 
 
 def parse_environment(raw: bytes) -> list[bytes]:
