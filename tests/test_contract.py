@@ -19,8 +19,9 @@ from typing import Any
 
 import aiohttp
 import pytest
-from standin import ApiServer
 from yarl import URL
+
+from standin import ApiServer
 
 CONTRACT = json.loads((Path(__file__).parent / "data" / "apiserver.json").read_text(encoding="utf-8"))
 CASES = {case["name"]: case for case in CONTRACT["cases"]}

@@ -126,6 +126,10 @@ ELSEWHERE = f"and the kernel killed hog (pid 17 in container app), {HELD}"
             f"A memory limit ran out, most likely that of cgroup {CGROUP} (32Mi) {ELSEWHERE}",
         ),
         (
+            {"scope": "unknown", "limit_cgroup": None, "limit_bytes": None},
+            f"The memory limit of a cgroup above {CGROUP} ran out {ELSEWHERE}",
+        ),
+        (
             {"container": replace(CONTAINER, name=None)},
             f"Container 3f3f3f3f3f3f ran out of its 32Mi memory limit {HOG}",
         ),

@@ -90,6 +90,12 @@ def test_what_the_kernel_leaves_open_is_unknown() -> None:
     assert (begins.scope, begins.limit_cgroup) == (("unknown", CGROUP) if cpus > 1 else ("pod", POD_CGROUP))
 
 
+def test_what_ran_out_lies_beyond_the_levels() -> None:
+    """The kernel named a memcg that the record has no room for: unknown, without figures, and no cgroup is made up."""
+    begins = begun(kill(domain_inode=999))
+    assert (begins.scope, begins.limit_cgroup, begins.limit_bytes) == ("unknown", None, None)
+
+
 def test_a_cgroup_inside_the_container() -> None:
     """A limit that the container set itself, below its own cgroup, is a cgroup's; the container is still known."""
     begins = begun(kill(cgroup=f"{CGROUP}/init.scope", levels=(replace(LEVELS[0], inode=100), *LEVELS[1:])))

@@ -60,6 +60,7 @@ async def test_agent(guest: Guest, booted: Booted) -> None:
     """It loads and attaches, watches, says nothing alarming, reports nothing that did not happen, and stops."""
     told = await booted(guest)
     assert told.error is None, told.error
+    assert told.hello["layout"] == guest.kernel.layout
     assert told.hello["unified"] == (guest.cgroup == "v2")
     assert told.hello["cpus"] == guest.cpus
     assert told.agent["watching"], "\n".join(told.agent["log"])

@@ -332,15 +332,11 @@ def spoilt(draw: st.DrawFn) -> Any:
     """A Pod with JSON of any type in up to three places."""
     item: Any = {"root": copy.deepcopy(pod())}
     for path in draw(st.lists(st.sampled_from(places(item)[1:]), min_size=1, max_size=3)):
-        place = item
-        for step in path[:-1]:
-            try:
+        if path in places(item):  # and not in what was put in place of something above it
+            place = item
+            for step in path[:-1]:
                 place = place[step]
-            except (LookupError, TypeError):
-                break
-        else:
-            if isinstance(place, dict) or (isinstance(place, list) and path[-1] < len(place)):
-                place[path[-1]] = draw(JUNK)
+            place[path[-1]] = draw(JUNK)
     return item["root"]
 
 

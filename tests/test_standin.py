@@ -12,6 +12,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+
 from standin import Answer, ApiServer, Fault, Garbage, Hang, LostAnswer, Reset, Trickle, Truncated
 
 EVENTS = "/api/v1/namespaces/default/events"

@@ -97,6 +97,8 @@ def _who(incident: Incident) -> str:
             return f"Cgroup {incident.limit_cgroup} ran out of its {limit} memory limit"
         case "node":
             return f"Node {incident.node} ran out of memory"
+        case "unknown" if incident.limit_cgroup is None:
+            return f"The memory limit of a cgroup above {incident.cgroup} ran out"
         case "unknown":
             return f"A memory limit ran out, most likely that of cgroup {incident.limit_cgroup} ({limit})"
 

@@ -3,7 +3,7 @@
 Flows in: a Guest (kernel, cgroup version, processors), the cases wanted. Flows out: a Run. Rules: one guest at a time
 on a machine (a lock file says so); everything is bounded; QEMU is ended by its own process; the console's log stays in
 .cache/kernels/log. A boot that never reached user space is tried once more, and the Run says so; a guest that stops
-speaking later is a failure, with the console's last lines.
+speaking later is a failure, with the console's last lines. A kernel that cannot be had is one, too.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from typing import Any
 
 from kernels.image import image
 from kernels.kernel import KERNELS, Kernel
-from kernels.packages import CACHE
+from kernels.packages import CACHE, PackageError
 
 BOOT_SECONDS, SILENCE_SECONDS, RUN_SECONDS = 90.0, 120.0, 420.0
 MEMORY_MIB = 384
@@ -60,6 +60,10 @@ class Run:
     error: str | None = None
     notes: list[str] = field(default_factory=list)
 
+    def told(self) -> dict[str, Any]:
+        """All that it told, for a person to look at."""
+        return {name: getattr(self, name) for name in ("hello", "agent", "cases", "end", "seconds", "error", "notes")}
+
     def take(self, fact: dict[str, Any]) -> None:
         """One line from the guest."""
         if "kernel" in fact:
@@ -77,7 +81,10 @@ async def run(guest: Guest, cases: tuple[str, ...] = ()) -> Run:
     if not shutil.which("qemu-system-x86_64"):
         raise FileNotFoundError("qemu-system-x86_64 is missing (Debian: qemu-system-x86)")
     with _alone():
-        command = _command(guest, cases)
+        try:
+            command = _command(guest, cases)
+        except PackageError as e:
+            return Run(guest, error=str(e))
         for attempt in (1, 2):
             result = Run(guest)
             await _boot(command, result, CACHE / "log" / f"{guest.name}.log")
@@ -86,6 +93,7 @@ async def run(guest: Guest, cases: tuple[str, ...] = ()) -> Run:
             said = f"the first boot never reached user space: {result.error}"
         if attempt == 2:
             result.notes.append(said)
+        (CACHE / "log" / f"{guest.name}.json").write_text(json.dumps(result.told(), indent=1))
     return result
 
 
@@ -128,14 +136,14 @@ def _command(guest: Guest, cases: tuple[str, ...]) -> list[str]:
         first, last = node * guest.cpus // 2, (node + 1) * guest.cpus // 2 - 1
         machine += ["-object", f"memory-backend-ram,id=m{node},size={MEMORY_MIB // 2}M"]
         machine += ["-numa", f"node,nodeid={node},memdev=m{node},cpus={first}-{last}"]
-    kernel = f"console=ttyS0 loglevel=4 log_buf_len=4M panic=-1 root=/dev/nvme0n1 rw init=/init memory={guest.cgroup}"
+    kernel = f"console=ttyS0 loglevel=4 log_buf_len=4M panic=-1 root=/dev/nvme0n1 rw init=/init MEMORY={guest.cgroup}"
     # cache=unsafe on a throw-away layer: nothing that a guest writes is kept.
     disk = f"if=none,id=root,file={image()},format=raw,snapshot=on,cache=unsafe"
     return [
         "qemu-system-x86_64", *machine, "-display", "none", "-monitor", "none", "-nodefaults", "-no-reboot",
         "-drive", disk, "-device", "nvme,drive=root,serial=root",
         "-kernel", str(guest.kernel.image()),
-        "-append", kernel + " swapaccount=1" + (f" cases={','.join(cases)}" if cases else ""),
+        "-append", kernel + " swapaccount=1" + (f" CASES={','.join(cases)}" if cases else ""),
     ]  # fmt: skip
 
 

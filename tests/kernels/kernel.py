@@ -43,8 +43,8 @@ KERNELS = (
     Kernel("6.1", "bookworm", r"6\.1\.", v1=True),
     Kernel("6.12", "trixie", r"6\.12\."),
     Kernel("6.19", "trixie-backports", r"6\.19\."),
-    Kernel("sid", "sid", r"\d"),
-    Kernel("backports", "trixie-backports", r"\d"),
+    Kernel("sid", "sid", r"[0-9]"),
+    Kernel("backports", "trixie-backports", r"[0-9]"),
 )
 
 

@@ -12,15 +12,16 @@ from kernels.packages import CACHE
 TABLE = CACHE / "table.md"
 _COLUMNS = ("kernel", "cgroup", "tracepoint", "CPUs", "cases passed", "arguments read", "rss apart by", "starts in")
 _NOTES = (
-    "\nArguments read: of how many of the kills made. Rss apart by: the pages of 4 KiB by which a figure of anon, file or "
-    "shmem\nwas off the kernel's own log at most. Starts in: until the agent watches, on an emulated processor.\n"
+    "\nArguments read: of how many of the kills made. Rss apart by: the pages of 4 KiB by which a figure of anon,\n"
+    "file or shmem was off the kernel's own log at most. Starts in: until the agent watches, on an emulated processor.\n"
 )
 
 
 def write(runs: Iterable[Run]) -> None:
     """Write the table."""
+    runs = list(runs)
     head = [_line(_COLUMNS), "|---" * len(_COLUMNS) + "|"]
-    TABLE.write_text("\n".join([*head, *map(_row, runs), _NOTES]))
+    TABLE.write_text("\n".join([*head, *map(_row, runs), _NOTES, *(run.error for run in runs if run.error)]))
 
 
 def _row(run: Run) -> str:
@@ -33,14 +34,14 @@ def _row(run: Run) -> str:
     cells = [
         run.hello.get("kernel", f"{run.guest.kernel.name}: did not boot"),
         run.guest.cgroup,
-        run.guest.kernel.layout,
+        run.hello.get("layout", "?"),
         str(run.guest.cpus) + (", 2 nodes" if run.guest.numa else ""),
         f"{passed} of {len(cases)}" + (f" (not {', '.join(failed)})" if failed else ""),
         f"{captured} of {kills}",
         str(apart),
         f"{run.agent['start_seconds']} s" if run.agent.get("watching") else "never",
     ]
-    return _line(cells) + (f"\n\n{run.error.splitlines()[0]}\n" if run.error else "")
+    return _line(cells)
 
 
 def _line(cells: Iterable[str]) -> str:

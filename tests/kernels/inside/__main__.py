@@ -1,6 +1,6 @@
 """The guest's program: each case in turn, one line of JSON each on standard output.
 
-Flows in: `cases`, a comma-separated list in the environment (none: all that are possible). Flows out: first who this
+Flows in: CASES, a comma-separated list in the environment (none: all that are possible). Flows out: first who this
 kernel is, then the cases, then how the agent ended. Rules: a case that breaks says so and the next one goes on.
 """
 
@@ -22,8 +22,11 @@ def main() -> None:
     """Run the cases."""
     Path("/proc/self/oom_score_adj").write_text("-1000")
     nodes = sum(name.name[4:].isdigit() for name in Path("/sys/devices/system/node").glob("node*"))
-    wanted = os.environ.get("cases", "").split(",")
-    _tell(kernel=os.uname().release, version=os.uname().version, cpus=os.cpu_count(), nodes=nodes, unified=UNIFIED)
+    wanted = os.environ.get("CASES", "").split(",")
+    layout = (
+        "wide" if "total_vm" in Path("/sys/kernel/tracing/events/oom/mark_victim/format").read_text() else "pid only"
+    )
+    _tell(kernel=os.uname().release, layout=layout, cpus=os.cpu_count(), nodes=nodes, unified=UNIFIED)
     began = time.monotonic()
     agent = Agent()
     watching = agent.wait()

@@ -77,7 +77,8 @@ class Stage:
             if done():
                 return
             if time.monotonic() > deadline:
-                raise CaseError(f"not within {CASE_SECONDS:.0f} s; signals: {[(p.pid, p.signal) for p in self.processes]}")
+                ended = {process.pid: process.signal for process in self.processes}
+                raise CaseError(f"not within {CASE_SECONDS:.0f} s; by which signal each process ended: {ended}")
             time.sleep(0.005)
 
     def expect(
