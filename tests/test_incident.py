@@ -13,7 +13,8 @@ import jsonschema
 import pytest
 
 from oomeventer import procfs
-from oomeventer.incident import Incident, Neighbour, Owner, begin, rfc3339
+from oomeventer.begin import begin
+from oomeventer.incident import Incident, Neighbour, Owner, rfc3339
 from oomeventer.kernel.record import PAGE
 from oomeventer.kill import CHARGE_BATCH_PAGES, Kill, Missing, Process, Trigger
 from oomeventer.procfs import Observation

@@ -10,7 +10,8 @@ import logging
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from oomeventer.incident import Host, Incident, begin
+from oomeventer.begin import begin
+from oomeventer.incident import Host, Incident
 from oomeventer.kernel import Episode
 from oomeventer.kill import Process
 from oomeventer.procfs import Observation, Procfs
