@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from oomeventer.kernel import KernelError
 from oomeventer.pipeline import QUEUE, Pipeline, Stage
 
 
@@ -196,3 +197,19 @@ async def test_a_drain_in_time_is_no_error(caplog: pytest.LogCaptureFixture) -> 
     with caplog.at_level(logging.WARNING):
         await run(Pipeline([Stage("sink", Sink())]), Source(range(5)))
     assert caplog.records == []
+
+
+async def test_what_the_source_raises_is_raised() -> None:
+    """A source that breaks ends the run with its own exception, after what it gave was finished."""
+    done: list[int] = []
+
+    async def work(item: int) -> None:
+        done.append(item)
+
+    async def source() -> AsyncIterator[int]:
+        yield 1
+        raise KernelError("the ring is gone")
+
+    with pytest.raises(KernelError, match="the ring is gone"):
+        await Pipeline([Stage("work", work)]).run(source(), asyncio.Event())
+    assert done == [1]

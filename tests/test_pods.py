@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from machine import kubeconfig
 from oomeventer.api import Api, connect
 from oomeventer.incident import Owner
-from oomeventer.pods import KEEP, KEEP_SECONDS, Limit, Pods, PodsError, Spec, memory_limit, read
+from oomeventer.pods import KEEP, KEEP_SECONDS, PAGE, Limit, Pods, PodsError, Spec, memory_limit, read
 from samples import CONTAINER_ID, MI, NODE, POD, UID
 from standin import Answer, ApiServer, Fault, Garbage, Hang, Reset, Truncated
 
@@ -128,8 +128,21 @@ async def test_without_a_name_the_nodes_pods_are_listed(api: ApiServer, cluster:
     pods = Pods(cluster, NODE)
     assert await pods.find(UID, None, None) == SPEC
     (request,) = api.requests
-    assert (request.path, request.query) == ("/api/v1/pods", {"fieldSelector": f"spec.nodeName={NODE}"})
+    selector = {"fieldSelector": f"spec.nodeName={NODE}", "limit": str(PAGE)}
+    assert (request.path, request.query) == ("/api/v1/pods", selector)
     assert await pods.find("elsewhere", None, None) is None
+
+
+async def test_the_nodes_pods_are_listed_in_pages(api: ApiServer, cluster: Api) -> None:
+    """A node with many Pods is looked through page by page, and no further than to the Pod."""
+    for number in range(PAGE * 2):
+        api.put_pod(pod(f"uid-{number:03}", f"pod-{number:03}"))
+    pods = Pods(cluster, NODE)
+    found = await pods.find(f"uid-{PAGE + 1:03}", None, None)
+    assert found is not None
+    assert found.pod.name == f"pod-{PAGE + 1:03}"
+    assert len(api.requests) == 2
+    assert await pods.find("uid-gone", None, None) is None
 
 
 async def test_another_uid_is_another_pod(api: ApiServer, cluster: Api) -> None:

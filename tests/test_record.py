@@ -230,3 +230,12 @@ def test_mutations_behind_the_header(data: Any) -> None:
     kind = data.draw(st.sampled_from([1, 2]))
     head = bytes(record.Header(1, kind, ctypes.sizeof(record.Header) + length, 0, 0))
     refused_or_read(head + data.draw(st.randoms(use_true_random=False)).randbytes(length))
+
+
+def test_a_path_that_does_not_end() -> None:
+    """A path whose last component has no end is refused: part of it would be missing."""
+    raw = raw_mark(cgroup=[b"c"])
+    size = ctypes.sizeof(RawMark)
+    assert raw[size : size + 2] == b"c\0"
+    with pytest.raises(RecordError, match="does not end"):
+        parse(raw[:size] + b"cc" + raw[size + 2 :])

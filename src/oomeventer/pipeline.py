@@ -41,21 +41,26 @@ class Pipeline:
         self.broken = 0
 
     async def run(self, source: AsyncIterator[Any], stop: asyncio.Event) -> None:
-        """Until the source ends or `stop` is set."""
+        """Until the source ends or `stop` is set. What the source raises is raised, once the way behind it is done."""
+        reading = asyncio.ensure_future(self._read(source))
         async with asyncio.TaskGroup() as group:
             workers = [
                 group.create_task(self._work(index), name=f"{stage.name}-{worker}")
                 for index, stage in enumerate(self._stages)
                 for worker in range(stage.workers)
             ]
-            reading = group.create_task(self._read(source), name="source")
             stopping = group.create_task(stop.wait(), name="stop")
-            await asyncio.wait((reading, stopping), return_when=asyncio.FIRST_COMPLETED)
-            reading.cancel()
-            stopping.cancel()
+            try:
+                await asyncio.wait((reading, stopping), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                ended = reading.done()
+                reading.cancel()
+                stopping.cancel()
             await self._drain()
             for worker in workers:
                 worker.cancel()
+        if ended:
+            reading.result()
 
     async def _read(self, source: AsyncIterator[Any]) -> None:
         async for item in source:

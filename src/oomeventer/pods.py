@@ -21,6 +21,8 @@ from oomeventer.incident import Owner, Pod
 
 #: How long a Pod's spec is believed, and of how many Pods it is kept. A node runs 110 Pods by default.
 KEEP_SECONDS, KEEP = 30.0, 256
+#: A list comes in pages of so many Pods, of which so many are read: a node has 110 Pods by default, and seldom 500.
+PAGE, PAGES = 50, 40
 #: The annotation that holds the uid by which the kubelet knows a static Pod.
 STATIC_UID = "kubernetes.io/config.hash"
 
@@ -88,12 +90,18 @@ class Pods:
             answer = await self._get(path, {})
             if answer.status == 404:
                 return None
-            items = [answer.body]
-        else:
-            answer = await self._get("/api/v1/pods", {"fieldSelector": f"spec.nodeName={self._node}"})
-            listed = answer.body.get("items")
-            items = listed if isinstance(listed, list) else []
-        return next((spec for item in items if uid in _uids(item) and (spec := read(item, uid))), None)
+            return _with_uid([answer.body], uid)
+        query = {"fieldSelector": f"spec.nodeName={self._node}", "limit": str(PAGE)}
+        for _ in range(PAGES):
+            answer = await self._get("/api/v1/pods", query)
+            items = answer.body.get("items")
+            if spec := _with_uid(items if isinstance(items, list) else [], uid):
+                return spec
+            following = _text(_at(answer.body, "metadata", "continue"))
+            if following is None:
+                return None
+            query = {**query, "continue": following}
+        return None
 
     async def _get(self, path: str, query: dict[str, str]) -> Answer:
         try:
@@ -158,6 +166,10 @@ def _containers(item: Any) -> Iterator[tuple[Kind, Any]]:
     for kind in kinds:
         entries = _at(item, "spec", kind)
         yield from ((kind, entry) for entry in (entries if isinstance(entries, list) else ()))
+
+
+def _with_uid(items: list[Any], uid: str) -> Spec | None:
+    return next((spec for item in items if uid in _uids(item) and (spec := read(item, uid))), None)
 
 
 def _names(item: Any) -> Iterator[tuple[str, str]]:

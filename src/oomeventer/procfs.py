@@ -19,7 +19,7 @@ from oomeventer.kill import Kill, Process
 #: lives: the container goes on; killed: it was a victim; gone: it ended by itself, or was ended, before we looked.
 Pid1 = Literal["lives", "killed", "gone"]
 
-#: Other processes of the container that are looked at, and of those the largest that are kept.
+#: Other processes of the container (and cgroups within it) that are looked at, and of those the largest that are kept.
 LOOKED_AT, KEPT = 256, 5
 #: As much of a victim's arguments and environment as the kernel's record would have kept (bpf/oom.h).
 ARGUMENTS_BYTES, ENVIRONMENT_BYTES = 4096, 8192
@@ -149,7 +149,9 @@ class Procfs:
             return None
         found: list[int] = []
         waiting = [directory]
-        while waiting and len(found) < LOOKED_AT:
+        for _ in range(LOOKED_AT):
+            if not waiting or len(found) >= LOOKED_AT:
+                break
             path = waiting.pop()
             found += _pids_in(path / "cgroup.procs")
             waiting += _below(path)

@@ -232,6 +232,8 @@ def _limit(pages: int) -> int | None:
 
 def _path(components: bytes) -> str:
     """The path of NUL-ended components, the leaf first; none of them is the root."""
+    if components and not components.endswith(b"\0"):
+        raise RecordError("record has a path whose last component does not end")
     return "/" + "/".join(os.fsdecode(name) for name in reversed(components.split(b"\0")[:-1]))
 
 
