@@ -15,7 +15,7 @@ PROTOC  = PATH=$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc -Isrc/oomeventer
 
 Q := $(if $(V),,@)
 .DELETE_ON_ERROR:
-.PHONY: help demo test check format object stubs verify-stubs lock wheel clean packages
+.PHONY: help demo test test-kernels check format object stubs verify-stubs lock wheel clean packages
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
@@ -27,6 +27,10 @@ demo: $(VENV)/run ## make a real kill and show what it becomes
 test: $(VENV)/dev packages-test ## lint, types, contracts and all tests, on this kernel
 	$(Q)$(MAKE) --no-print-directory check
 	$(Q)$(BIN)/python -m pytest $(TESTS)
+
+test-kernels: $(VENV)/dev packages-test ## every kernel that we know, under emulation: 15 minutes
+	$(Q)KERNELS=all $(BIN)/python -m pytest tests/test_kernels.py
+	$(Q)cat .cache/kernels/table.md
 
 check: $(VENV)/dev ## lint, types, import contract, stubs
 	$(Q)$(BIN)/ruff check .
@@ -71,7 +75,7 @@ lock: ## pin the versions that are tested together
 
 # Debian's packages, installed only where something is missing.
 BUILD_PACKAGES := clang llvm libbpf-dev libbpf1 linux-libc-dev python3-venv
-TEST_PACKAGES  := bpftool containerd runc busybox-static gcc libc6-dev
+TEST_PACKAGES  := bpftool containerd runc busybox-static gcc libc6-dev iproute2 qemu-system-x86 e2fsprogs debian-archive-keyring
 
 .PHONY: packages-build packages-test
 packages-build:
