@@ -13,7 +13,7 @@ TABLE = CACHE / "table.md"
 _COLUMNS = ("kernel", "cgroup", "tracepoint", "CPUs", "cases passed", "arguments read", "rss apart by", "starts in")
 _NOTES = (
     "\nArguments read: of how many of the kills made. Rss apart by: the pages of 4 KiB by which a figure of anon,\n"
-    "file or shmem was off the kernel's own log at most. Starts in: until the agent watches, on an emulated processor.\n"
+    "file or shmem was off the kernel's own log at most. Starts in: until the agent watches, under emulation.\n"
 )
 
 
