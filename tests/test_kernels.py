@@ -11,9 +11,11 @@ from collections.abc import Awaitable, Callable, Iterator
 import pytest
 
 from kernels import table
-from kernels.compare import Case
-from kernels.guest import GUESTS, Guest, Run, run
+from kernels.boot import Run, run
+from kernels.compare import problems
+from kernels.guest import GUESTS, Guest
 from kernels.inside import NAMES
+from kernels.told import Case
 
 pytestmark = pytest.mark.guest
 
@@ -77,5 +79,5 @@ async def test_case(guest: Guest, case: str, booted: Booted) -> None:
     """What the agent reports is what the kernel says."""
     told = await booted(guest)
     assert case in told.cases, f"the guest did not come to it: {told.error or told.agent}"
-    problems = Case(told.cases[case], guest.cpus).problems()
-    assert not problems, "\n".join(problems)
+    found = problems(Case(told.cases[case], told.hello))
+    assert not found, "\n".join(found)

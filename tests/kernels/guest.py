@@ -1,29 +1,12 @@
-"""One emulated machine: boots a kernel, lets the guest's program play its cases, and takes what it tells.
+"""The emulated machines. Flows in: kernels, the disk image. Flows out: the guests that the tests boot, and the command
+that boots one. Rules: a guest differs from its kernel's plain one in one thing: cgroup v1, or more processors."""
 
-Flows in: a Guest (kernel, cgroup version, processors), the cases wanted. Flows out: a Run. Rules: one guest at a time
-on a machine (a lock file says so); everything is bounded; QEMU is ended by its own process; the console's log stays in
-.cache/kernels/log. A boot that never reached user space is tried once more, and the Run says so; a guest that stops
-speaking later is a failure, with the console's last lines. A kernel that cannot be had is one, too.
-"""
-
-import asyncio
-import contextlib
-import fcntl
-import json
-import shutil
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 from kernels.image import image
 from kernels.kernel import KERNELS, Kernel
-from kernels.packages import CACHE, PackageError
 
-BOOT_SECONDS, SILENCE_SECONDS, RUN_SECONDS = 90.0, 120.0, 420.0
 MEMORY_MIB = 384
-TAIL = 30
 
 
 @dataclass(frozen=True)
@@ -42,94 +25,12 @@ class Guest:
 
 GUESTS = (
     *(Guest(kernel) for kernel in KERNELS),
-    *(Guest(kernel, cgroup="v1") for kernel in KERNELS if kernel.v1),
+    *(Guest(kernel, cgroup="v1") for kernel in KERNELS if kernel.name in ("5.10", "6.1")),
     *(Guest(kernel, cpus=4, numa=True) for kernel in KERNELS if kernel.name in ("6.1", "backports")),
 )
 
 
-@dataclass
-class Run:
-    """What a guest told. error: why it did not come to its end, None where it did. notes: what is worth knowing."""
-
-    guest: Guest
-    hello: dict[str, Any] = field(default_factory=dict)
-    agent: dict[str, Any] = field(default_factory=dict)
-    cases: dict[str, dict[str, Any]] = field(default_factory=dict)
-    end: dict[str, Any] = field(default_factory=dict)
-    seconds: float = 0.0
-    error: str | None = None
-    notes: list[str] = field(default_factory=list)
-
-    def told(self) -> dict[str, Any]:
-        """All that it told, for a person to look at."""
-        return {name: getattr(self, name) for name in ("hello", "agent", "cases", "end", "seconds", "error", "notes")}
-
-    def take(self, fact: dict[str, Any]) -> None:
-        """One line from the guest."""
-        if "kernel" in fact:
-            self.hello = fact
-        elif "watching" in fact:
-            self.agent = fact
-        elif "case" in fact:
-            self.cases[fact["case"]] = fact
-        elif "stopped" in fact:
-            self.end = fact
-
-
-async def run(guest: Guest, cases: tuple[str, ...] = ()) -> Run:
-    """Boot it and play the cases, all that it can where none is named."""
-    if not shutil.which("qemu-system-x86_64"):
-        raise FileNotFoundError("qemu-system-x86_64 is missing (Debian: qemu-system-x86)")
-    with _alone():
-        try:
-            command = _command(guest, cases)
-        except PackageError as e:
-            return Run(guest, error=str(e))
-        for attempt in (1, 2):
-            result = Run(guest)
-            await _boot(command, result, CACHE / "log" / f"{guest.name}.log")
-            if result.hello or attempt == 2:
-                break
-            said = f"the first boot never reached user space: {result.error}"
-        if attempt == 2:
-            result.notes.append(said)
-        (CACHE / "log" / f"{guest.name}.json").write_text(json.dumps(result.told(), indent=1))
-    return result
-
-
-async def _boot(command: list[str], result: Run, log: Path) -> None:
-    log.parent.mkdir(parents=True, exist_ok=True)
-    began = time.monotonic()
-    process = await asyncio.create_subprocess_exec(
-        *command, "-serial", f"file:{log}", "-serial", "stdio",
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        limit=1 << 24,
-    )  # fmt: skip
-    assert process.stdout
-    assert process.stderr
-    try:
-        async with asyncio.timeout(RUN_SECONDS):
-            while line := await asyncio.wait_for(
-                process.stdout.readline(), SILENCE_SECONDS if result.hello else BOOT_SECONDS
-            ):
-                result.take(json.loads(line))
-        await asyncio.wait_for(process.wait(), 20)
-        why = f"it ended, QEMU with {process.returncode}: {(await process.stderr.read()).decode().strip()}"
-    except TimeoutError:
-        why = f"it was silent for too long, or not done, after {time.monotonic() - began:.0f} s"
-    except json.JSONDecodeError as e:
-        why = f"it spoke nonsense: {e.doc[:200]!r}"
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
-    result.seconds = time.monotonic() - began
-    if not result.end:
-        tail = log.read_text(errors="replace").splitlines()[-TAIL:] if log.exists() else []
-        result.error = f"{result.guest.name}: {why}\n{log}:\n" + "\n".join(tail)
-
-
-def _command(guest: Guest, cases: tuple[str, ...]) -> list[str]:
+def command(guest: Guest, cases: tuple[str, ...]) -> list[str]:
     # Without cx16=off about one boot in three ends in a double fault: QEMU 7.2's cmpxchg16b leaves garbage in EFLAGS.
     machine = ["-accel", "tcg,thread=multi", "-cpu", "max,cx16=off", "-smp", str(guest.cpus), "-m", str(MEMORY_MIB)]
     for node in range(2) if guest.numa else ():
@@ -145,12 +46,3 @@ def _command(guest: Guest, cases: tuple[str, ...]) -> list[str]:
         "-kernel", str(guest.kernel.image()),
         "-append", kernel + " swapaccount=1" + (f" CASES={','.join(cases)}" if cases else ""),
     ]  # fmt: skip
-
-
-@contextlib.contextmanager
-def _alone() -> Iterator[None]:
-    """One guest at a time, whoever starts it."""
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / "lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -13,14 +13,15 @@ from kernels.packages import CACHE, PackageError, Suite, unpack
 
 @dataclass(frozen=True)
 class Kernel:
-    """name: as KERNELS takes it. layout: what the tracepoint tells. v1: it can have its memory controller on cgroup v1
-    (Debian's kernels from 6.12 on cannot). oom_lock: memcgs that are being handled can be told (CONFIG_MEMCG_V1)."""
+    """name: as KERNELS takes it. line: the beginning of its version. layout: what the tracepoint tells.
+
+    Debian's kernels from 6.12 on have no CONFIG_MEMCG_V1: no memory controller on cgroup v1, and no mem_cgroup.oom_lock
+    to say which memcg is being handled."""
 
     name: str
     suite: str
     line: str
     layout: str = "wide"
-    v1: bool = False
 
     def image(self, architecture: str = "amd64") -> Path:
         """The file to boot."""
@@ -38,9 +39,9 @@ class Kernel:
 
 
 KERNELS = (
-    Kernel("5.10", "bullseye", r"5\.10\.", layout="pid only", v1=True),
-    Kernel("5.10-security", "bullseye-security", r"5\.10\.", v1=True),
-    Kernel("6.1", "bookworm", r"6\.1\.", v1=True),
+    Kernel("5.10", "bullseye", r"5\.10\.", layout="pid only"),
+    Kernel("5.10-security", "bullseye-security", r"5\.10\."),
+    Kernel("6.1", "bookworm", r"6\.1\."),
     Kernel("6.12", "trixie", r"6\.12\."),
     Kernel("6.19", "trixie-backports", r"6\.19\."),
     Kernel("sid", "sid", r"[0-9]"),

@@ -1,13 +1,15 @@
 """Debian's packages, fetched through apt's own client with a private configuration.
 
 Flows in: a suite's name, an architecture, package names. Flows out: unpacked files below .cache/kernels. Rules: the
-mirror is the one that this machine's apt already uses; every list and package is checked by apt against Debian's
-archive keys, as the machine's debian-archive-keyring has them (a suite signed with a newer key alone is an error:
-update that package); the machine's own lists, cache and package database are neither read nor changed. Lists are
-fetched again after a day. What cannot be had is a PackageError that names suite and package.
+mirror is the one that this machine's apt already uses, or DEBIAN_MIRROR on a machine that is no Debian. apt checks
+every list and package against Debian's archive keys, as the machine's debian-archive-keyring has them: a suite signed
+with newer keys alone is an error, and that package to be updated. The machine's own lists, cache and package database
+are neither read nor changed. Lists are fetched again after a day. What cannot be had is a PackageError that names suite
+and package.
 """
 
 import functools
+import os
 import platform
 import re
 import subprocess
@@ -127,6 +129,8 @@ def unpack(packages: list[Path], tree: Path) -> None:
 @functools.cache
 def _mirror(area: str) -> str:
     """Where this machine's own apt has its suite from: "" for the archive, "-security" for its security part."""
+    if named := os.environ.get("DEBIAN_MIRROR"):
+        return named.rstrip("/") + area
     own = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
     for file in [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*"))]:
         text = file.read_text() if file.is_file() else ""

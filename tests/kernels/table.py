@@ -3,11 +3,12 @@
 Rules: a row for each guest that was booted; it says what was seen, failures included.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
-from kernels.compare import Case
-from kernels.guest import Run
+from kernels.boot import Run
+from kernels.compare import problems
 from kernels.packages import CACHE
+from kernels.told import Case
 
 TABLE = CACHE / "table.md"
 _COLUMNS = ("kernel", "cgroup", "tracepoint", "CPUs", "cases passed", "arguments read", "rss apart by", "starts in")
@@ -25,20 +26,16 @@ def write(runs: Iterable[Run]) -> None:
 
 
 def _row(run: Run) -> str:
-    cases = {name: Case(told, run.hello["cpus"]) for name, told in run.cases.items()}
-    passed = sum(not case.problems() for case in cases.values())
-    failed = [name for name, case in cases.items() if case.problems()]
-    kills = sum(len(case.killed) for case in cases.values())
-    captured = sum(case.captured() for case in cases.values())
-    apart = max((_apart(case) for case in cases.values()), default=0)
+    cases = {name: Case(told, run.hello) for name, told in run.cases.items()}
+    failed = [name for name, case in cases.items() if problems(case)]
     cells = [
         run.hello.get("kernel", f"{run.guest.kernel.name}: did not boot"),
         run.guest.cgroup,
         run.hello.get("layout", "?"),
         str(run.guest.cpus) + (", 2 nodes" if run.guest.numa else ""),
-        f"{passed} of {len(cases)}" + (f" (not {', '.join(failed)})" if failed else ""),
-        f"{captured} of {kills}",
-        str(apart),
+        f"{len(cases) - len(failed)} of {len(cases)}" + (f" (not {', '.join(failed)})" if failed else ""),
+        f"{sum(case.captured() for case in cases.values())} of {sum(len(case.killed) for case in cases.values())}",
+        str(max((case.pages_apart() for case in cases.values()), default=0)),
         f"{run.agent['start_seconds']} s" if run.agent.get("watching") else "never",
     ]
     return _line(cells)
@@ -46,13 +43,3 @@ def _row(run: Run) -> str:
 
 def _line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
-
-
-def _apart(case: Case) -> int:
-    return max(_differences(case), default=0)
-
-
-def _differences(case: Case) -> Iterator[int]:
-    for pair in case.pairs():
-        for name in ("anon", "file", "shmem"):
-            yield abs(pair.pages_apart(name))

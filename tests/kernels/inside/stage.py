@@ -8,6 +8,10 @@ from inside.cgroups import Cgroups
 from inside.processes import Process
 from inside.witness import Agent, KernelLog
 
+MIB = 1 << 20
+#: oom_score_adj of a process that the kernel spares. A trigger has it where another process is to be the only victim:
+#: before that one's memory is back, a kernel may well choose again.
+NEVER = -1000
 CASE_SECONDS = 40.0
 #: How long the agent may take for an incident, and how long a surplus is waited for.
 INCIDENT_SECONDS, SETTLE_SECONDS = 10.0, 0.4

@@ -1,0 +1,127 @@
+"""Whose limit runs out: a container's, a Pod's, a cgroup's of somebody else, the machine's.
+
+Flows in: a stage. Flows out: what was expected, on that stage. Rules: see cases.py.
+"""
+
+import subprocess
+
+from inside.cgroups import UNIFIED, container, pod
+from inside.stage import MIB, NEVER, Stage
+
+SWAP = "/swap"
+
+
+def container_limit(s: Stage) -> None:
+    """The common case: one process, its container's limit."""
+    cgroup = s.cgroups.make(container("plain"), limit=24 * MIB)
+    hog = s.start(cgroup, "hog", "64", "--workers=4", "ünï", "", uid=1000, adj=500)
+    hog.go()
+    s.until_dead(hog)
+    s.expect("container", cgroup, [[hog]], trigger=hog)
+
+
+def systemd_layout(s: Stage) -> None:
+    """The same with the names that the systemd driver gives."""
+    cgroup = s.cgroups.make(container("systemd", systemd=True), limit=24 * MIB)
+    hog = s.start(cgroup, "hog", "64", uid=65534)
+    hog.go()
+    s.until_dead(hog)
+    s.expect("container", cgroup, [[hog]], trigger=hog)
+
+
+def pod_limit(s: Stage) -> None:
+    """The Pod's limit, two containers: the victim lives in the one that did not trigger it."""
+    limit = s.cgroups.make(pod("two"), limit=48 * MIB)
+    one, two = s.cgroups.make(container("a", of="two")), s.cgroups.make(container("b", of="two"))
+    prey, hog = s.start(one, "hog", "30", adj=1000), s.start(two, "hog", "30", adj=NEVER)
+    s.settle(prey, kib=30 << 10)
+    hog.go()
+    s.until_dead(prey)
+    s.expect("pod", limit, [[prey]], trigger=hog, spared=(hog,))
+
+
+def brim(s: Stage) -> None:
+    """The Pod's limit runs out while the victim's container stands just below its own: it may be left open which."""
+    limit = s.cgroups.make(pod("brim"), limit=48 * MIB)
+    one, two = s.cgroups.make(container("e", of="brim"), limit=40 * MIB), s.cgroups.make(container("f", of="brim"))
+    prey, hog = s.start(one, "hog", "30", adj=1000), s.start(two, "hog", "30", adj=NEVER)
+    s.settle(prey, kib=30 << 10)
+    s.cgroups.make(one, limit=s.cgroups.usage(one))
+    hog.go()
+    s.until_dead(prey)
+    s.expect("pod", limit, [[prey]], trigger=hog, spared=(hog,), open=True)
+
+
+def nested(s: Stage) -> None:
+    """cgroups of the container's own below it; the container's limit."""
+    limit = s.cgroups.make(container("nested"), limit=24 * MIB)
+    hog = s.start(s.cgroups.make(limit + "/init.scope/worker"), "hog", "64")
+    hog.go()
+    s.until_dead(hog)
+    s.expect("container", limit, [[hog]], trigger=hog)
+
+
+def nested_limit(s: Stage) -> None:
+    """The same, but the limit is that of the inner cgroup."""
+    outer = s.cgroups.make(container("nested-limit"), limit=96 * MIB)
+    inner = s.cgroups.make(outer + "/worker", limit=24 * MIB)
+    hog = s.start(inner, "hog", "64")
+    hog.go()
+    s.until_dead(hog)
+    s.expect("cgroup", inner, [[hog]], trigger=hog)
+
+
+def long_path(s: Stage) -> None:
+    """Components of 200 bytes."""
+    limit = s.cgroups.make(container("long"), limit=24 * MIB)
+    hog = s.start(s.cgroups.make(limit + "/" + "/".join(letter * 200 for letter in "abc")), "hog", "64")
+    hog.go()
+    s.until_dead(hog)
+    s.expect("container", limit, [[hog]], trigger=hog)
+
+
+def service(s: Stage) -> None:
+    """A process of the node, outside any Pod."""
+    cgroup = s.cgroups.make("/system.slice/foo.service", limit=24 * MIB)
+    hog = s.start(cgroup, "hog", "64")
+    hog.go()
+    s.until_dead(hog)
+    s.expect("cgroup", cgroup, [[hog]], trigger=hog)
+
+
+def swap(s: Stage) -> None:
+    """Part of the victim is swapped out; memory and swap run out (on v1: their sum, in whatever parts)."""
+    _busybox("dd", "if=/dev/zero", f"of={SWAP}", "bs=1M", "count=32")
+    _busybox("mkswap", SWAP)
+    _busybox("swapon", SWAP)
+    try:
+        cgroup = s.cgroups.make(container("swap"), limit=24 * MIB, swap=16 * MIB)
+        hog = s.start(cgroup, "hog", "64")
+        hog.go()
+        s.until_dead(hog)
+        s.expect("container", cgroup, [[hog]], trigger=hog, swapped=(16 if UNIFIED else 40) * MIB)
+    finally:
+        s.end()
+        _busybox("swapoff", SWAP)
+
+
+def _busybox(*command: str) -> None:
+    subprocess.run(["/bin/busybox", *command], check=True, capture_output=True)
+
+
+def node(s: Stage) -> None:
+    """No limit anywhere: the machine's own memory runs out."""
+    cgroup = s.cgroups.make(container("node"))
+    hog = s.start(cgroup, "hog", "4096", adj=1000)
+    hog.go()
+    s.until_dead(hog)
+    s.expect("node", None, [[hog]])
+
+
+def node_memory(s: Stage) -> None:
+    """A cpuset of one NUMA node, whose memory runs out while the other's does not."""
+    cgroup = s.cgroups.make(container("numa"), mems="0")
+    hog = s.start(cgroup, "hog", "4096", adj=1000)
+    hog.go()
+    s.until_dead(hog)
+    s.expect("node", None, [[hog]], constraint="CPUSET")

@@ -1,0 +1,66 @@
+"""What a guest told of one case, as data: the agent's victims beside the kernel's. Flows in: the guest's JSON. Flows
+out: Case and its Pairs. Rules: pure; nothing is judged here (compare.py does)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from kernels import oomlog
+
+PAGE = 4096
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One victim: in the agent's words, in the kernel's, and what is known of the process."""
+
+    incident: dict[str, Any]
+    victim: dict[str, Any]
+    line: oomlog.Killed
+    process: dict[str, Any]
+
+    def pages_apart(self, name: str) -> int:
+        """The log's figure less the record's."""
+        return self.line.kib[name] * 1024 // PAGE - int(self.victim[f"{name}_bytes"]) // PAGE
+
+    @property
+    def unreadable(self) -> bool:
+        """Whether the incident says itself that the arguments' memory could not be read."""
+        return "arguments: cut or not readable" in self.incident["notes"]
+
+
+class Case:
+    """A case. expected: what it was built to provoke. killed: the kernel's word, by process. files: of its cgroups,
+    when all was over. hello: what kind of guest it was."""
+
+    def __init__(self, told: dict[str, Any], hello: dict[str, Any]) -> None:
+        self.hello = hello
+        self.broken: str | None = told["broken"]
+        self.expected: dict[str, Any] = told["expected"]
+        self.incidents: list[dict[str, Any]] = told["incidents"]
+        self.files: dict[str, dict[str, str]] = told["files"]
+        self.between: tuple[float, float] = tuple(told["between"])
+        self.processes = {process["pid"]: process for process in told["processes"]}
+        self._of_thread = {tid: p["pid"] for p in told["processes"] for tid in p["tids"]}
+        self.killed = {self.process_of(killed.pid): killed for killed in oomlog.read(told["log"])}
+
+    def process_of(self, thread: int) -> int:
+        """The process of a thread."""
+        return self._of_thread.get(thread, thread)
+
+    def pairs(self) -> Iterator[Pair]:
+        """Each victim that both name."""
+        for incident in self.incidents:
+            for victim in incident["victims"]:
+                pid = victim["pid"]
+                if pid in self.killed and pid in self.processes:
+                    yield Pair(incident, victim, self.killed[pid], self.processes[pid])
+
+    def captured(self) -> int:
+        """Victims whose arguments were read."""
+        return sum(pair.victim["command"] is not None for pair in self.pairs())
+
+    def pages_apart(self) -> int:
+        """By how many pages a part of a victim's rss is off the kernel's own log, at most."""
+        parts = ("anon", "file", "shmem")
+        return max((abs(pair.pages_apart(part)) for pair in self.pairs() for part in parts), default=0)
