@@ -1,7 +1,11 @@
 """Real kills by this kernel, read through the shipped object: what the record says is what happened."""
 
 import asyncio
+import errno
 import os
+import re
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
@@ -12,6 +16,7 @@ import pytest
 from machine import Cgroup, Victim
 from machine.capabilities import CAP_BPF, CAP_PERFMON, without
 from oomeventer.kernel import Episode, KernelError, LibraryError, Tracer
+from oomeventer.kernel.libbpf import advice
 from oomeventer.kill import Kill, RanOut, ran_out_here
 
 pytestmark = pytest.mark.kernel
@@ -274,6 +279,33 @@ def test_no_privilege() -> None:
             return "CAP_BPF and CAP_PERFMON" in str(e) and "libbpf said" in str(e)
 
     assert without(refused)
+
+
+@pytest.mark.parametrize("command", ["trace", "doctor"])
+def test_no_btf(command: str) -> None:
+    """A kernel without BTF (its file hidden in a mount namespace) gets one clear sentence from each command."""
+    hide = 'mount -t tmpfs none /sys/kernel/btf && exec "$0" -m oomeventer "$1"'
+    run = ["unshare", "--mount", "sh", "-c", hide, sys.executable, command]
+    done = subprocess.run(run, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "this kernel has no BTF (/sys/kernel/btf/vmlinux is missing)" in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("number", "said", "sentence"),
+    [
+        (errno.EINVAL, "libbpf: map 'ring': failed to create: Invalid argument(-22)", "no BPF ring buffer"),
+        (errno.EINVAL, "unknown func bpf_probe_read_kernel#113", "locked down for confidentiality"),
+        (errno.EPERM, "", "CAP_BPF and CAP_PERFMON"),
+        (errno.ENOSYS, "", r"no bpf\(2\)"),
+        (errno.ENOMEM, "", "--ring-bytes"),
+        (errno.E2BIG, "", "does not take the BPF object"),
+    ],
+)
+def test_advice(number: int, said: str, sentence: str) -> None:
+    """What libbpf and the kernel say of a kernel that lacks something becomes the way out."""
+    assert re.search(sentence, advice(number, said))
 
 
 def test_two_capabilities_are_enough() -> None:

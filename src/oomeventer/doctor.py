@@ -34,7 +34,8 @@ async def findings(settings: Settings) -> AsyncIterator[Finding]:
     yield Finding("kernel", True, f"{platform.release()} on {platform.machine()}")
     yield _btf()
     yield _privileges()
-    yield _tracer(settings)
+    for finding in _tracer(settings):
+        yield finding
     yield _cgroups(settings)
     yield Finding(
         "taskstats",
@@ -65,12 +66,14 @@ def _privileges() -> Finding:
     return Finding("privileges", ok, f"uid {os.getuid()}, " + ("enough" if ok else f"without {missing}: run as root"))
 
 
-def _tracer(settings: Settings) -> Finding:
+def _tracer(settings: Settings) -> list[Finding]:
     try:
-        with Tracer(settings.ring_bytes):
-            return Finding("BPF", True, "the object loads and attaches")
+        with Tracer(settings.ring_bytes) as tracer:
+            told = tracer.is_told_what_ran_out
     except OomeventerError as e:
-        return Finding("BPF", False, str(e))
+        return [Finding("BPF", False, str(e))]
+    text = "the kernel says which limit ran out" if told else "no BPF trampolines: which limit ran out is inferred"
+    return [Finding("BPF", True, "the object loads and attaches"), Finding("whose limit", told, text, need=False)]
 
 
 def _cgroups(settings: Settings) -> Finding:

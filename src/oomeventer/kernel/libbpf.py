@@ -32,20 +32,27 @@ class LibraryError(OomeventerError):
     """libbpf is missing or too old."""
 
 
-def advice(number: int) -> str:
-    """The way out for an errno of loading or attaching."""
+def advice(number: int, said: str) -> str:
+    """The way out for an errno of loading or attaching, and what libbpf said with it: one sentence."""
     if not Path("/sys/kernel/btf/vmlinux").exists():
         return (
             "this kernel has no BTF (/sys/kernel/btf/vmlinux is missing): it needs CONFIG_DEBUG_INFO_BTF=y, "
             "which distributions' kernels from 5.10 on have"
         )
+    if "unknown func bpf_probe_read" in said:  # LOCKDOWN_BPF_READ_KERNEL, kernel/trace/bpf_trace.c
+        return (
+            "this kernel is locked down for confidentiality, so that BPF may not read its memory: boot it with "
+            "lockdown=integrity, or without lockdown"
+        )
+    if "map 'ring'" in said and number == errno.EINVAL:
+        return "this kernel has no BPF ring buffer: it needs Linux 5.8 or newer"
     if number in (errno.EPERM, errno.EACCES):
         return "run as root or with CAP_BPF and CAP_PERFMON (before kernel 5.11 also CAP_SYS_RESOURCE)"
     if number == errno.ENOMEM:
         return "not enough memory for the ring: choose a smaller one (--ring-bytes)"
     if number == errno.ENOSYS:
         return "this kernel has no bpf(2): it needs CONFIG_BPF_SYSCALL=y"
-    return "needs a kernel from 5.10 on with BPF ring buffers"
+    return "this kernel does not take the BPF object: it needs Linux 5.10 or newer"
 
 
 class Library:
@@ -120,6 +127,5 @@ class Library:
     def _error(self, number: int, function: str) -> KernelError:
         said = "\n  ".join(self.log)
         self.log.clear()
-        return KernelError(
-            f"{function}: {os.strerror(number)}; {advice(number)}" + (f"\nlibbpf said:\n  {said}" if said else "")
-        )
+        sentence = f"{advice(number, said)} ({function}: {os.strerror(number)})"
+        return KernelError(sentence + (f"\nlibbpf said:\n  {said}" if said else ""))

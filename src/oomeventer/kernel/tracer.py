@@ -50,6 +50,8 @@ class Tracer:
         self._free: list[Callable[[], None]] = []
         self._raw: list[bytes] = []
         self._unreadable = 0
+        #: Whether the kernel lets us know which memcg ran out; else it is inferred (kill.what_ran_out).
+        self.is_told_what_ran_out = False
 
     def __enter__(self) -> Self:
         try:
@@ -75,6 +77,7 @@ class Tracer:
             obj = self._object(OPTIONAL)
             for name in OPTIONAL:
                 self._attach(obj, name)
+            self.is_told_what_ran_out = True
         except KernelError as e:
             log.debug("going on without %s: %s", OPTIONAL, e)
             self.close()
