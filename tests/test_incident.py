@@ -163,7 +163,7 @@ def test_what_is_missing_is_noted() -> None:
     assert began.notes == (
         "trigger cgroup: cut or not readable",
         "levels: cut or not readable",
-        "arguments of hog (4217): it was gone before they were read",
+        "arguments of hog (4217): it was gone, or they were swapped out",
     )
     assert not begun().truncated
 

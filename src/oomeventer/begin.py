@@ -65,7 +65,9 @@ def begin(
         container=Container(id=identity.container_id, runtime=identity.runtime) if identity.container_id else None,
         notes=tuple(f"{(what.name or '').lower().replace('_', ' ')}: cut or not readable" for what in missing)
         + tuple(
-            f"arguments of {v.comm} ({v.pid}): it was gone before they were read" for v in victims if v.command is None
+            f"arguments of {v.comm} ({v.pid}): it was gone, or they were swapped out"
+            for v in victims
+            if v.command is None
         ),
     )
 
