@@ -75,7 +75,7 @@ def _command(command: str, settings: Settings, as_json: bool) -> Coroutine[Any, 
 
             return run(settings)
         case "trace":
-            from oomeventer.agent import trace
+            from oomeventer.trace import trace
 
             return trace(settings, as_json)
         case "demo":
