@@ -34,10 +34,11 @@ class Observer:
         self._node = node
         self._boot_id = procfs.boot_id() or "unknown"
         self._redaction = redaction
-        self._statistics = statistics
         self._taskstats: Taskstats | None = None
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="observe")
         self._running: set[Future[tuple[Observation, dict[Process, Statistics]]]] = set()
+        if statistics:  # the first time it takes a while, which no incident shall wait for
+            self._executor.submit(self._open)
 
     def close(self) -> None:
         """Without waiting for threads that hang in the kernel."""
@@ -66,16 +67,21 @@ class Observer:
             return Observation(), {}
 
     def _read(self, episode: Episode) -> tuple[Observation, dict[Process, Statistics]]:
-        statistics = self._ask(episode) if self._statistics else {}
+        statistics = self._ask(episode)
         return self._procfs.observe(episode), statistics
 
-    def _ask(self, episode: Episode) -> dict[Process, Statistics]:
+    def _open(self) -> None:
         try:
-            if self._taskstats is None:
-                self._taskstats = Taskstats()
+            self._taskstats = Taskstats()
+        except TaskstatsError as e:
+            log.warning("%s; incidents go on without it", e)
+
+    def _ask(self, episode: Episode) -> dict[Process, Statistics]:
+        if self._taskstats is None:
+            return {}
+        try:
             read = {kill.process: self._taskstats.read(kill.process.pid) for kill in episode[:_STATISTICS]}
         except TaskstatsError as e:
             log.warning("%s; incidents go on without it", e)
-            self._statistics = False
             return {}
         return {process: statistics for process, statistics in read.items() if statistics}
