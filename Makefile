@@ -28,7 +28,7 @@ test: $(VENV)/dev packages-test ## lint, types, contracts and all tests, on this
 	$(Q)$(MAKE) --no-print-directory check
 	$(Q)$(BIN)/python -m pytest $(TESTS)
 
-test-kernels: $(VENV)/dev packages-test ## every kernel that we know, under emulation: 15 minutes
+test-kernels: $(VENV)/dev packages-kernels ## every kernel that we know, under emulation: 15 minutes
 	$(Q)KERNELS=all $(BIN)/python -m pytest tests/test_kernels.py
 	$(Q)cat .cache/kernels/table.md
 
@@ -77,11 +77,17 @@ lock: ## pin the versions that are tested together
 BUILD_PACKAGES := clang llvm libbpf-dev libbpf1 linux-libc-dev python3-venv
 TEST_PACKAGES  := bpftool containerd runc busybox-static gcc libc6-dev iproute2 qemu-system-x86 e2fsprogs debian-archive-keyring
 
-.PHONY: packages-build packages-test
+# For the arm64 guest, which make test does without.
+KERNEL_PACKAGES := qemu-system-arm gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+
+.PHONY: packages-build packages-test packages-kernels
 packages-build:
 	$(Q)./.ci/packages $(BUILD_PACKAGES)
 packages-test: packages-build
 	$(Q)./.ci/packages $(TEST_PACKAGES)
+
+packages-kernels: packages-test
+	$(Q)./.ci/packages $(KERNEL_PACKAGES)
 
 $(VENV)/python: requirements.lock | packages-build
 	$(Q)$(PYTHON) -m venv $(VENV) && $(BIN)/pip install -q --upgrade 'pip>=25.1'

@@ -55,16 +55,19 @@ class Run:
 
 async def run(guest: Guest, cases: tuple[str, ...] = ()) -> Run:
     """Boot it and play the cases, all that it can where none is named."""
-    if not shutil.which("qemu-system-x86_64"):
-        raise FileNotFoundError("qemu-system-x86_64 is missing (Debian: qemu-system-x86)")
+    emulator = guest.architecture.emulator[0]
+    if not shutil.which(emulator):
+        raise FileNotFoundError(f"{emulator} is missing (Debian: {guest.architecture.package})")
+    log = CACHE / "log" / f"{guest.name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
     with _alone():
         try:
-            qemu = command(guest, cases)
+            qemu = command(guest, cases, log)
         except PackageError as e:
             return Run(guest, error=str(e))
         for attempt in (1, 2):
             result = Run(guest)
-            await _boot(qemu, result, CACHE / "log" / f"{guest.name}.log")
+            await _boot(qemu, result, log)
             if result.hello or attempt == 2:
                 break
             said = f"the first boot never reached user space: {result.error}"
@@ -75,11 +78,9 @@ async def run(guest: Guest, cases: tuple[str, ...] = ()) -> Run:
 
 
 async def _boot(qemu: list[str], result: Run, log: Path) -> None:
-    log.parent.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     process = await asyncio.create_subprocess_exec(
-        *qemu, "-serial", f"file:{log}", "-serial", "stdio",
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        *qemu, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         limit=1 << 24,
     )  # fmt: skip
     assert process.stdout

@@ -2,7 +2,7 @@
 
 Rules: pure. The kernel's log, its cgroup files and /proc are the witnesses, and what the case was built to provoke.
 Where the kernel kept something back (it prints at most ten OOM headers in five seconds, and cuts a line at a kilobyte)
-the other witnesses decide. Of what the agent says it does not know, only that is excused which the case leaves open.
+the other witnesses decide. Nothing is excused but arguments that no BPF program could have read, if the agent says so.
 """
 
 from collections.abc import Iterator
@@ -95,11 +95,10 @@ def _where(case: Case, pair: Pair) -> Iterator[str]:
     limit = pair.process["cgroup"] if case.expected.get("own_limit") else case.expected["limit"]
     if incident["cgroup"] != pair.process["cgroup"]:
         yield f"its cgroup is {incident['cgroup']}, /proc said {pair.process['cgroup']}"
-    if not (case.expected.get("open") and incident["scope"] == "unknown"):
-        if (incident["scope"], incident["limit_cgroup"]) != (case.expected["scope"], limit):
-            yield f"{incident['scope']} {incident['limit_cgroup']} ran out, it was {case.expected['scope']} {limit}"
-        if limit:
-            yield from _limit(incident, case.files[limit])
+    if (incident["scope"], incident["limit_cgroup"]) != (case.expected["scope"], limit):
+        yield f"{incident['scope']} {incident['limit_cgroup']} ran out, it was {case.expected['scope']} {limit}"
+    if limit:
+        yield from _limit(incident, case.files[limit])
     if line.constraint and line.limit != limit:
         yield f"the kernel says that {line.limit} ran out, the case provokes {limit}"
     if line.constraint and line.constraint != (wanted := case.expected.get("constraint", line.constraint)):

@@ -1,8 +1,10 @@
 """The emulated machines. Flows in: kernels, the disk image. Flows out: the guests that the tests boot, and the command
-that boots one. Rules: a guest differs from its kernel's plain one in one thing: cgroup v1, or more processors."""
+that boots one. Rules: a guest differs from its kernel's plain one in one thing: cgroup v1, more processors, arm64."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
+from kernels.architecture import AMD64, ARM64, Architecture
 from kernels.image import image
 from kernels.kernel import KERNELS, Kernel
 
@@ -17,32 +19,39 @@ class Guest:
     cgroup: str = "v2"
     cpus: int = 2
     numa: bool = False
+    architecture: Architecture = AMD64
 
     @property
     def name(self) -> str:
-        return f"{self.kernel.name}-{self.cgroup}" + (f"-{self.cpus}cpus" if self.cpus != 2 else "")
+        """Such as 6.1-v2-4cpus; only what is not usual is named."""
+        cpus = f"-{self.cpus}cpus" if self.cpus != 2 else ""
+        return f"{self.kernel.name}-{self.cgroup}{cpus}" + ("-arm64" if self.architecture is ARM64 else "")
 
 
 GUESTS = (
     *(Guest(kernel) for kernel in KERNELS),
     *(Guest(kernel, cgroup="v1") for kernel in KERNELS if kernel.name in ("5.10", "6.1")),
     *(Guest(kernel, cpus=4, numa=True) for kernel in KERNELS if kernel.name in ("6.1", "backports")),
+    *(Guest(kernel, architecture=ARM64) for kernel in KERNELS if kernel.name == "6.12"),
 )
 
 
-def command(guest: Guest, cases: tuple[str, ...]) -> list[str]:
-    # Without cx16=off about one boot in three ends in a double fault: QEMU 7.2's cmpxchg16b leaves garbage in EFLAGS.
-    machine = ["-accel", "tcg,thread=multi", "-cpu", "max,cx16=off", "-smp", str(guest.cpus), "-m", str(MEMORY_MIB)]
+def command(guest: Guest, cases: tuple[str, ...], log: Path) -> list[str]:
+    """The console goes to `log`, the results to standard output."""
+    architecture = guest.architecture
+    machine = ["-accel", "tcg,thread=multi", "-smp", str(guest.cpus), "-m", str(MEMORY_MIB)]
     for node in range(2) if guest.numa else ():
         first, last = node * guest.cpus // 2, (node + 1) * guest.cpus // 2 - 1
         machine += ["-object", f"memory-backend-ram,id=m{node},size={MEMORY_MIB // 2}M"]
         machine += ["-numa", f"node,nodeid={node},memdev=m{node},cpus={first}-{last}"]
-    kernel = f"console=ttyS0 loglevel=4 log_buf_len=4M panic=-1 root=/dev/nvme0n1 rw init=/init MEMORY={guest.cgroup}"
+    kernel = f"console={architecture.console} loglevel=4 log_buf_len=4M panic=-1 root=/dev/nvme0n1 rw init=/init"
+    kernel += f" swapaccount=1 MEMORY={guest.cgroup} RESULTS={architecture.results}"
     # cache=unsafe on a throw-away layer: nothing that a guest writes is kept.
-    disk = f"if=none,id=root,file={image()},format=raw,snapshot=on,cache=unsafe"
+    disk = f"if=none,id=root,file={image(architecture)},format=raw,snapshot=on,cache=unsafe"
     return [
-        "qemu-system-x86_64", *machine, "-display", "none", "-monitor", "none", "-nodefaults", "-no-reboot",
+        *architecture.emulator, *machine, "-display", "none", "-monitor", "none", "-nodefaults", "-no-reboot",
+        "-serial", f"file:{log}", *architecture.results_port,
         "-drive", disk, "-device", "nvme,drive=root,serial=root",
-        "-kernel", str(guest.kernel.image()),
-        "-append", kernel + " swapaccount=1" + (f" CASES={','.join(cases)}" if cases else ""),
+        "-kernel", str(guest.kernel.image(architecture.name)),
+        "-append", kernel + (f" CASES={','.join(cases)}" if cases else ""),
     ]  # fmt: skip

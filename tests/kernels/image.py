@@ -16,6 +16,7 @@ import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 
+from kernels.architecture import Architecture
 from kernels.packages import CACHE, Suite, unpack
 from machine import build
 
@@ -29,16 +30,16 @@ SPARE_MIB = 64
 
 
 @functools.cache
-def image() -> Path:
+def image(architecture: Architecture) -> Path:
     """The disk image, made if it is not there."""
     project = REPOSITORY / "src/oomeventer"
     if not (project / "kernel/oom.bpf.o").exists():
         raise FileNotFoundError("src/oomeventer/kernel/oom.bpf.o is missing: make object")
     inside = Path(__file__).parent / "inside"
     victim = REPOSITORY / "tests/data/victim.c"
-    base = _base()
+    base = _base(architecture)
     sources = sorted(file for top in (project, inside) for file in top.rglob("*") if _is_source(file))
-    made = CACHE / f"root-{_digest([base.name, *_contents([*sources, victim])])}.img"
+    made = CACHE / f"root-{architecture.name}-{_digest([base.name, *_contents([*sources, victim])])}.img"
     if made.exists():
         return made
     tree = CACHE / "tree"
@@ -49,16 +50,18 @@ def image() -> Path:
     shutil.copytree(inside, tree / "opt/inside", ignore=ignore)
     (tree / "opt/inside/init").rename(tree / "init")
     (tree / "init").chmod(0o755)
-    build(tree / "opt")
-    _compile(tree, SITE + "/oomeventer", "opt/inside")
+    build(tree / "opt", architecture.compiler)
+    _compile(tree, architecture, SITE + "/oomeventer", "opt/inside")
+    for older in CACHE.glob(f"root-{architecture.name}-*.img"):
+        older.unlink()
     _ext4(tree, made)
     shutil.rmtree(tree)
     return made
 
 
-def _base() -> Path:
+def _base(architecture: Architecture) -> Path:
     """The tree without the project."""
-    debian = Suite(SUITE).fetch_closure(*PACKAGES)
+    debian = Suite(SUITE, architecture.name).fetch_closure(*PACKAGES)
     wanted = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["dependencies"]
     lock = REPOSITORY / "requirements.lock"
     pinned = lock.read_bytes() if lock.exists() else b""
@@ -70,8 +73,8 @@ def _base() -> Path:
     unpack(debian, tree)
     for directory in ("proc", "sys", "dev", "run", "tmp"):
         (tree / directory).mkdir(exist_ok=True)
-    _install(wanted, lock if pinned else None, tree)
-    _compile(tree, f"usr/lib/{_python(tree)}", SITE)
+    _install(wanted, lock if pinned else None, tree, architecture)
+    _compile(tree, architecture, f"usr/lib/{_python(tree)}", SITE)
     tree.rename(made)
     return made
 
@@ -81,18 +84,21 @@ def _python(tree: Path) -> str:
     return os.readlink(tree / "usr/bin/python3")
 
 
-def _install(wanted: list[str], lock: Path | None, tree: Path) -> None:
+def _install(wanted: list[str], lock: Path | None, tree: Path, architecture: Architecture) -> None:
     """The project's dependencies, as wheels for the tree's Python, by this machine's pip."""
     target = ["--only-binary=:all:", "--implementation=cp", f"--python-version={_python(tree).removeprefix('python')}"]
-    target += [f"--platform=manylinux_2_{minor}_x86_64" for minor in range(36, 16, -1)]
-    target += ["--platform=manylinux2014_x86_64", "--target", str(tree / SITE)]
+    target += [f"--platform=manylinux_2_{minor}_{architecture.machine}" for minor in range(36, 16, -1)]
+    target += [f"--platform=manylinux2014_{architecture.machine}", "--target", str(tree / SITE)]
     pinned = ["-c", str(lock)] if lock else []
     pip = [sys.executable, "-m", "pip", "install", "-q", "-q", "--no-compile"]
     subprocess.run([*pip, *target, *pinned, *wanted], check=True)
 
 
-def _compile(tree: Path, *directories: str) -> None:
-    """Byte code, by the tree's own Python: an emulated processor takes seconds for what it would have to compile."""
+def _compile(tree: Path, architecture: Architecture, *directories: str) -> None:
+    """Byte code, by the tree's own Python: an emulated processor takes seconds for what it would have to compile. Not
+    where that Python does not run here."""
+    if architecture.machine != os.uname().machine:
+        return
     # The models of the Kubernetes client are many, and nothing here imports them.
     skip = ["-x", "kubernetes_asyncio/client/models|/tests?/|lib2to3"]
     root = [] if os.geteuid() == 0 else ["unshare", "--map-root-user"]
@@ -106,8 +112,6 @@ def _ext4(tree: Path, image: Path) -> None:
     with unfinished.open("wb") as file:
         file.truncate((used * 5 // 4 >> 20) + SPARE_MIB << 20)
     subprocess.run(["mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-d", tree, unfinished], check=True)
-    for older in image.parent.glob("root-*.img"):
-        older.unlink()
     unfinished.rename(image)
 
 

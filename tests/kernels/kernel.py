@@ -23,7 +23,7 @@ class Kernel:
     line: str
     layout: str = "wide"
 
-    def image(self, architecture: str = "amd64") -> Path:
+    def image(self, architecture: str) -> Path:
         """The file to boot."""
         suite = Suite(self.suite, architecture)
         package = suite.newest(rf"linux-image-{self.line}[0-9.+a-z-]*-cloud-{architecture}")

@@ -11,11 +11,15 @@ from kernels.packages import CACHE
 from kernels.told import Case
 
 TABLE = CACHE / "table.md"
-_COLUMNS = ("kernel", "cgroup", "tracepoint", "CPUs", "cases passed", "arguments read", "rss apart by", "starts in")
-_NOTES = (
-    "\nArguments read: of how many of the kills made. Rss apart by: the pages of 4 KiB by which a figure of anon,\n"
-    "file or shmem was off the kernel's own log at most. Starts in: until the agent watches, under emulation.\n"
+_COLUMNS = (
+    *("kernel", "cgroup", "tracepoint", "CPUs", "cases passed"),
+    *("arguments read", "rss apart", "left open", "starts in"),
 )
+_NOTES = """
+Arguments read: of how many of the kills made. Rss apart: the pages of 4 KiB by which a figure of anon, file or shmem
+was off the kernel's own log at most. Left open: kills of which the agent says that it does not know what ran out.
+Starts in: until the agent watches, under emulation.
+"""
 
 
 def write(runs: Iterable[Run]) -> None:
@@ -36,6 +40,7 @@ def _row(run: Run) -> str:
         f"{len(cases) - len(failed)} of {len(cases)}" + (f" (not {', '.join(failed)})" if failed else ""),
         f"{sum(case.captured() for case in cases.values())} of {sum(len(case.killed) for case in cases.values())}",
         str(max((case.pages_apart() for case in cases.values()), default=0)),
+        str(sum(incident["scope"] == "unknown" for case in cases.values() for incident in case.incidents)),
         f"{run.agent['start_seconds']} s" if run.agent.get("watching") else "never",
     ]
     return _line(cells)

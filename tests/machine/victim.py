@@ -14,10 +14,10 @@ from machine.cgroup import Cgroup
 SOURCE = Path(__file__).parent.parent / "data" / "victim.c"
 
 
-def build(directory: Path) -> Path:
+def build(directory: Path, compiler: str = "gcc") -> Path:
     """Compile the victim. Raises if there is no compiler: the tests need one (Debian: gcc libc6-dev)."""
     program = directory / "victim"
-    subprocess.run(["gcc", "-O1", "-static", "-pthread", "-o", program, SOURCE], check=True)
+    subprocess.run([compiler, "-O1", "-static", "-pthread", "-o", program, SOURCE], check=True)
     return program
 
 

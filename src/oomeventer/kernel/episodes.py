@@ -4,8 +4,8 @@ Flows in: Kill and Arguments, with the time they were read. Flows out: episodes,
 chosen victim. Rules: pure; time is a parameter (seconds, any clock that only goes forward).
 
 A kill is complete once its arguments are there. Most come with it; those of a victim that is not the trigger follow in
-a record of their own, 0.01 to 3.4 ms later where that was measured, and not at all where the victim is stuck in the
-kernel. So they are waited for, within a bound.
+a record of their own, when the victim runs: milliseconds later, tenths of a second on a crowded machine, and not at all
+where it is stuck in the kernel. So they are waited for, within a bound.
 
 A group kill (memory.oom.group) is one episode: the kernel marks the chosen victim, then every other member, all from
 one task, the trigger, and for one memcg. The trigger is a member as a rule; then the record of its own SIGKILL says
@@ -22,7 +22,7 @@ from oomeventer.kill import Arguments, Kill, Process, RanOut
 
 Episode = tuple[Kill, ...]
 
-ARGUMENTS_SECONDS = 0.1
+ARGUMENTS_SECONDS = 1.0
 GROUP_SECONDS = 0.25
 #: Arguments whose mark has not been read: the victim can be faster than the trigger on another CPU, by a record or two.
 EARLY = 64

@@ -41,7 +41,7 @@ def pod_limit(s: Stage) -> None:
 
 
 def brim(s: Stage) -> None:
-    """The Pod's limit runs out while the victim's container stands just below its own: it may be left open which."""
+    """The Pod's limit runs out while the victim's container stands just below its own."""
     limit = s.cgroups.make(pod("brim"), limit=48 * MIB)
     one, two = s.cgroups.make(container("e", of="brim"), limit=40 * MIB), s.cgroups.make(container("f", of="brim"))
     prey, hog = s.start(one, "hog", "30", adj=1000), s.start(two, "hog", "30", adj=NEVER)
@@ -49,7 +49,7 @@ def brim(s: Stage) -> None:
     s.cgroups.make(one, limit=s.cgroups.usage(one))
     hog.go()
     s.until_dead(prey)
-    s.expect("pod", limit, [[prey]], trigger=hog, spared=(hog,), open=True)
+    s.expect("pod", limit, [[prey]], trigger=hog, spared=(hog,))
 
 
 def nested(s: Stage) -> None:

@@ -57,13 +57,13 @@ def long_arguments(s: Stage) -> None:
 def crowd(s: Stage) -> None:
     """Twenty processes fight for one container's memory until all are dead: twenty incidents, none twice.
 
-    While one dies another is chosen, so what is in use may lie well below the limit: what ran out may be left open."""
+    While one dies another is chosen, so what is in use may lie well below the limit."""
     cgroup = s.cgroups.make(container("crowd"), limit=24 * MIB)
     hogs = [s.start(cgroup, "hog", "64", str(number)) for number in range(20)]
     for hog in hogs:
         hog.go()
     s.until_dead(*hogs)
-    s.expect("container", cgroup, [[hog] for hog in hogs], ordered=False, open=True)
+    s.expect("container", cgroup, [[hog] for hog in hogs], ordered=False)
 
 
 def simultaneous(s: Stage) -> None:
