@@ -28,8 +28,9 @@ test: $(VENV)/dev packages-test ## lint, types, contracts and all tests, on this
 	$(Q)$(MAKE) --no-print-directory check
 	$(Q)$(BIN)/python -m pytest $(TESTS)
 
-test-kernels: $(VENV)/dev packages-kernels ## every kernel that we know, under emulation: 15 minutes
+test-kernels: $(VENV)/dev packages-kernels ## every kernel that we know, under emulation (15 minutes); renews the README's table
 	$(Q)KERNELS=all $(BIN)/python -m pytest tests/test_kernels.py
+	$(Q)PYTHONPATH=tests $(BIN)/python -m kernels.publish
 	$(Q)cat .cache/kernels/table.md
 
 check: $(VENV)/dev ## lint, types, import contract, stubs
