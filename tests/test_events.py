@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from oomeventer.events import ANNOTATION, compose, message
+from oomeventer.events import ANNOTATION, compose, drafts, message
 from oomeventer.incident import Incident, Trigger
 from samples import (
     CGROUP,
@@ -293,3 +293,14 @@ def test_a_limit_of_zero_is_told() -> None:
     """A figure of 0 is a figure."""
     assert "its 0 memory limit" in message(incident(limit_bytes=0))
     assert "its 32Mi memory limit" in message(incident(limit_bytes=LIMIT))
+
+
+def test_the_nodes_own_memory_is_told_twice() -> None:
+    """Where the node ran out of memory the Pod is told, and the Node too, which says whose process it was."""
+    on_pod, on_node = drafts(incident(scope="node", limit_cgroup=None, limit_bytes=None))
+    assert on_pod.body["involvedObject"]["kind"] == "Pod"
+    assert (on_node.namespace, on_node.body["involvedObject"]["kind"]) == ("default", "Node")
+    assert on_node.body["reason"] == "ProcessOOMKilled"
+    assert "(pid 17 in container app of Pod shop/checkout-0)" in on_node.body["message"]
+    assert on_pod.series != on_node.series
+    assert len(drafts(incident())) == 1

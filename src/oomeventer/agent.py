@@ -3,13 +3,14 @@
 Rules: wiring, no logic.
 """
 
+import asyncio
 import contextlib
 import logging
 
 from oomeventer import __version__, api, watch
 from oomeventer.delivery import Delivery
 from oomeventer.describer import Describer
-from oomeventer.events import compose, message
+from oomeventer.events import drafts, message
 from oomeventer.incident import Incident
 from oomeventer.kernel import Tracer
 from oomeventer.pipeline import Pipeline, Stage
@@ -33,7 +34,7 @@ async def run(settings: Settings) -> None:
         async def deliver(incident: Incident) -> None:
             where = f"{incident.pod.namespace}/{incident.pod.name}" if incident.pod else incident.node
             log.warning("%s: %s", where, message(incident))
-            await delivery.deliver(compose(incident))
+            await asyncio.gather(*map(delivery.deliver, drafts(incident)))
 
         stages = [
             *await watch.stages(settings, stack, wants_runtime=True),

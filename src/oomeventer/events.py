@@ -1,9 +1,10 @@
 """The Event that tells an incident. Flows in: an Incident. Flows out: a Draft: core/v1 Event, and its series.
 
-Rules: pure. On the Pod where there is one, else on the Node, whose Events belong into namespace default. The message
-has 1,024 bytes at most, the limit that the API has for Events of the newer form; kubectl shows it on one line. The name
-is made of the incident, so that posting it twice is refused the second time (409) instead of doubling it. Kills that
-a reader would call the same one again (same container, same program, same limit) have the same series.
+Rules: pure. On the Pod where there is one, else on the Node (whose Events belong into namespace default), and on both
+where the node ran out of memory. The message has 1,024 bytes at most, the limit that the API has for Events of the
+newer form; kubectl shows it on one line. The name is made of the incident, so that posting it twice is refused the
+second time (409) instead of doubling it. Kills that a reader would call the same one again (same container, same
+program, same limit) have the same series.
 
 core/v1 without eventTime: of the API's two forms the one whose count, message and time may be changed afterwards.
 """
@@ -12,7 +13,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
-from oomeventer.incident import Incident, Victim
+from oomeventer.incident import Incident, Pod, Victim
 from oomeventer.redact import quote
 from oomeventer.text import cut_bytes, size
 
@@ -40,12 +41,21 @@ class Draft:
     body: dict[str, Any]
 
 
-def compose(incident: Incident) -> Draft:
-    """The Event for an incident."""
-    involved = _involved(incident)
-    namespace = incident.pod.namespace if incident.pod else "default"
+def drafts(incident: Incident) -> list[Draft]:
+    """All Events for an incident: the one on the Pod, and one on the Node, too, where it was its memory."""
+    told = [compose(incident)]
+    if incident.scope == "node" and incident.pod:
+        told.append(compose(incident, on_node=True))
+    return told
+
+
+def compose(incident: Incident, on_node: bool = False) -> Draft:
+    """The Event on the Pod, or on the Node where there is none or that is asked for."""
+    pod = None if on_node else incident.pod
+    involved = _involved(incident, pod)
+    namespace = pod.namespace if pod else "default"
     name = f"{involved['name'][:_NAME_CHARACTERS]}.{incident.key}"
-    reason = REASON if incident.pod else NODE_REASON
+    reason = REASON if pod else NODE_REASON
     time = incident.time.strftime("%Y-%m-%dT%H:%M:%SZ")
     body = {
         "apiVersion": "v1",
@@ -53,7 +63,7 @@ def compose(incident: Incident) -> Draft:
         "metadata": {"name": name, "namespace": namespace, "annotations": {ANNOTATION: _annotation(incident)}},
         "involvedObject": involved,
         "reason": reason,
-        "message": message(incident),
+        "message": message(incident, on_node),
         "type": "Warning",
         "count": 1,
         "firstTimestamp": time,
@@ -64,9 +74,9 @@ def compose(incident: Incident) -> Draft:
     return Draft(namespace, name, (*where, reason, incident.scope, incident.chosen.comm), body)
 
 
-def message(incident: Incident) -> str:
+def message(incident: Incident, on_node: bool = False) -> str:
     """What a person reads: who ran out of what, what was killed and held how much, whether the container goes on."""
-    sentences = [_what(incident)]
+    sentences = [_what(incident, on_node)]
     sentences += _group(incident)
     sentences += _pid1(incident)
     sentences += _trigger(incident)
@@ -76,13 +86,13 @@ def message(incident: Incident) -> str:
     return cut_bytes(text, MESSAGE_BYTES)
 
 
-def _what(incident: Incident) -> str:
+def _what(incident: Incident, on_node: bool) -> str:
     victim = incident.chosen
     held = (
         f"which held {size(victim.rss_bytes)} (anon {size(victim.anon_bytes)}, file {size(victim.file_bytes)}, "
         f"shmem {size(victim.shmem_bytes)}" + (f", swap {size(victim.swap_bytes)}" if victim.swap_bytes else "") + ")"
     )
-    return f"{_who(incident)} and the kernel killed {_named(victim, incident)}, {held}"
+    return f"{_who(incident)} and the kernel killed {_named(victim, incident, on_node)}, {held}"
 
 
 def _who(incident: Incident) -> str:
@@ -108,10 +118,12 @@ def _container(incident: Incident) -> str:
     return (container.name or container.id[:12]) if container else incident.cgroup
 
 
-def _named(victim: Victim, incident: Incident) -> str:
+def _named(victim: Victim, incident: Incident, on_node: bool) -> str:
     if incident.container is None:
         return f"{victim.comm} (pid {victim.pid})"
     place = "the container" if incident.scope == "container" else f"container {_container(incident)}"
+    if on_node and incident.pod:
+        place += f" of Pod {incident.pod.namespace}/{incident.pod.name}"
     return f"{victim.comm} (pid {victim.container_pid} in {place})"
 
 
@@ -146,16 +158,16 @@ def _trigger(incident: Incident) -> list[str]:
     ]
 
 
-def _involved(incident: Incident) -> dict[str, str]:
-    if incident.pod is None:
+def _involved(incident: Incident, pod: Pod | None) -> dict[str, str]:
+    if pod is None:
         # The kubelet's Events about its Node have the name as uid, too; kubectl describe node looks for that.
         return {"apiVersion": "v1", "kind": "Node", "name": incident.node, "uid": incident.node}
     involved = {
         "apiVersion": "v1",
         "kind": "Pod",
-        "namespace": incident.pod.namespace,
-        "name": incident.pod.name,
-        "uid": incident.pod.uid,
+        "namespace": pod.namespace,
+        "name": pod.name,
+        "uid": pod.uid,
     }
     if incident.container and incident.container.name:
         involved["fieldPath"] = f"spec.{incident.container.kind or 'containers'}{{{incident.container.name}}}"
