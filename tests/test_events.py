@@ -278,7 +278,7 @@ def test_repeats_are_one_series() -> None:
         {"container": replace(CONTAINER, kind="initContainers")},
         {"scope": "pod"},
         {"scope": "node", "limit_cgroup": None},
-        {"limit_cgroup": POD_CGROUP},
+        {"scope": "cgroup", "limit_cgroup": POD_CGROUP},
         {"pod": replace(POD, uid="another")},
         {"pod": None},
     ],
@@ -304,3 +304,11 @@ def test_the_nodes_own_memory_is_told_twice() -> None:
     assert "(pid 17 in container app of Pod shop/checkout-0)" in on_node.body["message"]
     assert on_pod.series != on_node.series
     assert len(drafts(incident())) == 1
+
+
+def test_a_crash_loop_is_one_series() -> None:
+    """A container that was started again has another id and another cgroup, and is the same container to a reader."""
+    again = incident(
+        1, container=replace(CONTAINER, id="ab" * 32), cgroup=f"{POD_CGROUP}/x", limit_cgroup=f"{POD_CGROUP}/x"
+    )
+    assert compose(again).series == compose(incident()).series

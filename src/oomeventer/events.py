@@ -3,8 +3,8 @@
 Rules: pure. On the Pod where there is one, else on the Node (whose Events belong into namespace default), and on both
 where the node ran out of memory. The message has 1,024 bytes at most, the limit that the API has for Events of the
 newer form; kubectl shows it on one line. The name is made of the incident, so that posting it twice is refused the
-second time (409) instead of doubling it. Kills that a reader would call the same one again (same container, same
-program, same limit) have the same series.
+second time (409) instead of doubling it. Kills that a reader would call the same one again (same container, by
+its name, same program, same limit) have the same series.
 
 core/v1 without eventTime: of the API's two forms the one whose count, message and time may be changed afterwards.
 """
@@ -70,7 +70,9 @@ def compose(incident: Incident, on_node: bool = False) -> Draft:
         "lastTimestamp": time,
         "source": {"component": COMPONENT, "host": incident.node},
     }
-    where = involved["uid"], involved.get("fieldPath", ""), incident.limit_cgroup or ""
+    # Not by the container's id, nor by its cgroup: a container that is killed, started and killed again is a series.
+    limit = incident.limit_cgroup or "" if incident.scope == "cgroup" or pod is None else ""
+    where = involved["uid"], involved.get("fieldPath", ""), limit
     return Draft(namespace, name, (*where, reason, incident.scope, incident.chosen.comm), body)
 
 
