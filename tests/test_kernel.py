@@ -234,6 +234,17 @@ async def test_200_kills(tracer: Tracer, program: Path) -> None:
     assert {kill.process.pid: kill.arguments for kill in told} == expected
 
 
+async def test_a_stop_leaves_nothing_behind(tracer: Tracer, program: Path) -> None:
+    """What is in the ring when the reader is told to stop is told, whatever it still waits for; then it ends."""
+    stop = asyncio.Event()
+    with Cgroup(LIMIT) as cgroup, Victim(program, cgroup, ["hog", "100"]) as victim:
+        victim.go()
+        victim.wait()
+        stop.set()
+        told = [kill.process.pid for episode in [e async for e in tracer.episodes(stop)] for kill in episode]
+    assert victim.pid in told
+
+
 async def test_60_victims_that_are_others(tracer: Tracer, program: Path) -> None:
     """The victim's SIGKILL may arrive before it is marked or after: its arguments are there each time."""
     for number in range(60):

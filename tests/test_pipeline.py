@@ -167,7 +167,7 @@ async def test_a_stop_with_full_queues_loses_nothing() -> None:
     gate.open.set()
     await running
     assert sink.items == list(range(source.read))
-    assert source.read == QUEUE + 2
+    assert source.read >= QUEUE + 2
 
 
 async def test_a_stop_before_anything_came() -> None:

@@ -16,6 +16,7 @@ def test_a_process_that_lives() -> None:
     with Taskstats() as taskstats:
         statistics = taskstats.read(os.getpid())
     assert statistics
+    assert statistics.peak_rss_bytes
     assert statistics.peak_rss_bytes > 10 << 20
     assert statistics.age_seconds > 0
     assert statistics.minor_faults > 0

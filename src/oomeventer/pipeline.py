@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 #: Items that wait before a stage. Each holds an incident of a few KiB.
 QUEUE = 256
+#: How long the source has to end by itself once `stop` is set; it may have something left to say.
+SOURCE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class Pipeline:
             stopping = group.create_task(stop.wait(), name="stop")
             try:
                 await asyncio.wait((reading, stopping), return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait((reading,), timeout=SOURCE_SECONDS)
             finally:
                 ended = reading.done()
                 reading.cancel()

@@ -25,11 +25,11 @@ class TaskstatsError(OomeventerError):
 class Statistics:
     """Of one task (struct taskstats, Documentation/accounting/taskstats-struct.rst), times in seconds.
 
-    peak_rss_bytes: 0 once the task has dropped its memory. Delays: None where delay accounting is off (delayacct).
+    peak_rss_bytes: None once the task has dropped its memory, as a victim mostly has (Victim has it from the kernel). Delays: None where delay accounting is off (delayacct).
     """
 
     age_seconds: float
-    peak_rss_bytes: int
+    peak_rss_bytes: int | None
     minor_faults: int
     major_faults: int
     cpu_delay_seconds: float | None
@@ -91,7 +91,7 @@ def _statistics(raw: dict[str, Any]) -> Statistics:
 
     return Statistics(
         age_seconds=raw["ac_etime"] / 1e6,
-        peak_rss_bytes=raw["hiwater_rss"] * 1024,
+        peak_rss_bytes=raw["hiwater_rss"] * 1024 or None,
         minor_faults=raw["ac_minflt"],
         major_faults=raw["ac_majflt"],
         cpu_delay_seconds=seconds("cpu"),

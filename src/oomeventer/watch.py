@@ -48,15 +48,15 @@ async def until_stopped(pipeline: Pipeline, tracer: Tracer) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     try:
-        await pipeline.run(_episodes(tracer), stop)
+        await pipeline.run(_episodes(tracer, stop), stop)
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
 
 
-async def _episodes(tracer: Tracer) -> AsyncIterator[Episode]:
+async def _episodes(tracer: Tracer, stop: asyncio.Event) -> AsyncIterator[Episode]:
     lost = 0
-    async for episode in tracer.episodes():
+    async for episode in tracer.episodes(stop):
         if (now := episode[0].lost) > lost:
             log.error("%d kills found the kernel's ring full and are not reported", now - lost)
             lost = now

@@ -8,6 +8,7 @@ of the ring before it is parsed. While nobody takes episodes, records stay in th
 import asyncio
 import ctypes
 import logging
+import math
 from collections.abc import AsyncIterator, Callable
 from importlib import resources
 from types import TracebackType
@@ -130,32 +131,37 @@ class Tracer:
         raw, self._raw = self._raw, []
         return raw
 
-    async def episodes(self) -> AsyncIterator[Episode]:
-        """The episodes as they are completed, for ever. See episodes.py for what one is."""
+    async def episodes(self, stop: asyncio.Event | None = None) -> AsyncIterator[Episode]:
+        """The episodes as they are completed, until `stop` is set; then what is open, as it is. See episodes.py."""
         loop = asyncio.get_running_loop()
         episodes = Episodes(ran_out_here)
-        while True:
-            for raw in self.consume():
-                try:
-                    episodes.feed(parse(raw), loop.time())
-                except RecordError as e:
-                    self._unreadable += 1
-                    log.error("a record was not readable, its kill is not reported: %s", e)
-            for episode in episodes.take(loop.time()):
-                yield episode
-            await self._readable(episodes.due())
+        stopping = loop.create_task((stop or asyncio.Event()).wait())
+        try:
+            while True:
+                for raw in self.consume():
+                    try:
+                        episodes.feed(parse(raw), loop.time())
+                    except RecordError as e:
+                        self._unreadable += 1
+                        log.error("a record was not readable, its kill is not reported: %s", e)
+                ends = stopping.done()
+                for episode in episodes.take(math.inf if ends else loop.time()):
+                    yield episode
+                if ends:
+                    return
+                await self._readable(episodes.due(), stopping)
+        finally:
+            stopping.cancel()
 
-    async def _readable(self, until: float | None) -> None:
-        """Wait until the ring has records, or until that loop time."""
+    async def _readable(self, until: float | None, stopping: asyncio.Task[bool]) -> None:
+        """Wait until the ring has records, until that loop time, or until we are to stop."""
         loop = asyncio.get_running_loop()
         ready = loop.create_future()
         fd = self._library.ring_buffer__epoll_fd(self._ring)
         loop.add_reader(fd, _settle, ready)
         try:
-            async with asyncio.timeout_at(until):
-                await ready
-        except TimeoutError:
-            pass
+            timeout = None if until is None else max(0.0, until - loop.time())
+            await asyncio.wait((ready, stopping), timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         finally:
             loop.remove_reader(fd)
 
