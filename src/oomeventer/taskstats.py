@@ -25,7 +25,8 @@ class TaskstatsError(OomeventerError):
 class Statistics:
     """Of one task (struct taskstats, Documentation/accounting/taskstats-struct.rst), times in seconds.
 
-    peak_rss_bytes: None once the task has dropped its memory, as a victim mostly has (Victim has it from the kernel). Delays: None where delay accounting is off (delayacct).
+    peak_rss_bytes: None once the task has dropped its memory, as a victim mostly has; the kernel's record has its own.
+    Delays: None where delay accounting is off (delayacct).
     """
 
     age_seconds: float
