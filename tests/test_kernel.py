@@ -308,6 +308,7 @@ def test_no_btf(command: str) -> None:
     [
         (errno.EINVAL, "libbpf: map 'ring': failed to create: Invalid argument(-22)", "no BPF ring buffer"),
         (errno.EINVAL, "unknown func bpf_probe_read_kernel#113", "locked down for confidentiality"),
+        (errno.EINVAL, "program of this type cannot use helper bpf_probe_read#4", "locked down for confidentiality"),
         (errno.EPERM, "", "CAP_BPF and CAP_PERFMON"),
         (errno.ENOSYS, "", r"no bpf\(2\)"),
         (errno.ENOMEM, "", "--ring-bytes"),

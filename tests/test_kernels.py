@@ -13,7 +13,7 @@ import pytest
 from kernels import table
 from kernels.boot import Run, run
 from kernels.compare import problems
-from kernels.guest import GUESTS, Guest
+from kernels.guest import GUESTS, LOCKED_DOWN, Guest
 from kernels.inside import NAMES
 from kernels.told import Case
 
@@ -69,6 +69,15 @@ async def test_agent(guest: Guest, booted: Booted) -> None:
     assert told.end["stopped"] == 0
     assert told.end["surplus"] == []
     assert not [line for line in told.end["log"] if " ERROR " in line or "Traceback" in line]
+
+
+@pytest.mark.skipif(os.environ.get("KERNELS") != "all", reason="KERNELS=all (make test-kernels) boots it")
+async def test_locked_down() -> None:
+    """A kernel that is locked down for confidentiality gets one clear sentence."""
+    told = await run(LOCKED_DOWN)
+    assert told.hello, told.error
+    assert not told.agent["watching"]
+    assert any("this kernel is locked down for confidentiality" in line for line in told.agent["log"]), told.agent
 
 
 @pytest.mark.parametrize(

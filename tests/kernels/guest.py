@@ -13,19 +13,22 @@ MEMORY_MIB = 384
 
 @dataclass(frozen=True)
 class Guest:
-    """What to boot. numa: two nodes with half of the memory and of the processors each."""
+    """What to boot. numa: two nodes with half of the memory and of the processors each. lockdown: confidentiality, as
+    some sites boot: no BPF program may read the kernel's memory, and the agent can only say so."""
 
     kernel: Kernel
     cgroup: str = "v2"
     cpus: int = 2
     numa: bool = False
     architecture: Architecture = AMD64
+    lockdown: bool = False
 
     @property
     def name(self) -> str:
         """Such as 6.1-v2-4cpus; only what is not usual is named."""
         cpus = f"-{self.cpus}cpus" if self.cpus != 2 else ""
-        return f"{self.kernel.name}-{self.cgroup}{cpus}" + ("-arm64" if self.architecture is ARM64 else "")
+        more = ("-arm64" if self.architecture is ARM64 else "") + ("-lockdown" if self.lockdown else "")
+        return f"{self.kernel.name}-{self.cgroup}{cpus}{more}"
 
 
 GUESTS = (
@@ -34,6 +37,8 @@ GUESTS = (
     *(Guest(kernel, cpus=4, numa=True) for kernel in KERNELS if kernel.name in ("6.1", "backports")),
     *(Guest(kernel, architecture=ARM64) for kernel in KERNELS if kernel.name == "6.12"),
 )
+#: Not in the table: nothing is killed there.
+LOCKED_DOWN = Guest(next(kernel for kernel in KERNELS if kernel.name == "6.12"), lockdown=True)
 
 
 def command(guest: Guest, cases: tuple[str, ...], log: Path) -> list[str]:
@@ -46,6 +51,7 @@ def command(guest: Guest, cases: tuple[str, ...], log: Path) -> list[str]:
         machine += ["-numa", f"node,nodeid={node},memdev=m{node},cpus={first}-{last}"]
     kernel = f"console={architecture.console} loglevel=4 log_buf_len=4M panic=-1 root=/dev/nvme0n1 rw init=/init"
     kernel += f" swapaccount=1 MEMORY={guest.cgroup} RESULTS={architecture.results}"
+    kernel += " lsm=lockdown lockdown=confidentiality" if guest.lockdown else ""
     # cache=unsafe on a throw-away layer: nothing that a guest writes is kept.
     disk = f"if=none,id=root,file={image(architecture)},format=raw,snapshot=on,cache=unsafe"
     return [

@@ -7,6 +7,7 @@ pointer is owned by whoever opened it (see tracer.py). libbpf 1.0 or newer (sona
 import ctypes
 import errno
 import os
+import re
 from collections import deque
 from collections.abc import Callable
 from ctypes import CFUNCTYPE, c_bool, c_char_p, c_int, c_size_t, c_uint32, c_void_p
@@ -39,7 +40,7 @@ def advice(number: int, said: str) -> str:
             "this kernel has no BTF (/sys/kernel/btf/vmlinux is missing): it needs CONFIG_DEBUG_INFO_BTF=y, "
             "which distributions' kernels from 5.10 on have"
         )
-    if "unknown func bpf_probe_read" in said:  # LOCKDOWN_BPF_READ_KERNEL, kernel/trace/bpf_trace.c
+    if re.search(r"(unknown func|cannot use helper) bpf_probe_read", said):  # LOCKDOWN_BPF_READ_KERNEL
         return (
             "this kernel is locked down for confidentiality, so that BPF may not read its memory: boot it with "
             "lockdown=integrity, or without lockdown"
