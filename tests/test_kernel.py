@@ -292,7 +292,7 @@ def test_no_privilege() -> None:
     assert without(refused)
 
 
-@pytest.mark.parametrize("command", ["trace", "doctor"])
+@pytest.mark.parametrize("command", ["run", "trace", "doctor"])
 def test_no_btf(command: str) -> None:
     """A kernel without BTF (its file hidden in a mount namespace) gets one clear sentence from each command."""
     hide = 'mount -t tmpfs none /sys/kernel/btf && exec "$0" -m oomeventer "$1"'

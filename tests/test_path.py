@@ -168,6 +168,23 @@ async def test_limit_of_the_pod(api: ApiServer, containerd: Containerd, tmp_path
     assert incident_of(event)["limit_cgroup"] == sandbox.cgroup
 
 
+async def test_limit_of_the_only_container(api: ApiServer, containerd: Containerd, tmp_path: Path) -> None:
+    """A Pod of one container: the kubelet gives the Pod's cgroup the same limit, and it fills first, since the sandbox
+    counts in it. Somebody wrote the container's limit, so that is what the Event says."""
+    uid = str(uuid.uuid4())
+    api.put_pod(pod("single-0", uid))
+    sandbox = containerd.run_pod(namespace="shop", name="single-0", uid=uid, pod_limit_bytes=32 << 20)
+    try:
+        async with watching(api, containerd.endpoint, tmp_path):
+            sandbox.run_container(command=["sh", "-c", "hog 100; sleep 1000"], memory_limit_bytes=32 << 20)
+            (event,) = await told(api, sandbox.cgroup)
+    finally:
+        sandbox.remove()
+    assert event["message"].startswith("Container app ran out of its 32Mi memory limit")
+    incident = incident_of(event)
+    assert (incident["scope"], incident["limit_cgroup"]) == ("container", sandbox.cgroup)
+
+
 async def test_pod_gone_from_the_api(api: ApiServer, containerd: Containerd, sandbox: Pod, tmp_path: Path) -> None:
     """The Pod is deleted already: the runtime's labels still name it, and the Event is thinner, not lost."""
     api.delete_pod("shop", "checkout-0")
