@@ -24,7 +24,7 @@ help: ## show the targets
 demo: $(VENV)/run ## make a real kill and show what it becomes
 	$(Q)$(BIN)/python -m oomeventer demo
 
-test: $(VENV)/dev packages-test ## lint, types, contracts and all tests, on this kernel
+test: $(VENV)/dev packages-test ## lint, types, contracts and all tests, on this kernel and two emulated ones
 	$(Q)$(MAKE) --no-print-directory check
 	$(Q)$(BIN)/python -m pytest $(TESTS)
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * In: the kernel's mark_victim and signal_deliver tracepoints, raw. Out: records (oom.h) in the ring buffer `ring`.
+ * In: the kernel's mark_victim and signal_deliver tracepoints, raw, and where it can be had the entry and exit of
+ * out_of_memory(). Out: records (oom.h) in the ring buffer `ring`.
  *
  * mark_victim fires once or more for each victim, in the task whose allocation failed (the trigger). Marks come one
  * at a time on a machine: every caller of mark_oom_victim() holds oom_lock (mm/oom_kill.c). The victim's SIGKILL is

@@ -1,0 +1,1 @@
+"""Real kernels under emulation: fetched, booted, and held against what the agent says of their kills."""

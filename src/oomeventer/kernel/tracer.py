@@ -50,7 +50,6 @@ class Tracer:
         self._library = Library()
         self._free: list[Callable[[], None]] = []
         self._raw: list[bytes] = []
-        self._unreadable = 0
         #: Whether the kernel lets us know which memcg ran out; else it is inferred (kill.what_ran_out).
         self.is_told_what_ran_out = False
 
@@ -120,11 +119,6 @@ class Tracer:
         self._library.bpf_map_lookup_elem(self._counters, ctypes.byref(key), ctypes.byref(value))
         return value.value
 
-    @property
-    def unreadable(self) -> int:
-        """Records that were read from the ring and made no sense."""
-        return self._unreadable
-
     def consume(self) -> list[bytes]:
         """Take what is in the ring now, without waiting."""
         self._library.ring_buffer__consume(self._ring)
@@ -142,7 +136,6 @@ class Tracer:
                     try:
                         episodes.feed(parse(raw), loop.time())
                     except RecordError as e:
-                        self._unreadable += 1
                         log.error("a record was not readable, its kill is not reported: %s", e)
                 ends = stopping.done()
                 for episode in episodes.take(math.inf if ends else loop.time()):
