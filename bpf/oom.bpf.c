@@ -118,14 +118,15 @@ static __always_inline void fill_header(struct oom_header *header, __u16 kind, s
 	header->lost = count->lost;
 }
 
-/* Write a record of `fixed` bytes and `text` more; `most` is the text's limit, for the verifier. */
+/* Write a record of `fixed` bytes and `text` more; `most` is the text's limit, for the verifier. The reader is always
+ * woken: by itself the kernel does that only for a reader that has freed all before, and ours frees later. */
 static __always_inline bool emit(struct oom_header *header, __u32 fixed, __u64 text, __u64 most, struct counters *count)
 {
 	opaque(text);
 	if (text > most)
 		text = most;
 	header->size = fixed + text;
-	if (bpf_ringbuf_output(&ring, header, fixed + text, 0) == 0)
+	if (bpf_ringbuf_output(&ring, header, fixed + text, BPF_RB_FORCE_WAKEUP) == 0)
 		return true;
 	__sync_fetch_and_add(&count->lost, 1);
 	return false;

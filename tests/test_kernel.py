@@ -35,6 +35,7 @@ async def seen(tracer: Tracer, *pids: int) -> list[Kill]:
     found: dict[int, Kill] = {}
     async with asyncio.timeout(SECONDS):
         async for episode in tracer.episodes():
+            tracer.free(episode)
             found.update((kill.process.pid, kill) for kill in episode if kill.process.pid in pids)
             if len(found) == len(pids):
                 return [found[pid] for pid in pids]
@@ -47,6 +48,7 @@ async def left(tracer: Tracer, seconds: float = 0.5) -> list[Episode]:
     try:
         async with asyncio.timeout(seconds):
             async for episode in tracer.episodes():
+                tracer.free(episode)
                 episodes.append(episode)
     except TimeoutError:
         pass
@@ -225,6 +227,7 @@ async def test_200_kills(tracer: Tracer, program: Path) -> None:
     told: list[Kill] = []
     async with asyncio.timeout(60):
         async for episode in tracer.episodes():
+            tracer.free(episode)
             told += [kill for kill in episode if kill.cgroup.startswith(f"/oomeventer-test-{os.getpid()}-")]
             if len(told) >= 200:
                 break

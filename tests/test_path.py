@@ -56,9 +56,9 @@ def pod(name: str, uid: str, limit: str | None = "32Mi") -> dict[str, Any]:
 def watching(api: ApiServer, endpoint: str, directory: Path) -> Agent:
     """The agent, telling that API server."""
     config = kubeconfig(directory, api.url, api.token)
-    return Agent(
-        "run", "--kubeconfig", str(config), "--cri-endpoint", endpoint, "--node-name", NODE, ready="watches node"
-    )
+    places = ["--pins", "none", "--journal", str(directory / "journal.db")]
+    whom = ["--kubeconfig", str(config), "--cri-endpoint", endpoint, "--node-name", NODE]
+    return Agent("run", *whom, *places, ready="watches node")
 
 
 @pytest.fixture
@@ -220,6 +220,7 @@ async def test_container_and_pod_gone(containerd: Containerd, sandbox: Pod, prog
         container = sandbox.run_container(command=["sh", "-c", "hog 100; sleep 1000"], memory_limit_bytes=32 << 20)
         async with asyncio.timeout(SECONDS):
             async for episode in tracer.episodes():
+                tracer.free(episode)
                 if episode[0].cgroup == container.cgroup:
                     break
         incident = await observer(episode)

@@ -1,18 +1,24 @@
 """`oomeventer run`: the node's agent. Flows in: Settings. Flows out: Events for the kills on this node.
 
-Rules: wiring, no logic.
+A kill goes from the kernel's ring into the journal, and then its room in the ring is free; from the journal to the
+runtime, the API, and back into the journal, with the drafts of its Events; and from there to the API server.
+
+Rules: wiring, no logic. A stop runs down the same way: what is in the ring is written down; what is written down is
+finished as far as the deadlines allow; the rest is the next process's.
 """
 
 import asyncio
 import contextlib
 import logging
+from dataclasses import replace
 
-from oomeventer import __version__, api, watch
-from oomeventer.delivery import Delivery
+from oomeventer import __version__, api, node, watch
+from oomeventer.delivery import Delivery, Limits
 from oomeventer.describer import Describer
 from oomeventer.events import drafts, message
 from oomeventer.incident import Incident
-from oomeventer.kernel import Tracer
+from oomeventer.journal import Begun, Journal
+from oomeventer.kernel import Episode, Tracer
 from oomeventer.pipeline import Pipeline, Stage
 from oomeventer.pods import Pods
 from oomeventer.settings import Settings
@@ -20,27 +26,92 @@ from oomeventer.settings import Settings
 log = logging.getLogger(__name__)
 
 #: Incidents in work at once. The API answers in milliseconds; more would only crowd it in a storm.
-DESCRIBING, DELIVERING = 4, 8
+DESCRIBING = 4
+#: How long a stop waits for the runtime and the API; what they have not said by then, the next process asks again.
+DRAIN_SECONDS = 3.0
 
 
 async def run(settings: Settings) -> None:
     """Events for every kill on this node, until SIGTERM or SIGINT."""
     async with contextlib.AsyncExitStack() as stack:
-        tracer = stack.enter_context(Tracer(settings.ring_bytes))  # first: what happens from here on is recorded
+        stop = stack.enter_context(watch.stopped_by_signals())
+        pins = await node.hold(settings, stack, stop)
+        if stop.is_set():
+            return
+        tracer = stack.enter_context(Tracer(settings.ring_bytes, pins))  # from here on all is recorded
+        node.protect()
+        journal = await stack.enter_async_context(
+            Journal(settings.journal, settings.journal_bytes, settings.journal_days * 86400)
+        )
         cluster = await stack.enter_async_context(await api.connect(settings.kubeconfig, settings.api_timeout_seconds))
-        describer = Describer(Pods(cluster, settings.node_name))
-        delivery = Delivery(cluster, settings.give_up_seconds)
+        observer = watch.observer(settings, stack)
+        containers = await watch.containers(settings, settings.cri_patience_seconds, wants_runtime=True)
+        describer = Describer(cluster, Pods(cluster, settings.node_name))
+        delivery = Delivery(
+            cluster,
+            journal,
+            Limits(
+                settings.object_burst,
+                settings.object_seconds,
+                settings.burst,
+                settings.events_per_second,
+                settings.give_up_seconds,
+            ),
+        )
 
-        async def deliver(incident: Incident) -> None:
-            where = f"{incident.pod.namespace}/{incident.pod.name}" if incident.pod else incident.node
-            log.warning("%s: %s", where, message(incident))
-            await asyncio.gather(*map(delivery.deliver, drafts(incident)))
+        async def record(episode: Episode) -> None:
+            incident = await observer(episode)
+            await journal.begin(incident)
+            tracer.free(episode)
 
-        stages = [
-            *await watch.stages(settings, stack, wants_runtime=True),
-            Stage("pod", describer, DESCRIBING),
-            Stage("deliver", deliver, DELIVERING),
-        ]
+        async def forget(episode: Episode) -> None:
+            tracer.free(episode)
+
+        async def resolve(begun: Begun) -> Begun:
+            return replace(begun, incident=await containers(begun.incident))
+
+        async def describe(begun: Begun) -> Begun:
+            return replace(begun, incident=await describer(begun.incident))
+
+        async def draft(begun: Begun) -> None:
+            incident = begun.incident
+            waiting = await journal.describe(begun.id, incident, drafts(incident))
+            log.warning("%s: %s", _where(incident), message(incident))
+            delivery.add(waiting)
+
+        async def give_up(begun: Begun) -> None:
+            await journal.give_up(begun.id, "a fault of this program")
+
+        recording = Pipeline([Stage("record", record)], abandon=forget)
+        describing = Pipeline(
+            [
+                Stage("container", resolve, watch.RESOLVING),
+                Stage("pod", describe, DESCRIBING),
+                Stage("draft", draft),
+            ],
+            DRAIN_SECONDS,
+            give_up,
+        )
         log.info("oomeventer %s watches node %s and tells %s", __version__, settings.node_name, cluster.server)
-        await watch.until_stopped(Pipeline(stages), tracer)
-        log.info("stopped: %s; lost in the kernel: %d", delivery.tally, tracer.lost)
+        recorded, described = asyncio.Event(), asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+
+            async def records() -> None:
+                lost = int(await journal.note("lost") or 0) if pins else 0
+                await recording.run(watch.episodes(tracer, stop, lost), stop)
+                await journal.note("lost", str(tracer.lost))
+                recorded.set()
+
+            async def describes() -> None:
+                await describing.run(journal.begun(recorded), recorded)
+                described.set()
+
+            group.create_task(records())
+            group.create_task(describes())
+            group.create_task(delivery.run(described))
+        log.info("stopped: %s; lost in the kernel: %d", journal.totals, tracer.lost)
+        await node.leave(settings, cluster, pins)
+
+
+def _where(incident: Incident) -> str:
+    return f"{incident.pod.namespace}/{incident.pod.name}" if incident.pod else incident.node

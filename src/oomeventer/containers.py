@@ -2,10 +2,14 @@
 
 Rules: what the path says is a claim, what the runtime says of a container is its name. With the container gone the
 Pod's sandbox still knows the Pod; with that gone too, the Pod's uid from the path is left for the API. A runtime that
-is missing or broken makes a note and no error; the next incident asks again.
+is missing or broken (it is restarted, it starts after us) is asked again while the kill is younger than the patience;
+then the incident goes on with a note. While it fails it is asked only once in a while, however many incidents there
+are.
 """
 
+import asyncio
 import logging
+import time
 from dataclasses import replace
 
 from oomeventer.cri import Client, ContainerInfo, CriError
@@ -14,13 +18,22 @@ from oomeventer.incident import Container, Incident, Pod
 log = logging.getLogger(__name__)
 
 
-class Containers:
-    """Call it with an incident. endpoint: unix:///path, None for the usual places, "none" to ask nobody."""
+#: How often a runtime that fails is asked.
+RETRY_SECONDS = 0.5
 
-    def __init__(self, endpoint: str | None, timeout_seconds: float) -> None:
+
+class Containers:
+    """Call it with an incident. endpoint: unix:///path, None for the usual places, "none" to ask nobody.
+    patience_seconds: how old a kill may become while the runtime does not answer."""
+
+    def __init__(self, endpoint: str | None, timeout_seconds: float, patience_seconds: float = 0.0) -> None:
         self._endpoint = endpoint
         self._timeout_seconds = timeout_seconds
+        self._patience_seconds = patience_seconds
         self._client: Client | None = None
+        self._not_before = 0.0
+        #: Why the runtime does not answer; None while it does, and until it was first asked.
+        self.trouble: str | None = None
 
     async def connect(self) -> Client:
         """The runtime's client. Raises CriError where there is no runtime, and says where it looked."""
@@ -32,11 +45,20 @@ class Containers:
         """The incident with its container and Pod, as far as the runtime knows."""
         if self._endpoint == "none" or not (incident.identity.container_id or incident.identity.pod_uid):
             return incident
-        try:
-            return await self._resolve(incident, await self.connect())
-        except CriError as e:
-            log.warning("incident %s goes on without the runtime: %s", incident.key, e)
-            return replace(incident, notes=(*incident.notes, "container: the runtime could not be asked"))
+        while True:
+            if time.monotonic() >= self._not_before:
+                try:
+                    resolved = await self._resolve(incident, await self.connect())
+                except CriError as e:
+                    self._not_before = time.monotonic() + RETRY_SECONDS
+                    self.trouble = str(e)
+                else:
+                    self.trouble = None
+                    return resolved
+            if time.time() - incident.time.timestamp() >= self._patience_seconds:
+                log.warning("incident %s goes on without the runtime: %s", incident.key, self.trouble)
+                return replace(incident, notes=(*incident.notes, "container: the runtime could not be asked"))
+            await asyncio.sleep(max(0.0, self._not_before - time.monotonic()))
 
     async def _resolve(self, incident: Incident, client: Client) -> Incident:
         identity = incident.identity

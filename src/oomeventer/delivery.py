@@ -1,32 +1,40 @@
-"""Events to the API server. Flows in: Drafts. Flows out: requests, and for each Draft what became of it.
+"""Events to the API server. Flows in: what the journal's outbox holds. Flows out: requests, and to the journal what
+became of each.
 
-Rules: one request at a time for a series; others go on beside it. The first kill of a series is posted as an Event;
-the next ones patch its count, message and time. Kills that come while a request is under way or is being retried are
-told together by the next patch. So a crash loop costs as many requests as the server takes, not as many as there are
-kills, and every kill is counted. A patch sends the count itself, never a difference, and a name is made of its kill:
-a request whose answer was lost can be sent again.
+Rules: one request at a time for a series; others go on beside it, the oldest first. The first kill of a series is
+posted as an Event; the next ones patch its count, message and time. Kills that come while a request is under way, or
+while the budget is used up, are told together by the next patch. So a crash loop costs as many requests as the budget
+has, not as many as there are kills, and every kill is counted. A patch sends the count itself, never a difference, and
+a name is made of its kill: a request whose answer was lost can be sent again, by another process, too.
+
+A request that fails is tried again later, and its series waits; while the server fails for everybody, everybody waits.
+An Event that the server will not have is given up with its reason, and stops no other.
 
 What an answer means stands in FATES, and only there.
 """
 
 import asyncio
 import logging
-import random
 import time
-from collections import Counter, OrderedDict
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 from urllib.parse import quote
 
 from oomeventer.api import Answer, Api, Unreachable
-from oomeventer.events import ANNOTATION, Draft, Series
+from oomeventer.journal import Journal
+from oomeventer.pace import Budget, Budgets, backoff
+from oomeventer.store import Plan, Waiting
 
 log = logging.getLogger(__name__)
 
-#: Series that are remembered, as many as client-go's recorder has; of a forgotten one the next kill is a new Event.
-SERIES = 4096
+#: Requests under way at once. The API answers in milliseconds; more would only crowd it.
+REQUESTS = 8
+#: How long a stop waits for requests; what then still waits is the next process's.
+DRAIN_SECONDS = 5.0
+#: A fault of this program in one series: it is looked at again so much later.
+FAULT_SECONDS = 60.0
 
 
 class Fate(Enum):
@@ -70,134 +78,196 @@ def fate(method: str, answer: Answer) -> _Rule:
     return _Rule(Fate.RETRY, "server error") if answer.status >= 500 else _Rule(Fate.GIVE_UP, "not understood")
 
 
-def backoff(
-    first_seconds: float = 0.5, longest_seconds: float = 30.0, jitter: Callable[[], float] = random.random
-) -> Iterator[float]:
-    """Seconds to wait: between half and the whole of 0.5, 1, 2, 4, 8, 16, 30, 30, ..., for ever."""
-    ceiling = first_seconds
-    while True:
-        yield ceiling * (0.5 + jitter() / 2)
-        ceiling = min(ceiling * 2, longest_seconds)
-
-
 @dataclass(slots=True)
 class _Series:
-    """An Event and the kills of its series. seen: kills so far; told: as many of them as the server knows of."""
+    """A series that has something to tell. not_before: when it may next be tried, by the clock."""
 
-    latest: Draft
-    name: str | None = None
-    seen: int = 0
-    told: int = 0
+    waiting: Waiting
+    more: Waiting | None = None  # came while a request was under way, which may not have seen it
+    not_before: float = 0.0
     busy: bool = False
+    waits: Iterator[float] = field(default_factory=backoff)
 
 
-@dataclass(slots=True)
-class Tally:
-    """Kills by what became of them: seen = delivered + merged + given_up + waiting."""
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What this node may ask of the server: of each object `object_burst` requests at once and then one every
+    `object_seconds` (client-go's spam filter has 25 and 300 s); of all together `burst`, and then so many a second.
+    give_up_seconds: how long an Event is tried at all."""
 
-    seen: int = 0
-    delivered: int = 0
-    merged: int = 0
-    given_up: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def waiting(self) -> int:
-        """Kills whose request is under way, or will be."""
-        return self.seen - self.delivered - self.merged - sum(self.given_up.values())
+    object_burst: int = 25
+    object_seconds: float = 300.0
+    burst: int = 50
+    per_second: float = 5.0
+    give_up_seconds: float = 86400.0
 
 
 class Delivery:
-    """Sends Drafts. give_up_seconds bounds the retries of one request; sleep and clock are there for tests' sake."""
+    """Sends what the journal holds. told: called with each Plan that the server accepted. clock, sleep: for tests."""
 
     def __init__(
         self,
         api: Api,
-        give_up_seconds: float = 900.0,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        journal: Journal,
+        limits: Limits | None = None,
+        told: Callable[[Plan], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Coroutine[Any, Any, None]] = asyncio.sleep,
     ) -> None:
         self._api = api
-        self._give_up_seconds = give_up_seconds
-        self._sleep = sleep
+        self._journal = journal
+        self._told = told
         self._clock = clock
-        self._series: OrderedDict[Series, _Series] = OrderedDict()
-        self.tally = Tally()
+        self._sleep = sleep
+        self._limits = limits = limits or Limits()
+        self._budget = Budget(limits.burst, 1 / limits.per_second)
+        self._budgets = Budgets(limits.object_burst, limits.object_seconds)
+        self._series: dict[str, _Series] = {}
+        self._sending: set[asyncio.Task[None]] = set()
+        self._news = asyncio.Event()
+        self._pauses = backoff()
+        self._paused_until = 0.0
+        self.retries = 0
+        #: Why the server does not take anything at present; None while it does, and until the first request.
+        self.trouble: str | None = None
 
-    async def deliver(self, draft: Draft) -> None:
-        """Send a Draft, or leave it to the request of its series that is under way. Never raises for an answer."""
-        self.tally.seen += 1
-        series = self._series.get(draft.series)
-        if series is None:
-            series = self._series[draft.series] = _Series(latest=draft)
-            self._forget()
-        self._series.move_to_end(draft.series)
-        series.seen += 1
-        series.latest = draft
-        if series.busy:
-            return
-        series.busy = True
+    @property
+    def series(self) -> int:
+        """Series that have something to tell."""
+        return len(self._series)
+
+    def add(self, waiting: Iterable[Waiting]) -> None:
+        """Series that have something to tell, by the journal's word."""
+        for one in waiting:
+            if known := self._series.get(one.series):
+                known.more = one
+            else:
+                self._series[one.series] = _Series(one)
+        self._news.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Send, until `stop` is set and what can be sent is sent."""
+        self.add(await self._journal.waiting())
+        stopping = asyncio.ensure_future(stop.wait())
         try:
-            while series.told < series.seen:
-                await self._tell(series)
+            while not stopping.done():
+                self._news.clear()
+                soonest = self._start()
+                await self._wait(soonest, stopping)
+            async with asyncio.timeout(DRAIN_SECONDS):
+                self._start()
+                while self._sending:
+                    await asyncio.wait(self._sending, return_when=asyncio.FIRST_COMPLETED)
+                    self._start()
+        except TimeoutError:
+            log.warning("stopped with requests under way")
+        finally:
+            stopping.cancel()
+            for task in self._sending:
+                task.cancel()
+            await asyncio.gather(*self._sending, return_exceptions=True)
+
+    def _start(self) -> float | None:
+        """Begin all requests that may be made now. Returns when the next one may be; None: when there is news."""
+        soonest: float | None = None
+        for series in sorted(self._series.values(), key=lambda series: series.waiting.oldest):
+            if len(self._sending) >= REQUESTS:
+                return None
+            if series.busy:
+                continue
+            now, about = self._clock(), series.waiting.object
+            free = (series.not_before, self._paused_until, self._budgets.free_at(about, now), self._budget.free_at(now))
+            if (due := max(free)) > now:
+                soonest = due if soonest is None else min(soonest, due)
+                continue
+            self._budgets.take(about, now)
+            self._budget.take(now)
+            series.busy = True
+            task = asyncio.create_task(self._tell(series))
+            self._sending.add(task)
+            task.add_done_callback(self._sent)
+            if self.trouble:  # one request says whether the server is back
+                return None
+        return soonest
+
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        self._sending.discard(task)
+        self._news.set()
+
+    async def _wait(self, until: float | None, stopping: asyncio.Future[Any]) -> None:
+        waits: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._news.wait())]
+        if until is not None:
+            waits.append(asyncio.ensure_future(self._sleep(max(0.0, until - self._clock()))))
+        try:
+            await asyncio.wait((*waits, stopping), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    async def _tell(self, series: _Series) -> None:
+        """One Event created or patched, with all that the series has to tell when it begins."""
+        name = series.waiting.series
+        series.more = None
+        try:
+            plan = await self._journal.plan(name)
+            while plan is not None:
+                rule, answer, words = await self._send(plan)
+                if rule.fate is not Fate.ANEW:
+                    break
+                plan = await self._journal.plan(name, anew=True)
+            if plan is None:
+                self._go_on(series, None)
+            elif rule.fate is Fate.RETRY and time.time() - plan.seen_at < self._limits.give_up_seconds:
+                self._try_later(series, plan, words, answer)
+            else:
+                await self._settle(series, plan, rule, words)
+        except Exception:
+            log.exception("series %.200s: a fault of this program", name)
+            series.not_before = self._clock() + FAULT_SECONDS
         finally:
             series.busy = False
 
-    def _forget(self) -> None:
-        for key in list(self._series):
-            if len(self._series) <= SERIES:
-                return
-            if not self._series[key].busy:
-                del self._series[key]
-
-    async def _tell(self, series: _Series) -> None:
-        """One Event created or patched, with all that the series has seen when it begins."""
-        draft, seen = series.latest, series.seen
-        kills = seen - series.told
-        rule = await self._patch(series, draft, seen) if series.name else None
-        if rule is None or rule.fate is Fate.ANEW:
-            rule = await self._post(draft, kills)
-            if rule.fate is Fate.DELIVERED:
-                series.name = draft.name
-                series.seen, seen = series.seen - series.told, kills  # the count begins anew with this Event
+    async def _settle(self, series: _Series, plan: Plan, rule: _Rule, words: str) -> None:
         if rule.fate is Fate.DELIVERED:
-            self.tally.delivered += 1
-            self.tally.merged += kills - 1
+            more = await self._journal.settle(plan, "delivered", "")
+            self._told(plan)
         else:
-            self.tally.given_up[rule.reason] += kills
-        series.told = seen
+            log.error("Event %s is given up: %s; the server said: %s", plan.name, rule.reason, words)
+            more = await self._journal.settle(plan, "given up", rule.reason)
+        self._go_on(series, more)
 
-    async def _post(self, draft: Draft, count: int) -> _Rule:
-        path = f"/api/v1/namespaces/{quote(draft.namespace, safe='')}/events"
-        return await self._send("POST", path, {**draft.body, "count": count}, None, draft.name)
+    def _go_on(self, series: _Series, more: Waiting | None) -> None:
+        """All that was planned is settled: is there more to tell?"""
+        del self._series[series.waiting.series]
+        if following := more or series.more:
+            self.add((following,))
 
-    async def _patch(self, series: _Series, draft: Draft, count: int) -> _Rule:
-        path = f"/api/v1/namespaces/{quote(draft.namespace, safe='')}/events/{quote(series.name or '', safe='')}"
-        change = {
-            "count": count,
-            "lastTimestamp": draft.body["lastTimestamp"],
-            "message": draft.body["message"],
-            "metadata": {"annotations": {ANNOTATION: draft.body["metadata"]["annotations"][ANNOTATION]}},
-        }
-        return await self._send("PATCH", path, change, "application/strategic-merge-patch+json", draft.name)
+    def _try_later(self, series: _Series, plan: Plan, words: str, answer: Answer | None) -> None:
+        self.retries += 1
+        now = self._clock()
+        asked = (answer.retry_after_seconds if answer else None) or 0.0
+        wait = max(next(series.waits), asked)
+        series.not_before = now + wait
+        if now >= self._paused_until:  # and not for each of several that failed together
+            self._paused_until = now + max(next(self._pauses), asked)
+        if not self.trouble:
+            log.warning("Event %s: %s; next try in %.1f s", plan.name, words, wait)
+        self.trouble = words
 
-    async def _send(self, method: str, path: str, body: dict[str, Any], content_type: str | None, name: str) -> _Rule:
-        """Until there is an answer that settles it, or no time left."""
-        end = self._clock() + self._give_up_seconds
-        for wait in backoff():
-            try:
-                answer = await self._api.request(method, path, body=body, content_type=content_type)
-                rule, words = fate(method, answer), answer.words
-            except Unreachable as e:
-                answer, rule, words = Answer(0), _Rule(Fate.RETRY, "no answer"), str(e)
-            if rule.fate in (Fate.DELIVERED, Fate.ANEW):
-                return rule
-            if rule.fate is Fate.GIVE_UP:
-                log.error("Event %s is given up: %s; the server said: %s", name, rule.reason, words)
-                return rule
-            wait = max(wait, answer.retry_after_seconds or 0.0)
-            if self._clock() + wait > end:
-                log.error("Event %s is given up after %.0f s of tries: %s", name, self._give_up_seconds, words)
-                return _Rule(Fate.GIVE_UP, rule.reason)
-            log.warning("Event %s: %s; next try in %.1f s", name, words, wait)
-            await self._sleep(wait)
-        raise AssertionError("backoff() ends never")
+    async def _send(self, plan: Plan) -> tuple[_Rule, Answer | None, str]:
+        """What follows, the answer if there was one, and the server's words."""
+        path = f"/api/v1/namespaces/{quote(plan.namespace, safe='')}/events"
+        method, content_type = "POST", None
+        if not plan.create:
+            method, content_type = "PATCH", "application/strategic-merge-patch+json"
+            path += f"/{quote(plan.name, safe='')}"
+        try:
+            answer = await self._api.request(method, path, body=plan.body, content_type=content_type)
+        except Unreachable as e:
+            return _Rule(Fate.RETRY, "no answer"), None, str(e)
+        rule = fate(method, answer)
+        if rule.fate is not Fate.RETRY:
+            if self.trouble:
+                log.info("the API server takes Events again")
+            self.trouble, self._pauses, self._paused_until = None, backoff(), 0.0
+        return rule, answer, answer.words

@@ -59,6 +59,7 @@ async def _seen(tracer: Tracer, observer: Observer, pid: int) -> Incident:
     try:
         async with asyncio.timeout(DEADLINE_SECONDS):
             async for episode in tracer.episodes():
+                tracer.free(episode)
                 if any(kill.process.pid == pid for kill in episode):
                     return await observer(episode)
     except TimeoutError as e:

@@ -1,24 +1,33 @@
 """The third stage: what the API says of the Pod. Flows in: an Incident. Flows out: the same with owner and limits.
 
 Rules: one look-up an incident at most, and none for a process outside any Pod. A Pod that is gone, or an API that
-cannot be asked, makes a note: the CRI's names are enough for an Event.
+refuses to say, makes a note: the CRI's names are enough for an Event. While the API gives no answer to anything the
+incident waits: its Event could not be sent either, and what it lacks now it would lack for ever.
 """
 
+import asyncio
 import logging
 from dataclasses import replace
 
+from oomeventer.api import Api, Unreachable
 from oomeventer.incident import Incident
 from oomeventer.limits import as_set
-from oomeventer.pods import Pods, PodsError
+from oomeventer.pace import backoff
+from oomeventer.pods import Pods, PodsError, Spec
 
 log = logging.getLogger(__name__)
+
+#: How often an API that is away is asked whether it is back, at most.
+LONGEST_SECONDS = 10.0
 
 
 class Describer:
     """Call it with an incident."""
 
-    def __init__(self, pods: Pods) -> None:
+    def __init__(self, api: Api, pods: Pods) -> None:
+        self._api = api
         self._pods = pods
+        self._asking = asyncio.Lock()
 
     async def __call__(self, incident: Incident) -> Incident:
         """The incident with its Pod's owner and limits, as far as the API knows."""
@@ -27,10 +36,30 @@ class Describer:
         if not uid:
             return incident
         try:
-            spec = await self._pods.find(uid, pod.namespace if pod else None, pod.name if pod else None)
+            spec = await self._find(uid, pod.namespace if pod else None, pod.name if pod else None)
         except PodsError as e:
             log.warning("incident %s goes on without the Pod's spec: %s", incident.key, e)
             return replace(incident, notes=(*incident.notes, "pod: the API could not be asked"))
         if spec is None:
             return replace(incident, notes=(*incident.notes, "pod: gone from the API"))
         return as_set(incident, spec)
+
+    async def _find(self, uid: str, namespace: str | None, name: str | None) -> Spec | None:
+        try:
+            return await self._pods.find(uid, namespace, name)
+        except PodsError as e:
+            if not e.away:
+                raise
+        await self._until_back()
+        return await self._pods.find(uid, namespace, name)
+
+    async def _until_back(self) -> None:
+        """Until the API server answers something, whatever it is; several incidents ask once."""
+        async with self._asking:
+            for wait in backoff(longest_seconds=LONGEST_SECONDS):
+                try:
+                    await self._api.request("GET", "/version")
+                except Unreachable:
+                    await asyncio.sleep(wait)
+                else:
+                    return

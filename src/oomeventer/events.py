@@ -21,6 +21,8 @@ COMPONENT = "oomeventer"
 ANNOTATION = "oomeventer/incident"
 REASON = "OOMKilled"
 NODE_REASON = "ProcessOOMKilled"
+#: How client-go's recorder begins such a message, too.
+COMBINED = "(combined from similar events): "
 MESSAGE_BYTES = 1024
 #: Of a longer name (a Pod's may have 253) the start is taken; the key that follows makes it unique.
 _NAME_CHARACTERS = 230
@@ -33,11 +35,14 @@ Series = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """body: the Event with count 1. series: equal for kills that count up in one Event."""
+    """body: the Event with count 1. series: equal for kills that count up in one Event. object: whom it is about, equal
+    for all Events that share a budget of requests. killed_at: in seconds of UNIX time."""
 
     namespace: str
     name: str
+    object: str
     series: Series
+    killed_at: float
     body: dict[str, Any]
 
 
@@ -73,7 +78,15 @@ def compose(incident: Incident, on_node: bool = False) -> Draft:
     # Not by the container's id, nor by its cgroup: a container that is killed, started and killed again is a series.
     limit = incident.limit_cgroup or "" if incident.scope == "cgroup" or pod is None else ""
     where = involved["uid"], involved.get("fieldPath", ""), limit
-    return Draft(namespace, name, (*where, reason, incident.scope, incident.chosen.comm), body)
+    about = f"{namespace}/{involved['uid']}"
+    series = (*where, reason, incident.scope, incident.chosen.comm)
+    return Draft(namespace, name, about, series, incident.time.timestamp(), body)
+
+
+def combine(draft: Draft) -> Draft:
+    """The same kill in the one series that all further ones about its object share: for an object that has many."""
+    text = cut_bytes(COMBINED + draft.body["message"], MESSAGE_BYTES)
+    return replace(draft, series=(draft.object, draft.body["reason"], COMBINED), body=draft.body | {"message": text})
 
 
 def message(incident: Incident, on_node: bool = False) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from oomeventer.identity import Identity
+from oomeventer.identity import Identity, identify
 from oomeventer.procfs import Pid1
 from oomeventer.taskstats import Statistics
 
@@ -178,6 +178,51 @@ class Incident:
             "lost_before": self.lost,
             "notes": list(self.notes),
         }
+
+
+def from_json(value: dict[str, Any]) -> Incident:
+    """The incident that as_json() gave. Raises ValueError, KeyError or TypeError for anything else."""
+    if value["schema"] != SCHEMA:
+        raise ValueError(f"an incident of schema {value['schema']}, this program reads {SCHEMA}")
+    pod, container = value["pod"], value["container"]
+    if pod:
+        pod = Pod(**pod | {"owner": Owner(**pod["owner"]) if pod["owner"] else None})
+    return Incident(
+        key=value["key"],
+        time=datetime.fromisoformat(value["time"]),
+        node=value["node"],
+        boot_id=value["boot_id"],
+        scope=value["scope"],
+        limit_bytes=value["limit_bytes"],
+        usage_bytes=value["usage_bytes"],
+        peak_bytes=value["peak_bytes"],
+        limit_cgroup=value["limit_cgroup"],
+        cgroup=value["cgroup"],
+        identity=identify(value["cgroup"]),
+        trigger=Trigger(**value["trigger"]),
+        victims=tuple(_victim(victim) for victim in value["victims"]),
+        group=value["group_kill"],
+        pid1=value["pid1"],
+        neighbours=tuple(Neighbour(**other) for other in value["neighbours"]),
+        neighbours_total=value["neighbours_total"],
+        truncated=value["truncated"],
+        lost=value["lost_before"],
+        container=Container(**container) if container else None,
+        pod=pod,
+        notes=tuple(value["notes"]),
+    )
+
+
+def _victim(value: dict[str, Any]) -> Victim:
+    command, statistics = value["command"], value["statistics"]
+    return Victim(
+        **value
+        | {
+            "command": None if command is None else tuple(command),
+            "started_at": datetime.fromisoformat(value["started_at"]),
+            "statistics": None if statistics is None else Statistics(**statistics),
+        }
+    )
 
 
 def rfc3339(time: datetime) -> str:

@@ -5,12 +5,13 @@ before it wait, and at last the source: the kernel's ring then holds what comes,
 slow part costs memory up to the bounds, and nothing is dropped here.
 
 Rules: a stage takes one item and returns the next stage's, or None where the way ends. It handles what it expects to
-fail; what it does not expect ends the item, with a log and its count in `broken`, and never the agent. When the source
-ends, or is cancelled by `stop`, what is under way is finished within the deadline.
+fail; what it does not expect ends the item, with a log, its count in `broken` and a word to `abandon`, and never the
+agent. When the source ends, or is cancelled by `stop`, what is under way is finished within the deadline.
 """
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,15 +33,33 @@ class Stage:
     workers: int = 1
 
 
-class Pipeline:
-    """The stages and their queues. drain_seconds: how long a stop waits for what is under way."""
+async def _forget(_item: Any) -> None:
+    pass
 
-    def __init__(self, stages: Sequence[Stage], drain_seconds: float = 10.0) -> None:
+
+class Pipeline:
+    """The stages and their queues. drain_seconds: how long a stop waits for what is under way. abandon: called with an
+    item that a fault of this program has ended. timed: called with a stage's name and the seconds that an item took."""
+
+    def __init__(
+        self,
+        stages: Sequence[Stage],
+        drain_seconds: float = 10.0,
+        abandon: Callable[[Any], Awaitable[None]] = _forget,
+        timed: Callable[[str, float], None] = lambda _stage, _seconds: None,
+    ) -> None:
         self._stages = tuple(stages)
         self._queues: list[asyncio.Queue[Any]] = [asyncio.Queue(QUEUE) for _ in stages]
         self._drain_seconds = drain_seconds
+        self._abandon = abandon
+        self._timed = timed
         self._unqueued: list[Any] = []
         self.broken = 0
+
+    @property
+    def queued(self) -> dict[str, int]:
+        """How many items wait before each stage."""
+        return {stage.name: queue.qsize() for stage, queue in zip(self._stages, self._queues, strict=True)}
 
     async def run(self, source: AsyncIterator[Any], stop: asyncio.Event) -> None:
         """Until the source ends or `stop` is set. What the source raises is raised, once the way behind it is done."""
@@ -76,13 +95,16 @@ class Pipeline:
         following = self._queues[index + 1] if index + 1 < len(self._queues) else None
         while True:
             item = await queue.get()
+            begun = time.monotonic()
             try:
                 result = await stage.work(item)
+                self._timed(stage.name, time.monotonic() - begun)
                 if result is not None and following is not None:
                     await following.put(result)
             except Exception:
                 self.broken += 1
                 log.exception("a kill ends in stage %s, through a fault of this program: %.500r", stage.name, item)
+                await self._abandon(item)
             finally:
                 queue.task_done()
 
@@ -94,5 +116,4 @@ class Pipeline:
                 for queue in self._queues:
                     await queue.join()
         except TimeoutError:
-            left = {stage.name: queue.qsize() for stage, queue in zip(self._stages, self._queues, strict=True)}
-            log.error("stopped with kills under way, waiting in queues: %s", left)
+            log.warning("stopped with kills under way, waiting in queues: %s", self.queued)

@@ -41,7 +41,11 @@ _QUANTITY = re.compile(
 
 
 class PodsError(OomeventerError):
-    """The API could not be asked, or refused to say."""
+    """The API could not be asked, or refused to say. away: it gave no answer."""
+
+    def __init__(self, words: str, away: bool = False) -> None:
+        super().__init__(words)
+        self.away = away
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +111,7 @@ class Pods:
         try:
             answer = await self._api.request("GET", path, query=query)
         except Unreachable as e:
-            raise PodsError(str(e)) from e
+            raise PodsError(str(e), away=True) from e
         if answer.status not in (200, 404) or answer.garbage:
             raise PodsError(f"GET {path}: {'no JSON object, ' if answer.garbage else ''}{answer.words}")
         return answer

@@ -5,6 +5,7 @@ docstring the help. A flag wins over a variable. Every mistake is collected and 
 """
 
 import difflib
+import math
 import re
 import socket
 from collections.abc import Callable, Mapping, Sequence
@@ -13,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from oomeventer.errors import OomeventerError
-from oomeventer.kernel import RING_BYTES_LEAST
+from oomeventer.kernel import DEFAULT_PINS, RING_BYTES_LEAST
 from oomeventer.redact import MEMORY_VARIABLES, Redaction
 
 PREFIX = "OOMEVENTER_"
 #: Read elsewhere: by the libbpf binding, before there are settings.
 _OTHER_VARIABLES = {"OOMEVENTER_LIBBPF"}
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 #: What Kubernetes puts into every container's environment for a Service that is called oomeventer.
 _SERVICE_LINK = re.compile(r"OOMEVENTER_(.*_)?(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_.*)?)")
 
@@ -40,10 +42,23 @@ class Settings:
     ring_bytes: int
     cgroup_root: Path | None
     taskstats: str
+    pins: Path | None
+    pins_required: bool
+    journal: Path | None
+    journal_bytes: int
+    journal_days: float
     cri_timeout_seconds: float
+    cri_patience_seconds: float
     api_timeout_seconds: float
+    object_burst: int
+    object_seconds: float
+    burst: int
+    events_per_second: float
     give_up_seconds: float
+    daemonset: tuple[str, str] | None
+    listen: tuple[str, int] | None
     log_level: str
+    log_format: str
 
     @property
     def redaction(self) -> Redaction:
@@ -60,22 +75,77 @@ def _one_of(*words: str) -> Callable[[str], str]:
     return parse
 
 
+def _bytes(text: str) -> int:
+    found = re.fullmatch(r"([0-9]{1,12})(Ki|Mi|Gi)?", text)
+    return int(found[1]) * {None: 1, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}[found[2]] if found else 0
+
+
 def _ring(text: str) -> int:
-    found = re.fullmatch(r"([0-9]{1,10})(Ki|Mi)?", text)
-    size = int(found[1]) * {None: 1, "Ki": 1 << 10, "Mi": 1 << 20}[found[2]] if found else 0
+    size = _bytes(text)
     if size < RING_BYTES_LEAST or size & (size - 1) or size > 1 << 30:
         raise ValueError(f"must be a power of two from {RING_BYTES_LEAST} to {1 << 30}, such as 1Mi or 262144")
     return size
 
 
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0
-    if not 0.1 <= value <= 86400:
-        raise ValueError("must be a number of seconds from 0.1 to 86400")
-    return value
+def _journal_bytes(text: str) -> int:
+    size = _bytes(text)
+    if not 1 << 20 <= size <= 1 << 40:
+        raise ValueError("must be a size from 1Mi to 1024Gi, such as 64Mi")
+    return size
+
+
+def _number(what: str, least: float, most: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not least <= value <= most:
+            raise ValueError(f"must be a number{what} from {least:g} to {most:g}")
+        return value
+
+    return parse
+
+
+_seconds = _number(" of seconds", 0.1, 86400 * 30)
+
+
+def _count(text: str) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,5}", text):
+        raise ValueError("must be a whole number from 1 to 999999")
+    return int(text)
+
+
+def _pins(text: str) -> Path | str:
+    if text in ("auto", "none"):
+        return text
+    if not text.startswith("/"):
+        raise ValueError("must be auto, none or the path of a directory in a BPF file system")
+    return Path(text)
+
+
+def _journal(text: str) -> Path | None:
+    if text == "none":
+        return None
+    if not text.startswith("/") or text.endswith("/"):
+        raise ValueError("must be none or the path of a file, from the root on")
+    return Path(text)
+
+
+def _daemonset(text: str) -> tuple[str, str]:
+    namespace, slash, name = text.partition("/")
+    if not slash or not _NAME.fullmatch(namespace) or not _NAME.fullmatch(name):
+        raise ValueError("must be NAMESPACE/NAME")
+    return namespace, name
+
+
+def _address(text: str) -> tuple[str, int] | None:
+    if text == "none":
+        return None
+    host, colon, port = text.rpartition(":")
+    if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or not 0 <= int(port) <= 65535:
+        raise ValueError("must be none or ADDRESS:PORT, such as 127.0.0.1:9836 or :9836 for all addresses")
+    return host.strip("[]"), int(port)
 
 
 def _names(text: str) -> frozenset[str]:
@@ -105,7 +175,7 @@ def _file(text: str) -> str:
 
 def _node(text: str) -> str:
     # As the API asks of a Node's name: a DNS subdomain.
-    if len(text) > 253 or not re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", text):
+    if len(text) > 253 or not _NAME.fullmatch(text):
         raise ValueError("is no name that a Node can have (lower-case letters, digits, '-' and '.')")
     return text
 
@@ -142,13 +212,35 @@ SETTINGS = (
     Setting("arguments", _one_of("safe", "none", "all"), "safe", "of the victim's arguments: safe, none or all"),
     Setting("environment", _one_of("listed", "none", "all"), "listed", "of its environment: listed, none or all"),
     Setting("environment_names", _names, "", "further variables that may be shown, by name or NAME*, with commas"),
-    Setting("ring_bytes", _ring, "1Mi", "the kernel's ring, 1.5 to 3 KiB a kill; Ki and Mi may be used"),
+    Setting("ring_bytes", _ring, "4Mi", "the kernel's ring, 1.5 to 3 KiB a kill; Ki and Mi may be used"),
+    Setting(
+        "pins",
+        _pins,
+        "auto",
+        f"where the kernel's side stays while no agent runs: a directory in a BPF file system, none, or auto: "
+        f"{DEFAULT_PINS} where that is possible",
+    ),
+    Setting("journal", _journal, "/var/lib/oomeventer/journal.db", "outbox and history, a file; none: memory only"),
+    Setting("journal_bytes", _journal_bytes, "64Mi", "how large it may grow before the oldest goes"),
+    Setting("journal_days", _number(" of days", 0.01, 3650), "7", "how long it is kept"),
     Setting("cgroup_root", _directory, None, "where the memory hierarchy is mounted (default: from mountinfo)"),
     Setting("taskstats", _one_of("auto", "off"), "auto", "the victim's statistics, where CAP_NET_ADMIN is held"),
     Setting("cri_timeout_seconds", _seconds, "2", "for one answer of the runtime; the incident goes on without"),
+    Setting(
+        "cri_patience_seconds", _number(" of seconds", 0, 600), "10", "how long a kill waits for a runtime to start"
+    ),
     Setting("api_timeout_seconds", _seconds, "10", "for one answer of the API server"),
-    Setting("give_up_seconds", _seconds, "900", "for all tries to send one Event"),
+    Setting("object_burst", _count, "25", "requests about one Pod, or the Node, at once; more kills are told together"),
+    Setting("object_seconds", _seconds, "300", "after those: for one more request about it"),
+    Setting("burst", _count, "50", "requests in all at once"),
+    Setting("events_per_second", _number("", 0.01, 1000), "5", "after those: requests in a second"),
+    Setting("give_up_seconds", _seconds, "86400", "for all tries to send one Event"),
+    Setting(
+        "daemonset", _daemonset, None, "NAMESPACE/NAME of the DaemonSet that runs it; gone, pins and journal go, too"
+    ),
+    Setting("listen", _address, "none", "ADDRESS:PORT for /metrics, /livez and /readyz"),
     Setting("log_level", _one_of("debug", "info", "warning", "error"), "info", "debug, info, warning or error"),
+    Setting("log_format", _one_of("text", "json"), "text", "text or json, one line each"),
 )
 
 
@@ -175,6 +267,9 @@ def read(flags: Sequence[str], environ: Mapping[str, str]) -> Settings:
         values["node_name"] = socket.gethostname().lower()
     if mistakes:
         raise SettingsError("\n".join(mistakes))
+    pins = values["pins"]
+    values["pins_required"] = isinstance(pins, Path)
+    values["pins"] = {"auto": DEFAULT_PINS, "none": None}[pins] if isinstance(pins, str) else pins
     return Settings(**values)
 
 

@@ -11,7 +11,7 @@ from typing import TextIO
 
 from oomeventer import watch
 from oomeventer.incident import Incident
-from oomeventer.kernel import Tracer
+from oomeventer.kernel import Episode, Tracer
 from oomeventer.pipeline import Pipeline, Stage
 from oomeventer.report import block
 from oomeventer.settings import Settings
@@ -28,9 +28,17 @@ async def trace(settings: Settings, as_json: bool, out: TextIO = sys.stdout) -> 
 
     async with contextlib.AsyncExitStack() as stack:
         tracer = stack.enter_context(Tracer(settings.ring_bytes))
-        stages = [*await watch.stages(settings, stack, wants_runtime=False), Stage("show", show)]
+        stop = stack.enter_context(watch.stopped_by_signals())
+        observer = watch.observer(settings, stack)
+        containers = await watch.containers(settings, patience_seconds=0.0, wants_runtime=False)
+
+        async def observe(episode: Episode) -> Incident:
+            tracer.free(episode)  # nothing is kept: what is not shown before we end is not wanted
+            return await observer(episode)
+
+        stages = [Stage("observe", observe), Stage("container", containers, watch.RESOLVING), Stage("show", show)]
         log.info("waiting for kills on %s; end with ^C", settings.node_name)
-        await watch.until_stopped(Pipeline(stages), tracer)
+        await Pipeline(stages).run(watch.episodes(tracer, stop), stop)
         if tracer.lost:
             log.error(
                 "%d kills found the kernel's ring full and are not shown: choose a larger --ring-bytes", tracer.lost

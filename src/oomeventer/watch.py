@@ -1,5 +1,5 @@
-"""What `run` and `trace` have in common: the stages up to the container's name. Flows in: Settings. Flows out: a
-Pipeline that runs until it is told to stop.
+"""What `run` and `trace` have in common: the first stages, and the end. Flows in: Settings, a Tracer. Flows out:
+stages, episodes, and an event that a signal sets.
 
 Rules: no Kubernetes API here: `trace` does without its client, and without the memory that it takes.
 """
@@ -8,14 +8,13 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 from oomeventer import taskstats
 from oomeventer.containers import Containers
 from oomeventer.cri import CriError
 from oomeventer.kernel import Episode, Tracer
 from oomeventer.observer import Observer
-from oomeventer.pipeline import Pipeline, Stage
 from oomeventer.procfs import Procfs
 from oomeventer.settings import Settings
 
@@ -25,39 +24,46 @@ log = logging.getLogger(__name__)
 RESOLVING = 4
 
 
-async def stages(settings: Settings, stack: contextlib.AsyncExitStack, wants_runtime: bool) -> list[Stage]:
-    """From an episode to an incident with its container. wants_runtime: say so if there is no runtime yet."""
-    procfs = Procfs(cgroups=settings.cgroup_root)
+def observer(settings: Settings, stack: contextlib.AsyncExitStack) -> Observer:
+    """The stage that makes an incident of an episode."""
     statistics = settings.taskstats == "auto" and taskstats.permitted()
-    observer = Observer(procfs, settings.node_name, settings.redaction, statistics)
-    stack.callback(observer.close)
-    containers = Containers(settings.cri_endpoint, settings.cri_timeout_seconds)
+    stage = Observer(Procfs(cgroups=settings.cgroup_root), settings.node_name, settings.redaction, statistics)
+    stack.callback(stage.close)
+    return stage
+
+
+async def containers(settings: Settings, patience_seconds: float, wants_runtime: bool) -> Containers:
+    """The stage that asks the runtime. wants_runtime: say so if there is none yet."""
+    stage = Containers(settings.cri_endpoint, settings.cri_timeout_seconds, patience_seconds)
     if wants_runtime and settings.cri_endpoint != "none":
         try:
-            client = await containers.connect()
+            client = await stage.connect()
             log.info("runtime: %s %s", client.runtime_name, client.runtime_version)
         except CriError as e:
             log.warning("no runtime yet, containers are named by the API alone until there is: %s", e)
-    return [Stage("observe", observer), Stage("container", containers, RESOLVING)]
+    return stage
 
 
-async def until_stopped(pipeline: Pipeline, tracer: Tracer) -> None:
-    """Run until SIGTERM or SIGINT."""
+@contextlib.contextmanager
+def stopped_by_signals() -> Iterator[asyncio.Event]:
+    """An event that SIGTERM or SIGINT sets."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     try:
-        await pipeline.run(_episodes(tracer, stop), stop)
+        yield stop
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
 
 
-async def _episodes(tracer: Tracer, stop: asyncio.Event) -> AsyncIterator[Episode]:
-    lost = 0
+async def episodes(tracer: Tracer, stop: asyncio.Event, lost: int = 0) -> AsyncIterator[Episode]:
+    """The tracer's episodes. lost: losses that were told before."""
     async for episode in tracer.episodes(stop):
-        if (now := episode[0].lost) > lost:
-            log.error("%d kills found the kernel's ring full and are not reported", now - lost)
+        if (now := tracer.lost) > lost:
+            log.error(
+                "%d records found the kernel's ring full; their kills are not reported (--ring-bytes)", now - lost
+            )
             lost = now
         yield episode

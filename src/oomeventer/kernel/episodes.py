@@ -11,7 +11,8 @@ A group kill (memory.oom.group) is one episode: the kernel marks the chosen vict
 one task, the trigger, and for one memcg. The trigger is a member as a rule; then the record of its own SIGKILL says
 that the last mark has been made. Where it is not (it hit the Pod's limit, and a group in another container is killed
 for it), the episode stays open until no member came for a while. That is set by the slowest part between two marks:
-the kernel prints a line for each, and a serial console takes 9 ms for it.
+the kernel prints a line for each, and a serial console takes 9 ms for it. What waited in the ring is read all at once:
+so whether two kills are of one group is told by the kernel's times, not by ours.
 """
 
 from collections import OrderedDict
@@ -24,6 +25,7 @@ Episode = tuple[Kill, ...]
 
 ARGUMENTS_SECONDS = 1.0
 GROUP_SECONDS = 0.25
+_GROUP_NS = int(GROUP_SECONDS * 1e9)
 #: Arguments whose mark has not been read: the victim can be faster than the trigger on another CPU, by a record or two.
 EARLY = 64
 
@@ -32,10 +34,15 @@ EARLY = 64
 class _Open:
     opened: float
     latest: float
+    latest_ns: int
     group: tuple[int, Process, int] | None
     kills: dict[Process, Kill] = field(default_factory=dict)
     waiting: set[Process] = field(default_factory=set)
     ended: bool = False
+
+    def is_near(self, kill: Kill) -> bool:
+        """Whether the kernel made that mark soon enough after the latest one."""
+        return not self.ended and kill.time_ns - self.latest_ns <= _GROUP_NS
 
     def due(self) -> float:
         """When the episode is to be taken as complete, whatever is still missing."""
@@ -61,11 +68,11 @@ class Episodes:
             self._complete(record)
             return
         group = self._group(record)
-        episode = next((e for e in self._open if group and e.group == group), None)
+        episode = next((e for e in self._open if group and e.group == group and e.is_near(record)), None)
         if episode is None:
-            episode = _Open(opened=now, latest=now, group=group)
+            episode = _Open(opened=now, latest=now, latest_ns=record.time_ns, group=group)
             self._open.append(episode)
-        episode.latest = now
+        episode.latest, episode.latest_ns = now, record.time_ns
         episode.kills[record.process] = record
         if record.arguments_follow:
             episode.waiting.add(record.process)

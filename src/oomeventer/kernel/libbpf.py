@@ -20,7 +20,6 @@ from oomeventer.errors import OomeventerError
 LIBRARY_VARIABLE = "OOMEVENTER_LIBBPF"
 SONAME = "libbpf.so.1"
 
-Sample = CFUNCTYPE(c_int, c_void_p, c_void_p, c_size_t)
 _Print = CFUNCTYPE(c_int, c_int, c_void_p, c_void_p)
 _Check = Callable[[Any, Any, tuple[Any, ...]], Any]
 
@@ -82,10 +81,9 @@ class Library:
         self._bind("bpf_map_lookup_elem", c_int, [c_int, c_void_p, c_void_p], self._status)
         self._bind("bpf_program__attach", c_void_p, [c_void_p], self._pointer)
         self._bind("bpf_link__destroy", c_int, [c_void_p], None)
-        self._bind("ring_buffer__new", c_void_p, [c_int, Sample, c_void_p, c_void_p], self._pointer)
-        self._bind("ring_buffer__epoll_fd", c_int, [c_void_p], self._status)
-        self._bind("ring_buffer__consume", c_int, [c_void_p], self._status)
-        self._bind("ring_buffer__free", None, [c_void_p], None)
+        self._bind("bpf_link__pin", c_int, [c_void_p, c_char_p], self._status)
+        self._bind("bpf_map__pin", c_int, [c_void_p, c_char_p], self._status)
+        self._bind("bpf_obj_get", c_int, [c_char_p], self._status)
         vsnprintf = ctypes.CDLL(None).vsnprintf
         vsnprintf.argtypes = [c_char_p, c_size_t, c_void_p, c_void_p]
         line = ctypes.create_string_buffer(4096)

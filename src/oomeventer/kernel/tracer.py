@@ -1,61 +1,67 @@
-"""The kernel's side of the agent: loads the BPF object, attaches it, and reads episodes from its ring.
+"""The kernel's side of the agent: attaches the BPF object, or goes on with what an earlier agent left attached, and
+reads episodes from its ring.
 
-Flows in: kills on this machine. Flows out: episodes, through an async iterator. Rules: no thread, no timer while
-nothing is open, and the callback from C only copies bytes: an exception in it would vanish, and a record must be out
-of the ring before it is parsed. While nobody takes episodes, records stay in the ring; a full ring is counted.
+Flows in: kills on this machine. Flows out: episodes, through an async iterator, and back in: which of them are safe.
+
+Rules: no thread, no timer while nothing is open. A record stays in the ring until its episode is given to free(): so
+what the next process reads is just what this one had not brought into safety. While nobody frees, records stay in the
+ring; a full ring is counted.
 """
 
 import asyncio
-import ctypes
+import contextlib
 import logging
 import math
-from collections.abc import AsyncIterator, Callable
-from importlib import resources
+import select
+from collections.abc import AsyncIterator
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
+from oomeventer.kernel.attachment import Attachment, adopt, code, is_whole, load
 from oomeventer.kernel.episodes import Episode, Episodes
-from oomeventer.kernel.libbpf import KernelError, Library, Sample
+from oomeventer.kernel.libbpf import KernelError, Library
+from oomeventer.kernel.pins import Pins
 from oomeventer.kernel.record import RecordError, parse
-from oomeventer.kill import ran_out_here
+from oomeventer.kernel.ring import Ring
+from oomeventer.kill import Arguments, Process, ran_out_here
 
 log = logging.getLogger(__name__)
 
-PROGRAMS = (b"signal_deliver", b"mark_victim")  # the one that waits for victims first
-#: They tell which memcg ran out, where the kernel allows them.
-OPTIONAL = (b"oom_end", b"oom_begin")
-#: A record takes 1.5 to 3 KiB, at most 22: this holds a storm of some hundred kills while the agent is not running.
-RING_BYTES = 1 << 20
+#: A record takes 1.5 to 3 KiB, at most 22: this holds a storm of a thousand kills and more while no agent is running.
+RING_BYTES = 4 << 20
 RING_BYTES_LEAST = 1 << 16
 
 
-def object_bytes() -> bytes:
-    """The BPF object that the package ships."""
-    return resources.files(__package__).joinpath("oom.bpf.o").read_bytes()
-
-
 class Tracer:
-    """The attached object. A context manager: entering loads and attaches, leaving detaches and frees.
+    """The attached object. A context manager: entering attaches, leaving detaches, but for what is pinned.
 
-    ring_bytes: from 64 KiB on; the kernel takes the next power of two. Raises LibraryError or KernelError.
+    ring_bytes: from 64 KiB on, a power of two. pins: where the attached object is left for the next agent, None to
+    leave nothing. Raises LibraryError or KernelError.
     """
 
-    def __init__(self, ring_bytes: int = RING_BYTES) -> None:
+    def __init__(self, ring_bytes: int = RING_BYTES, pins: Pins | None = None) -> None:
         if ring_bytes < RING_BYTES_LEAST:
             raise KernelError(
                 f"a ring of {ring_bytes} bytes is too small: one record can take 22 KiB; "
                 f"give it {RING_BYTES_LEAST} or more (--ring-bytes)"
             )
         self._ring_bytes = ring_bytes
+        self._pins = pins
         self._library = Library()
-        self._free: list[Callable[[], None]] = []
-        self._raw: list[bytes] = []
-        #: Whether the kernel lets us know which memcg ran out; else it is inferred (kill.what_ran_out).
-        self.is_told_what_ran_out = False
+        self._current: Attachment
+        self._earlier: list[Attachment] = []
+        self._episodes = Episodes(ran_out_here)
+        self._positions: dict[Process, list[tuple[Ring, int]]] = {}
+        self._told_earlier: set[Process] = set()
+        self._lost_earlier = 0
+        self._wake: select.epoll
+        #: Records that this program cannot read: of another format, or damaged.
+        self.unreadable = 0
 
     def __enter__(self) -> Self:
+        self._wake = select.epoll()
         try:
-            self._load()
+            self._attach()
         except BaseException:
             self.close()
             raise
@@ -67,96 +73,130 @@ class Tracer:
         self.close()
 
     def close(self) -> None:
-        """Detach and free, in the reverse order of making."""
-        while self._free:
-            self._free.pop()()
+        """Let go of everything; what is pinned stays attached."""
+        for attachment in self._attachments():
+            attachment.close()
+        self._earlier = []
+        self._wake.close()
 
-    def _load(self) -> None:
-        c = self._library
-        try:
-            obj = self._object(OPTIONAL)
-            for name in OPTIONAL:
-                self._attach(obj, name)
-            self.is_told_what_ran_out = True
-        except KernelError as e:
-            log.debug("going on without %s: %s", OPTIONAL, e)
-            self.close()
-            obj = self._object(())
-        ring = c.bpf_object__find_map_by_name(obj, b"ring")
-        self._counters = c.bpf_map__fd(c.bpf_object__find_map_by_name(obj, b"counters"))
-        self._sample = Sample(self._copy)  # held here: libbpf keeps only the address
-        self._ring = self._own(c.ring_buffer__new(c.bpf_map__fd(ring), self._sample, None, None), c.ring_buffer__free)
-        for name in PROGRAMS:
-            self._attach(obj, name)
-        c.log.clear()
-
-    def _object(self, optional: tuple[bytes, ...]) -> Any:
-        """The object, loaded with those of the optional programs. One that the kernel refuses refuses the whole."""
-        c, code = self._library, object_bytes()
-        obj = self._own(c.bpf_object__open_mem(code, len(code), None), c.bpf_object__close)
-        for name in OPTIONAL:
-            c.bpf_program__set_autoload(c.bpf_object__find_program_by_name(obj, name), name in optional)
-        c.bpf_map__set_max_entries(c.bpf_object__find_map_by_name(obj, b"ring"), self._ring_bytes)
-        c.bpf_object__load(obj)
-        return obj
-
-    def _attach(self, obj: Any, name: bytes) -> None:
-        program = self._library.bpf_object__find_program_by_name(obj, name)
-        self._own(self._library.bpf_program__attach(program), self._library.bpf_link__destroy)
-
-    def _own(self, pointer: Any, free: Callable[[Any], Any]) -> Any:
-        self._free.append(lambda: free(pointer))
-        return pointer
-
-    def _copy(self, _context: int | None, data: int, size: int) -> int:
-        self._raw.append(ctypes.string_at(data, size))
-        return 0
+    @property
+    def is_told_what_ran_out(self) -> bool:
+        """Whether the kernel lets us know which memcg ran out; else it is inferred (kill.what_ran_out)."""
+        return self._current.is_told_what_ran_out
 
     @property
     def lost(self) -> int:
-        """Records that found the ring full since the object was loaded, as the kernel counts them now."""
-        key, value = ctypes.c_uint32(0), ctypes.c_uint64()
-        self._library.bpf_map_lookup_elem(self._counters, ctypes.byref(key), ctypes.byref(value))
-        return value.value
+        """Records that found the ring full, as the kernel counts them now, while no agent was running, too."""
+        return self._lost_earlier + sum(attachment.lost for attachment in self._attachments())
 
-    def consume(self) -> list[bytes]:
-        """Take what is in the ring now, without waiting."""
-        self._library.ring_buffer__consume(self._ring)
-        raw, self._raw = self._raw, []
-        return raw
+    @property
+    def used_bytes(self) -> int:
+        """What waits in the ring to be read, or to be brought into safety."""
+        return sum(attachment.ring.used_bytes for attachment in self._attachments())
+
+    def _attachments(self) -> list[Attachment]:
+        return [*self._earlier, *([self._current] if hasattr(self, "_current") else [])]
+
+    def _attach(self) -> None:
+        """Go on with what is attached, or attach. Then end what other versions left attached, and keep their rings."""
+        earlier, current = [], None
+        mine = code(self._ring_bytes)
+        for generation in self._pins.generations() if self._pins else ():
+            if generation.code == mine and current is None and is_whole(generation):
+                current = generation
+            elif generation.has("ring", "counters"):
+                earlier.append(generation)
+            else:
+                generation.remove()
+        if current:
+            self._current = adopt(self._library, current)
+        else:
+            self._current = load(self._library, self._ring_bytes, self._pins.new(mine) if self._pins else None)
+        for generation in earlier:  # now that this one is attached
+            generation.unpin("link_")
+            attachment = adopt(self._library, generation)
+            log.info("taking over %d bytes of records from another version", attachment.ring.used_bytes)
+            self._earlier.append(attachment)
+        # Edge-triggered: records that are read and not yet freed leave the fd readable. The kernel wakes us for each.
+        self._wake.register(self._current.ring.fd, select.EPOLLIN | select.EPOLLET)
+
+    # -- records -----------------------------------------------------------------------------------------------------
+
+    def _read(self, now: float) -> None:
+        """Feed what is in the rings, of earlier versions first."""
+        for attachment in self._earlier:
+            self._feed(attachment.ring, now, is_earlier=True)
+        self._end_earlier()
+        self._feed(self._current.ring, now, is_earlier=False)
+
+    def _feed(self, ring: Ring, now: float, is_earlier: bool) -> None:
+        needless = []
+        for position, raw in ring.read():
+            try:
+                record = parse(raw)
+            except RecordError as e:
+                self.unreadable += 1
+                log.error("a record was not readable, its kill is not reported: %s", e)
+                needless.append(position)
+                continue
+            if is_earlier:
+                self._told_earlier.add(record.process)
+            elif record.process in self._told_earlier:  # both were attached when it was killed
+                needless.append(position)
+                continue
+            self._episodes.feed(record, now)
+            if isinstance(record, Arguments) and record.process not in self._positions:
+                needless.append(position)  # no mark was read for it, and an episode is not lost without it
+            else:
+                self._positions.setdefault(record.process, []).append((ring, position))
+        if needless:
+            ring.free(needless)
+
+    def free(self, episode: Episode) -> None:
+        """The episode is in safety, or not wanted: the ring may forget it."""
+        positions = [place for kill in episode for place in self._positions.pop(kill.process, ())]
+        for ring in {ring for ring, _ in positions}:
+            ring.free(position for of, position in positions if of is ring)
+        self._end_earlier()
+
+    def _end_earlier(self) -> None:
+        """Remove what other versions left, once nothing of it is left to tell."""
+        for attachment in [a for a in self._earlier if a.ring.is_empty]:
+            self._lost_earlier += attachment.lost
+            self._earlier.remove(attachment)
+            attachment.close()
+            if attachment.generation:
+                attachment.generation.remove()
 
     async def episodes(self, stop: asyncio.Event | None = None) -> AsyncIterator[Episode]:
-        """The episodes as they are completed, until `stop` is set; then what is open, as it is. See episodes.py."""
+        """The episodes as they are completed, until `stop` is set; then what is open, as it is. See episodes.py. Each
+        is to be given to free()."""
         loop = asyncio.get_running_loop()
-        episodes = Episodes(ran_out_here)
         stopping = loop.create_task((stop or asyncio.Event()).wait())
         try:
             while True:
-                for raw in self.consume():
-                    try:
-                        episodes.feed(parse(raw), loop.time())
-                    except RecordError as e:
-                        log.error("a record was not readable, its kill is not reported: %s", e)
+                with contextlib.suppress(InterruptedError):
+                    self._wake.poll(0)  # before reading: what comes after it wakes us again
+                self._read(loop.time())
                 ends = stopping.done()
-                for episode in episodes.take(math.inf if ends else loop.time()):
+                for episode in self._episodes.take(math.inf if ends else loop.time()):
                     yield episode
                 if ends:
                     return
-                await self._readable(episodes.due(), stopping)
+                await self._readable(self._episodes.due(), stopping)
         finally:
             stopping.cancel()
 
     async def _readable(self, until: float | None, stopping: asyncio.Task[bool]) -> None:
-        """Wait until the ring has records, until that loop time, or until we are to stop."""
+        """Wait until the ring has more records, until that loop time, or until we are to stop."""
         loop = asyncio.get_running_loop()
         ready = loop.create_future()
-        fd = self._library.ring_buffer__epoll_fd(self._ring)
-        loop.add_reader(fd, _settle, ready)
+        loop.add_reader(self._wake.fileno(), _settle, ready)
         try:
             timeout = None if until is None else max(0.0, until - loop.time())
             await asyncio.wait((ready, stopping), timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            loop.remove_reader(fd)
+            loop.remove_reader(self._wake.fileno())
 
 
 def _settle(future: asyncio.Future[None]) -> None:

@@ -1,0 +1,131 @@
+"""One load of the BPF object, attached: its ring, its counters, its links. Flows in: the object's bytes, or pins that
+an earlier agent left. Flows out: an Attachment, which owns what it holds open.
+
+Rules: what is pinned outlives close(). The links are held open also where they are pinned, so that removing the pins
+does not blind an agent that runs.
+"""
+
+import ctypes
+import hashlib
+import logging
+import os
+from collections.abc import Callable
+from importlib import resources
+from typing import Any
+
+from oomeventer.kernel.libbpf import KernelError, Library
+from oomeventer.kernel.pins import Generation
+from oomeventer.kernel.ring import Ring
+
+log = logging.getLogger(__name__)
+
+PROGRAMS = ("signal_deliver", "mark_victim")  # the one that waits for victims first
+#: They tell which memcg ran out, where the kernel allows them.
+OPTIONAL = ("oom_end", "oom_begin")
+
+
+def object_bytes() -> bytes:
+    """The BPF object that the package ships."""
+    return resources.files(__package__).joinpath("oom.bpf.o").read_bytes()
+
+
+def code(ring_bytes: int) -> str:
+    """What tells a load of this object with that ring from any other."""
+    return hashlib.sha256(object_bytes() + b"%d" % ring_bytes).hexdigest()[:12]
+
+
+class Attachment:
+    """See load() and adopt(). is_told_what_ran_out: whether the kernel lets us know which memcg it was."""
+
+    def __init__(self, library: Library, generation: Generation | None) -> None:
+        self._library = library
+        self._free: list[Callable[[], Any]] = []
+        self.generation = generation
+        self.is_told_what_ran_out = False
+        self.ring: Ring
+        self._counters: int
+
+    def close(self) -> None:
+        """Let go, in the reverse order of making. What is not pinned is detached by it."""
+        while self._free:
+            self._free.pop()()
+
+    @property
+    def lost(self) -> int:
+        """Records that found the ring full since the object was loaded, as the kernel counts them now."""
+        key, value = ctypes.c_uint32(0), ctypes.c_uint64()
+        self._library.bpf_map_lookup_elem(self._counters, ctypes.byref(key), ctypes.byref(value))
+        return value.value
+
+    def own(self, thing: Any, free: Callable[[Any], Any]) -> Any:
+        """Keep a thing until close()."""
+        self._free.append(lambda: free(thing))
+        return thing
+
+    def hold(self, ring: int, counters: int) -> None:
+        """Read that ring and those counters, by their fds."""
+        self.ring = self.own(Ring(ring), Ring.close)
+        self._counters = counters
+
+
+def load(library: Library, ring_bytes: int, generation: Generation | None = None) -> Attachment:
+    """Load and attach the object, and pin it where a generation is given. Raises KernelError."""
+    try:
+        return _load(library, ring_bytes, generation, OPTIONAL)
+    except KernelError as e:
+        log.debug("going on without %s: %s", OPTIONAL, e)
+        if generation:
+            generation.unpin()
+        return _load(library, ring_bytes, generation, ())
+
+
+def adopt(library: Library, generation: Generation) -> Attachment:
+    """Open what an earlier agent pinned; without links, where a crash left only the ring. Raises KernelError."""
+    attachment = Attachment(library, generation)
+    try:
+
+        def opened(name: str) -> int:
+            return int(attachment.own(library.bpf_obj_get(generation.path(name)), os.close))
+
+        attachment.hold(opened("ring"), opened("counters"))
+        links = [f"link_{name}" for name in PROGRAMS + OPTIONAL if generation.has(f"link_{name}")]
+        for link in links:
+            opened(link)
+        attachment.is_told_what_ran_out = all(f"link_{name}" in links for name in OPTIONAL)
+    except BaseException:
+        attachment.close()
+        raise
+    return attachment
+
+
+def is_whole(generation: Generation) -> bool:
+    """Whether all that must be attached is, so that it can be gone on with."""
+    return generation.has("ring", "counters", *(f"link_{name}" for name in PROGRAMS))
+
+
+def _load(library: Library, ring_bytes: int, generation: Generation | None, optional: tuple[str, ...]) -> Attachment:
+    c, code_bytes = library, object_bytes()
+    attachment = Attachment(library, generation)
+    try:
+        obj = attachment.own(c.bpf_object__open_mem(code_bytes, len(code_bytes), None), c.bpf_object__close)
+        for name in OPTIONAL:  # one that the kernel refuses refuses the whole
+            c.bpf_program__set_autoload(c.bpf_object__find_program_by_name(obj, name.encode()), name in optional)
+        ring = c.bpf_object__find_map_by_name(obj, b"ring")
+        counters = c.bpf_object__find_map_by_name(obj, b"counters")
+        c.bpf_map__set_max_entries(ring, ring_bytes)
+        c.bpf_object__load(obj)
+        attachment.hold(c.bpf_map__fd(ring), c.bpf_map__fd(counters))
+        if generation:
+            c.bpf_map__pin(ring, generation.path("ring"))
+            c.bpf_map__pin(counters, generation.path("counters"))
+        for name in optional + PROGRAMS:
+            program = c.bpf_object__find_program_by_name(obj, name.encode())
+            link = attachment.own(c.bpf_program__attach(program), c.bpf_link__destroy)
+            if generation:
+                c.bpf_link__pin(link, generation.path(f"link_{name}"))
+        attachment.is_told_what_ran_out = bool(optional)
+    except BaseException:
+        attachment.close()
+        raise
+    c.log.clear()
+    return attachment

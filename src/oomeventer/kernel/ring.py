@@ -1,0 +1,83 @@
+"""The BPF ring buffer, read through its memory. Flows in: a map's fd. Flows out: records, and later room for new ones.
+
+libbpf's own reader frees each record as it hands it out. This one reads first and frees when it is told to, so that a
+record stays in the kernel, which outlives this process, until what it says is on disk.
+
+Layout (kernel/bpf/ringbuf.c): a page with the consumer's position, which we write; a page with the producer's; then the
+data, mapped twice in a row so that no record is ever split. A record is a header of 8 bytes (its length with two flags,
+and what the kernel needs to find its way back), then its bytes, rounded up to 8. Positions only grow, and are taken
+modulo the size. Rules: one reader at a time; records are freed in any order, their room in the ring's.
+"""
+
+import mmap
+import os
+import struct
+from collections.abc import Iterable
+
+BUSY, DISCARD = 1 << 31, 1 << 30
+_HEADER = 8
+
+
+class Ring:
+    """An open ring buffer map; fd stays the caller's. Records that nobody freed are read again by the next reader."""
+
+    def __init__(self, fd: int) -> None:
+        page = os.sysconf("SC_PAGE_SIZE")
+        self.fd = fd
+        self.size = max_entries(fd)
+        self._consumer = mmap.mmap(fd, page, prot=mmap.PROT_READ | mmap.PROT_WRITE)
+        self._producer = mmap.mmap(fd, page + 2 * self.size, prot=mmap.PROT_READ, offset=page)
+        self._data = page
+        (self._next,) = struct.unpack_from("=Q", self._consumer)
+        self._held: dict[int, None] = {}  # positions of records that are read and not freed, in the ring's order
+
+    def close(self) -> None:
+        """Unmap; the map's fd is not closed."""
+        self._consumer.close()
+        self._producer.close()
+
+    def read(self) -> list[tuple[int, bytes]]:
+        """Records that were not read before, each with its position, copied. They stay until free()."""
+        records: list[tuple[int, bytes]] = []
+        (end,) = struct.unpack_from("=Q", self._producer)
+        os.getppid()  # a system call: what is read from here on is read after `end`, on arm64 too
+        while self._next < end:
+            at = self._data + self._next % self.size
+            (length,) = struct.unpack_from("=I", self._producer, at)
+            if length & BUSY:  # reserved, and being written on another CPU; a wake-up follows
+                break
+            size = length & ~(BUSY | DISCARD)
+            if not length & DISCARD:
+                records.append((self._next, self._producer[at + _HEADER : at + _HEADER + size]))
+                self._held[self._next] = None
+            self._next += _HEADER + (size + 7) // 8 * 8
+        if not self._held:
+            self._give_back()
+        return records
+
+    def free(self, positions: Iterable[int]) -> None:
+        """Those records are not needed any more. Their room is given back once all before them are free, too."""
+        for position in positions:
+            self._held.pop(position, None)
+        self._give_back()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether all that was written is read and freed."""
+        (end,) = struct.unpack_from("=Q", self._producer)
+        return not self._held and self._next >= end
+
+    @property
+    def used_bytes(self) -> int:
+        """What waits to be read or freed."""
+        (start,), (end,) = struct.unpack_from("=Q", self._consumer), struct.unpack_from("=Q", self._producer)
+        return int(end - start)
+
+    def _give_back(self) -> None:
+        struct.pack_into("=Q", self._consumer, 0, next(iter(self._held), self._next))
+
+
+def max_entries(fd: int) -> int:
+    """A map's size, by the kernel's word (Documentation/filesystems/proc.rst, fdinfo)."""
+    with open(f"/proc/self/fdinfo/{fd}") as info:
+        return next(int(line.split()[1]) for line in info if line.startswith("max_entries:"))

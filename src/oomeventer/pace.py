@@ -1,0 +1,62 @@
+"""How many requests may be made, and when again. Flows in: the time. Flows out: when the next one is free.
+
+Rules: pure; the clock is a parameter, in seconds, any that only goes forward.
+"""
+
+import random
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+
+
+def backoff(
+    first_seconds: float = 0.5, longest_seconds: float = 30.0, jitter: Callable[[], float] = random.random
+) -> Iterator[float]:
+    """Seconds to wait: between half and the whole of 0.5, 1, 2, 4, 8, 16, 30, 30, ..., for ever."""
+    ceiling = first_seconds
+    while True:
+        yield ceiling * (0.5 + jitter() / 2)
+        ceiling = min(ceiling * 2, longest_seconds)
+
+
+class Budget:
+    """A token bucket: `burst` at once, then one every `seconds`."""
+
+    def __init__(self, burst: float, seconds: float) -> None:
+        self._burst = burst
+        self._seconds = seconds
+        self._full_at = 0.0  # when it will be full again if nothing is taken
+
+    def free_at(self, now: float) -> float:
+        """When a request may be made; now or before, if at once."""
+        return max(self._full_at, now) - (self._burst - 1) * self._seconds
+
+    def take(self, now: float) -> None:
+        """A request is made."""
+        self._full_at = max(self._full_at, now) + self._seconds
+
+    def is_full(self, now: float) -> bool:
+        """Whether it is as good as new."""
+        return self._full_at <= now
+
+
+class Budgets:
+    """One Budget for each object. Full ones are forgotten; there are never more than `most`."""
+
+    def __init__(self, burst: float, seconds: float, most: int = 4096) -> None:
+        self._burst = burst
+        self._seconds = seconds
+        self._most = most
+        self._budgets: OrderedDict[str, Budget] = OrderedDict()
+
+    def free_at(self, name: str, now: float) -> float:
+        """As Budget.free_at(), of the object of that name."""
+        budget = self._budgets.get(name)
+        return budget.free_at(now) if budget else now
+
+    def take(self, name: str, now: float) -> None:
+        """As Budget.take()."""
+        budget = self._budgets.setdefault(name, Budget(self._burst, self._seconds))
+        budget.take(now)
+        self._budgets.move_to_end(name)
+        while len(self._budgets) > self._most or next(iter(self._budgets.values())).is_full(now):
+            self._budgets.popitem(last=False)

@@ -1,0 +1,38 @@
+"""One target under libFuzzer: `PYTHONPATH=tests python -m fuzz TARGET [-option=value ...] [DIRECTORY or FILE]`.
+
+In: libFuzzer's options (-max_total_time=600, -runs=20000, -seed=1; -help=1 lists them) and the corpus, a directory to
+which the seeds are written first; build/fuzz/TARGET if none is named. A file, such as one that an earlier run left, is
+run alone. Out: exit status 0, or 77 with the input that failed in crash-*, beside the corpus.
+Rules: the program is imported while atheris rewrites what it imports; so nothing here imports it before.
+"""
+
+import sys
+from pathlib import Path
+
+import atheris
+
+with atheris.instrument_imports(include=["oomeventer", "fuzz.planted"]):
+    from fuzz import seeds, targets
+
+#: Larger than the largest record (bpf/oom.h), and no larger, or libFuzzer would spend its time on long inputs.
+MAX_BYTES = 1 << 15
+
+
+def main(argv: list[str]) -> None:
+    """Hand over to libFuzzer, which ends the process."""
+    if len(argv) < 2 or argv[1] not in targets.TARGETS:
+        sys.exit(f"usage: python -m fuzz TARGET [-option=value ...] [DIRECTORY or FILE]; {', '.join(targets.TARGETS)}")
+    name = argv[1]
+    options = [option for option in argv[2:] if option.startswith("-")]
+    places = [Path(place) for place in argv[2:] if not place.startswith("-")] or [Path("build/fuzz", name)]
+    if not places[0].is_file():
+        places[0].mkdir(parents=True, exist_ok=True)
+        for number, seed in enumerate(seeds.SEEDS[name]()):
+            places[0].joinpath(f"seed-{number:02}").write_bytes(seed)
+    artifacts = f"-artifact_prefix={places[0].parent}/"
+    atheris.Setup([argv[0], f"-max_len={MAX_BYTES}", artifacts, *options, *map(str, places)], targets.TARGETS[name])
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main(sys.argv)
