@@ -12,13 +12,14 @@ import contextlib
 import logging
 from dataclasses import replace
 
-from oomeventer import __version__, api, node, watch
+from oomeventer import __version__, api, health, node, watch
 from oomeventer.delivery import Delivery, Limits
 from oomeventer.describer import Describer
 from oomeventer.events import drafts, message
 from oomeventer.incident import Incident
 from oomeventer.journal import Begun, Journal
 from oomeventer.kernel import Episode, Tracer
+from oomeventer.metrics import Metrics, Parts
 from oomeventer.pipeline import Pipeline, Stage
 from oomeventer.pods import Pods
 from oomeventer.settings import Settings
@@ -35,6 +36,9 @@ async def run(settings: Settings) -> None:
     """Events for every kill on this node, until SIGTERM or SIGINT."""
     async with contextlib.AsyncExitStack() as stack:
         stop = stack.enter_context(watch.stopped_by_signals())
+        metrics = Metrics()
+        outside = health.Health(metrics, settings.cri_endpoint, settings.cri_timeout_seconds)
+        await stack.enter_async_context(health.serve(settings.listen, outside))
         pins = await node.hold(settings, stack, stop)
         if stop.is_set():
             return
@@ -57,15 +61,17 @@ async def run(settings: Settings) -> None:
                 settings.events_per_second,
                 settings.give_up_seconds,
             ),
+            metrics.told,
         )
 
         async def record(episode: Episode) -> None:
             incident = await observer(episode)
             await journal.begin(incident)
-            tracer.free(episode)
+            await forget(episode)
 
         async def forget(episode: Episode) -> None:
             tracer.free(episode)
+            outside.progress.freed()
 
         async def resolve(begun: Begun) -> Begun:
             return replace(begun, incident=await containers(begun.incident))
@@ -76,13 +82,15 @@ async def run(settings: Settings) -> None:
         async def draft(begun: Begun) -> None:
             incident = begun.incident
             waiting = await journal.describe(begun.id, incident, drafts(incident))
-            log.warning("%s: %s", _where(incident), message(incident))
+            log.warning("%s: %s", _where(incident), message(incident), extra={"incident": incident.as_json()})
             delivery.add(waiting)
+            metrics.killed(incident)
 
         async def give_up(begun: Begun) -> None:
             await journal.give_up(begun.id, "a fault of this program")
+            metrics.killed(begun.incident)
 
-        recording = Pipeline([Stage("record", record)], abandon=forget)
+        recording = Pipeline([Stage("record", record)], abandon=forget, timed=metrics.timed)
         describing = Pipeline(
             [
                 Stage("container", resolve, watch.RESOLVING),
@@ -91,7 +99,11 @@ async def run(settings: Settings) -> None:
             ],
             DRAIN_SECONDS,
             give_up,
+            metrics.timed,
         )
+        pipelines = {"recording": recording, "describing": describing}
+        parts = Parts(tracer, pins.directory if pins else None, journal, cluster, delivery, pipelines)
+        stack.enter_context(metrics.watching(parts))
         log.info("oomeventer %s watches node %s and tells %s", __version__, settings.node_name, cluster.server)
         recorded, described = asyncio.Event(), asyncio.Event()
         async with asyncio.TaskGroup() as group:

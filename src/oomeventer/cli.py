@@ -1,7 +1,7 @@
 """The command line. Flows in: argv and environ. Flows out: an exit status (0 well, 1 broken, 2 wrong usage)."""
 
 import contextlib
-import logging
+import json
 import os
 import sys
 from collections.abc import Coroutine, Sequence
@@ -9,7 +9,7 @@ from typing import Any
 
 import uvloop
 
-from oomeventer import __version__
+from oomeventer import __version__, logs
 from oomeventer.errors import OomeventerError
 from oomeventer.settings import SETTINGS, Settings, SettingsError, read
 
@@ -18,6 +18,8 @@ COMMANDS = {
     "trace": "no cluster needed: show the kills on this machine (--json: one JSON object a line)",
     "demo": "make a real kill in a cgroup of its own and show what it becomes",
     "doctor": "say what this machine has of what is needed",
+    "history": "the kills that the agent's journal knows of (--json: one JSON object a line)",
+    "detach": "remove what an agent left in the kernel for the next one; kills are then no longer recorded",
 }
 
 
@@ -45,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if command not in COMMANDS:
         print(f"oomeventer: {command} is no command; there are {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
-    as_json = command == "trace" and "--json" in flags
+    as_json = command in ("trace", "history") and "--json" in flags
     if as_json:
         flags.remove("--json")
     try:
@@ -53,13 +55,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SettingsError as e:
         print(f"oomeventer: {e}".replace("\n", "\noomeventer: "), file=sys.stderr)
         return 2
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
-    )
+    logs.setup(settings.log_level, settings.log_format)
     try:
         return int(uvloop.run(_command(command, settings, as_json)) or 0)
     except OomeventerError as e:
-        print(f"oomeventer: {e}", file=sys.stderr)
+        logs.last_words(str(e), settings.log_format)
         return 1
     except BrokenPipeError:  # the reader of our output has gone
         with contextlib.suppress(OSError):
@@ -82,8 +82,34 @@ def _command(command: str, settings: Settings, as_json: bool) -> Coroutine[Any, 
             from oomeventer.demo import demo
 
             return demo(settings)
+        case "history":
+            return _history(settings, as_json)
+        case "detach":
+            return _detach(settings)
         case _:
             return _doctor(settings)
+
+
+async def _history(settings: Settings, as_json: bool) -> None:
+    from oomeventer.report import table
+    from oomeventer.store import history
+
+    if settings.journal is None:
+        raise OomeventerError("there is no journal to read: name its file (--journal)")
+    entries = history(settings.journal)
+    lines = (json.dumps(entry, ensure_ascii=False) for entry in entries) if as_json else table(entries)
+    for line in lines:
+        print(line)
+
+
+async def _detach(settings: Settings) -> None:
+    from oomeventer.kernel import Pins
+
+    if settings.pins is None or not settings.pins.exists():
+        print("nothing is attached that would outlive an agent")
+        return
+    pins = Pins(settings.pins)
+    print(f"{pins.remove()} removed from {settings.pins}; kills are no longer recorded")
 
 
 async def _doctor(settings: Settings) -> int:

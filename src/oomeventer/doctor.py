@@ -13,7 +13,7 @@ from pathlib import Path
 from oomeventer import api, taskstats
 from oomeventer.cri import Client, CriError
 from oomeventer.errors import OomeventerError
-from oomeventer.kernel import Tracer
+from oomeventer.kernel import Tracer, filesystem
 from oomeventer.settings import Settings
 
 CAPABILITIES = {"CAP_SYS_ADMIN": 21, "CAP_PERFMON": 38, "CAP_BPF": 39}
@@ -36,6 +36,8 @@ async def findings(settings: Settings) -> AsyncIterator[Finding]:
     yield _privileges()
     for finding in _tracer(settings):
         yield finding
+    yield _pins(settings)
+    yield _journal(settings)
     yield _cgroups(settings)
     yield Finding(
         "taskstats",
@@ -74,6 +76,31 @@ def _tracer(settings: Settings) -> list[Finding]:
         return [Finding("BPF", False, str(e))]
     text = "the kernel says which limit ran out" if told else "no BPF trampolines: which limit ran out is inferred"
     return [Finding("BPF", True, "the object loads and attaches"), Finding("whose limit", told, text, need=False)]
+
+
+def _pins(settings: Settings) -> Finding:
+    if settings.pins is None:
+        return Finding("pins", True, "none, as set: kills are not recorded while no agent runs", need=False)
+    if filesystem(settings.pins.parent) != "bpf":
+        return Finding(
+            "pins",
+            False,
+            f"no BPF file system at {settings.pins.parent} (mount -t bpf bpffs {settings.pins.parent}): kills are not "
+            "recorded while no agent runs",
+            need=settings.pins_required,
+        )
+    left = settings.pins.exists()
+    return Finding("pins", True, f"{settings.pins}" + (", where an agent's are ('oomeventer detach')" if left else ""))
+
+
+def _journal(settings: Settings) -> Finding:
+    if settings.journal is None:
+        return Finding("journal", True, "in memory, as set: it does not outlive the agent", need=False)
+    place = settings.journal if settings.journal.exists() else settings.journal.parent
+    while not place.exists():
+        place = place.parent
+    ok = os.access(place, os.W_OK)
+    return Finding("journal", ok, str(settings.journal) if ok else f"{place} may not be written: see --journal")
 
 
 def _cgroups(settings: Settings) -> Finding:

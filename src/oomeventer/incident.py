@@ -181,7 +181,7 @@ class Incident:
 
 
 def from_json(value: dict[str, Any]) -> Incident:
-    """The incident that as_json() gave. Raises ValueError, KeyError or TypeError for anything else."""
+    """The incident that as_json() gave; further keys are passed over. Raises ValueError, KeyError or TypeError."""
     if value["schema"] != SCHEMA:
         raise ValueError(f"an incident of schema {value['schema']}, this program reads {SCHEMA}")
     pod, container = value["pod"], value["container"]

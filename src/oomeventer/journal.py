@@ -190,7 +190,7 @@ class Journal:
         if self._disk is None:
             self._disk = self._open()
         if self._memory:
-            self._disk.take_over(self._memory, self._knew, whole=True)
+            self._take_back(self._disk, self._memory)
         result = method(self._disk, *arguments)
         self.totals = self._disk.totals()
         if self._memory:
@@ -198,6 +198,14 @@ class Journal:
             self._memory.close()
             self._memory, self.trouble = None, None
         return result
+
+    def _take_back(self, disk: Store, memory: Store) -> None:
+        """What memory has goes to disk; where there is little room, only what is still to be done."""
+        try:
+            disk.take_over(memory, self._knew, whole=True)
+        except StoreError:
+            disk.take_over(memory, self._knew)
+            log.error("journal %s has no room for what was told meanwhile: it is not in the history", self._path)
 
     def _in_memory(self, method: Callable[..., T], *arguments: Any) -> T:
         assert self._memory

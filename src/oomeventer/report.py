@@ -1,9 +1,10 @@
 """An incident for a terminal. Flows in: an Incident, or an Event. Flows out: text, one block. Rules: pure."""
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from oomeventer.events import message
-from oomeventer.incident import Incident, rfc3339
+from oomeventer.incident import Incident, from_json, rfc3339
 from oomeventer.redact import quote
 from oomeventer.text import duration, size
 
@@ -41,6 +42,23 @@ def block(incident: Incident) -> str:
         lines.append(f"still in   {others}; {incident.neighbours_total} in all")
     lines += [f"note       {note}" for note in incident.notes]
     return "\n  ".join(lines)
+
+
+def table(entries: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """A journal's entries (see store.history), a line each."""
+    row = "{:<20}  {:<11}  {:<40}  {:<16}  {:>8}  {:>8}  {}".format
+    yield row("TIME", "SCOPE", "POD/CONTAINER OR CGROUP", "VICTIM", "HELD", "LIMIT", "EVENT")
+    for entry in entries:
+        incident = from_json(entry)
+        where = incident.cgroup
+        if incident.pod:
+            container = f"/{incident.container.name}" if incident.container and incident.container.name else ""
+            where = f"{incident.pod.namespace}/{incident.pod.name}{container}"
+        more = f" +{len(incident.victims) - 1}" if len(incident.victims) > 1 else ""
+        limit = "" if incident.limit_bytes is None else size(incident.limit_bytes)
+        held = size(sum(victim.rss_bytes for victim in incident.victims))
+        time = incident.time.strftime("%Y-%m-%dT%H:%M:%SZ")
+        yield row(time, incident.scope, where, incident.chosen.comm + more, held, limit, entry["events"])
 
 
 def described(event: dict[str, Any]) -> str:

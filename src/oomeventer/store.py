@@ -337,7 +337,9 @@ class Store:
             for what, reason, count in totals:
                 _add(db, what, count, reason)
             for table, found in rows.items():
-                marks = ",".join("?" * len(found[0])) if found else ""
+                if not found:
+                    continue
+                marks = ",".join("?" * len(found[0]))
                 db.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", found)
 
     # -- SQLite ----------------------------------------------------------------------------------------------------
@@ -381,20 +383,19 @@ _OUTBOX = {
 }
 
 
-def history(path: Path, since: float) -> Iterator[dict[str, Any]]:
-    """What a journal's file knows of kills seen since that UNIX time, the oldest first: incidents as JSON, with
-    `events`. Looks only, also while an agent writes. Raises StoreError."""
+def history(path: Path) -> Iterator[dict[str, Any]]:
+    """What a journal's file knows, the oldest first: incidents as JSON, and as `events` what became of theirs. Looks
+    only, also while an agent writes. Raises StoreError."""
     query = (
         "SELECT body, group_concat(events.state || ifnull(': ' || nullif(reason, ''), ''), '; ') FROM incidents "
-        "LEFT JOIN events ON events.incident = incidents.id WHERE incidents.seen_at >= ? "
-        "GROUP BY incidents.id ORDER BY incidents.id"
+        "LEFT JOIN events ON events.incident = incidents.id GROUP BY incidents.id ORDER BY incidents.id"
     )
     try:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=2.0)) as db:
-            for body, events in db.execute(query, (since,)):
+            for body, events in db.execute(query):
                 yield json.loads(body) | {"events": events or "waiting"}
     except sqlite3.Error as e:
-        raise StoreError(f"journal {path} cannot be read: {e}") from e
+        raise StoreError(f"journal {path} cannot be read: {e}: name the agent's file (--journal)") from e
 
 
 def _add(db: sqlite3.Connection, what: str, count: int, reason: str = "") -> None:

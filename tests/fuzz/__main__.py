@@ -6,16 +6,20 @@ run alone. Out: exit status 0, or 77 with the input that failed in crash-*, besi
 Rules: the program is imported while atheris rewrites what it imports; so nothing here imports it before.
 """
 
+import resource
 import sys
 from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["oomeventer", "fuzz.planted"]):
+with atheris.instrument_imports(include=["oomeventer"]):
     from fuzz import seeds, targets
+    from fuzz.planted import planted
 
 #: Larger than the largest record (bpf/oom.h), and no larger, or libFuzzer would spend its time on long inputs.
 MAX_BYTES = 1 << 15
+#: What the process may map: no input of that length is worth more.
+MEMORY_BYTES = 1 << 30
 
 
 def main(argv: list[str]) -> None:
@@ -29,8 +33,10 @@ def main(argv: list[str]) -> None:
         places[0].mkdir(parents=True, exist_ok=True)
         for number, seed in enumerate(seeds.SEEDS[name]()):
             places[0].joinpath(f"seed-{number:02}").write_bytes(seed)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     artifacts = f"-artifact_prefix={places[0].parent}/"
-    atheris.Setup([argv[0], f"-max_len={MAX_BYTES}", artifacts, *options, *map(str, places)], targets.TARGETS[name])
+    target = atheris.instrument_func(planted) if name == "planted" else targets.TARGETS[name]
+    atheris.Setup([argv[0], f"-max_len={MAX_BYTES}", artifacts, *options, *map(str, places)], target)
     atheris.Fuzz()
 
 

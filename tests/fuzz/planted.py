@@ -11,7 +11,3 @@ def planted(data: bytes) -> None:
         if data[place : place + 1] != bytes([byte]):
             return
     raise Planted
-
-
-def harmless(data: bytes) -> None:
-    """Any bytes will do."""

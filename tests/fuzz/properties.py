@@ -107,7 +107,8 @@ def command(argv: list[bytes], comm: bytes, policy: Redaction) -> tuple[str, ...
 def environment(entries: list[bytes], policy: Redaction) -> dict[str, str]:
     """A redacted environment: only variables that are there, none longer than it was but for the masks."""
     shown = policy.environ(entries)
-    given = {entry.partition(b"=")[0].decode("utf-8", "replace"): entry for entry in reversed(entries)}
+    pairs = [entry.decode("utf-8", "replace") for entry in entries if b"=" in entry]
+    given = {pair.partition("=")[0]: pair for pair in reversed(pairs)}  # the first of a name counts
     for name, value in shown.items():
         one_line(name)
         one_line(value)

@@ -48,7 +48,7 @@ def records() -> list[bytes]:
         )
         for number, piece in enumerate(hostile.PIECES)
     ]
-    bounds = raw_mark(cgroup=[b"\xff" * 255] * 16, levels=[free] * 16, flags=record.CGROUP_CUT | record.LEVELS_CUT)
+    bounds = raw_mark(cgroup=[b"\xff" * 255] * 16, levels=[full] * 16, flags=record.CGROUP_CUT | record.LEVELS_CUT)
     return [plain, *marks, bounds, raw_arguments(b"hog\0--pin\x001\0", b"GOGC=off\0", tgid=7, start_ns=8)]
 
 
@@ -109,7 +109,8 @@ def answers() -> list[bytes]:
     item = v1.PodSandbox(id="a", metadata=metadata, state=v1.PodSandboxState.SANDBOX_READY, labels=labels)
     version = v1.VersionResponse(runtime_name="containerd", runtime_version="2.0")
     messages = (container, sandbox, v1.ListPodSandboxResponse(items=[item, item]), version)
-    return [bytes([number]) + bytes(message) + INFO * (number < 2) for number, message in enumerate(messages)]
+    valid = [bytes([number]) + bytes(message) + INFO * (number < 2) for number, message in enumerate(messages)]
+    return [*valid, *(seed[:-7] for seed in valid), b"", b"\0\xff\xff", b"\1\x0a\x7fabc"]
 
 
 def connections() -> list[bytes]:
@@ -144,5 +145,4 @@ SEEDS: dict[str, Callable[[], list[bytes]]] = {
     "cri": answers,
     "wire": connections,
     "planted": lambda: [b"seed"],
-    "harmless": lambda: [b"seed"],
 }

@@ -279,5 +279,4 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "cri": cri,
     "wire": wire,
     "planted": planted.planted,
-    "harmless": planted.harmless,
 }

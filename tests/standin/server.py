@@ -24,7 +24,7 @@ _BODY_LIMIT = 3 * 1024 * 1024
 
 
 class ApiServer(Cluster):
-    """An API server on a free port of 127.0.0.1, over plain HTTP, while its `async with` block runs.
+    """An API server on a free port of one address, over plain HTTP, while its `async with` block runs.
 
     Attributes:
         url: Where it listens.
@@ -37,8 +37,9 @@ class ApiServer(Cluster):
     token = "token-of-the-cluster-admin"
     powerless_token = "token-of-a-service-account-without-a-role"
 
-    def __init__(self) -> None:
+    def __init__(self, address: str = "127.0.0.1") -> None:
         super().__init__()
+        self._address = address
         self.url = ""
         self.requests: list[Request] = []
         self.faults: list[Fault] = []
@@ -54,7 +55,7 @@ class ApiServer(Cluster):
 
     async def __aenter__(self) -> Self:
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        await web.TCPSite(self._runner, self._address, 0).start()
         host, port = self._runner.addresses[0]
         self.url = f"http://{host}:{port}"
         return self

@@ -3,7 +3,7 @@
 from oomeventer.kernel.episodes import Episode
 from oomeventer.kernel.libbpf import KernelError, LibraryError
 from oomeventer.kernel.pins import DEFAULT as DEFAULT_PINS
-from oomeventer.kernel.pins import Pins, PinsError
+from oomeventer.kernel.pins import Pins, PinsError, filesystem
 from oomeventer.kernel.tracer import RING_BYTES, RING_BYTES_LEAST, Tracer
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     "Pins",
     "PinsError",
     "Tracer",
+    "filesystem",
 ]
