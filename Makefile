@@ -15,7 +15,7 @@ PROTOC  = PATH=$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc -Isrc/oomeventer
 
 Q := $(if $(V),,@)
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-kernels check format object stubs verify-stubs lock wheel clean packages
+.PHONY: help demo test test-faults test-kernels image check format object stubs verify-stubs lock wheel clean packages
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
@@ -27,6 +27,9 @@ demo: $(VENV)/run ## make a real kill and show what it becomes
 test: $(VENV)/dev packages-test ## lint, types, contracts and all tests, on this kernel and two emulated ones
 	$(Q)$(MAKE) --no-print-directory check
 	$(Q)$(BIN)/python -m pytest $(TESTS)
+
+test-faults: $(VENV)/dev packages-test ## the agent killed at each point, cut off, starved of disk; each kill is told once (15 minutes)
+	$(Q)FAULTS=all $(BIN)/python -m pytest -s tests/test_faults.py
 
 test-kernels: $(VENV)/dev packages-kernels ## every kernel that we know, under emulation (15 minutes); renews the README's table
 	$(Q)KERNELS=all $(BIN)/python -m pytest tests/test_kernels.py
@@ -51,6 +54,9 @@ $(OBJECT): bpf/oom.bpf.c bpf/oom.h bpf/kernel.h | packages-build
 	@echo "  BPF  $@"
 	$(Q)$(CLANG) -g -O2 -Wall -Wextra -Werror -target bpf -I/usr/include/$(ARCH)-linux-gnu -c $< -o $@
 	$(Q)$(STRIP) -g $@
+
+image: ## the container image, into build/oomeventer-image.tar (root)
+	$(Q)./.ci/image
 
 wheel: $(VENV)/dev ## the wheel, with the object in it, into dist/
 	$(Q)$(BIN)/python -m hatchling build -t wheel

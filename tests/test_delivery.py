@@ -1,108 +1,222 @@
-"""Drafts to the API server's stand-in: what each answer leads to, how repeats are counted, what is given up.
+"""Kills through the journal to the API server's stand-in: what each answer leads to, how repeats are counted, what is
+given up.
 
-In: drafts of incidents by samples, faults, and a time that passes only where the delivery sleeps. Out: the stand-in's
-Events and requests, and the tally.
+In: incidents by samples, faults, and a time that the test moves. Out: the stand-in's Events and requests, and the
+journal's totals.
 """
 
 import asyncio
+import contextlib
 import logging
+import tempfile
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import unquote
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from moving import Time
 from oomeventer import delivery as module
+from oomeventer import store
 from oomeventer.api import Answer as ApiAnswer
-from oomeventer.api import Api
-from oomeventer.delivery import FATES, Delivery, Fate, backoff, fate
-from oomeventer.events import ANNOTATION, Draft, compose
-from samples import incident, victim
-from standin import Answer, ApiServer, Fault, Garbage, LostAnswer, Request, Reset, Truncated
+from oomeventer.api import Api, Unreachable
+from oomeventer.delivery import FATES, Delivery, Fate, Limits, fate
+from oomeventer.events import ANNOTATION, COMBINED, compose, drafts
+from oomeventer.incident import Incident
+from oomeventer.journal import Journal
+from oomeventer.pace import Budget, Budgets, backoff
+from oomeventer.store import SIMILAR, SIMILAR_SECONDS, Plan
+from samples import POD, incident, victim
+from standin import Answer, ApiServer, Fault, Garbage, LostAnswer, Reset, Truncated
+from standin.cluster import Cluster
+from standin.routing import Request, carry_out
+from standin.status import ApiError, status
 
-GIVE_UP_SECONDS = 900.0
+HOUR = 3600.0
+#: Longer than any series waits for its next try.
+AGAIN = 31.0
 
 
-class Time:
-    """The clock, and the sleep that moves it. What is put into `meanwhile` happens during the first sleep."""
+@dataclass(frozen=True)
+class Asked:
+    """A request as it was sent: when, by the test's time."""
 
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.waits: list[float] = []
-        self.meanwhile: list[Callable[[], Awaitable[None]]] = []
+    at: float
+    method: str
+    name: str
+    body: Any
 
-    def clock(self) -> float:
-        return self.now
 
-    async def sleep(self, seconds: float) -> None:
-        self.waits.append(seconds)
-        self.now += seconds
-        while self.meanwhile:
-            await self.meanwhile.pop(0)()
+class Watched:
+    """The API's client, with a look at what goes through. gate: requests wait until it is set. broken: for a name that
+    holds the text, the status that the server always answers; None for no answer at all."""
+
+    def __init__(self, api: Any, time: Time) -> None:
+        self._api = api
+        self._time = time
+        self.asked: list[Asked] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.broken: dict[str, int | None] = {}
+        self.most, self._under_way = 0, 0
+
+    async def request(self, method: str, path: str, body: Any = None, content_type: str | None = None) -> ApiAnswer:
+        name = unquote(path.rpartition("/")[2]) if method == "PATCH" else body["metadata"]["name"]
+        self.asked.append(Asked(self._time.now, method, name, body))
+        self._under_way += 1
+        self.most = max(self.most, self._under_way)
+        try:
+            await self.gate.wait()
+            for text, wrong in self.broken.items():
+                if text in name:
+                    if wrong is None:
+                        raise Unreachable("refused")
+                    return ApiAnswer(wrong, status(wrong, "broken"))
+            answer: ApiAnswer = await self._api.request(method, path, body=body, content_type=content_type)
+            return answer
+        finally:
+            self._under_way -= 1
+
+    @property
+    def methods(self) -> list[str]:
+        return [one.method for one in self.asked]
 
 
 class Sending:
-    """A delivery with a time of its own."""
+    """A journal and its delivery, as in an agent that runs."""
 
-    def __init__(self, cluster: Api) -> None:
-        self.time = Time()
-        self.delivery = Delivery(cluster, GIVE_UP_SECONDS, self.time.sleep, self.time.clock)
+    def __init__(self, api: Any, time: Time, path: Path | None = None, limits: Limits | None = None) -> None:
+        self.time = time
+        self.api = api if isinstance(api, Watched) else Watched(api, time)
+        self.journal = Journal(path)
+        self.told: list[Plan] = []
+        self.delivery = Delivery(self.api, self.journal, limits, self.told.append, time.clock, time.sleep)
+        self.stop = asyncio.Event()
+        self.lives = True
 
-    async def __call__(self, *drafts: Draft) -> None:
-        for draft in drafts:
-            await self.delivery.deliver(draft)
+    async def __aenter__(self) -> Self:
+        await self.journal.__aenter__()
+        self.running = asyncio.create_task(self.delivery.run(self.stop))
+        return self
 
-    def told(self, waiting: int = 0, **given_up: int) -> tuple[int, int, int]:
-        """(seen, delivered, merged), once the tally's sum and the rest of it are as they should be."""
-        tally = self.delivery.tally
-        assert tally.waiting == waiting
-        assert tally.given_up == Counter({reason.replace("_", " "): count for reason, count in given_up.items()})
-        assert tally.seen == tally.delivered + tally.merged + tally.given_up.total() + waiting
-        return tally.seen, tally.delivered, tally.merged
+    async def __aexit__(self, *_: object) -> None:
+        self.stop.set()
+        if self.lives:
+            await self.running
+            await self.journal.__aexit__()
+
+    async def die(self) -> None:
+        """As the process does: wherever it is."""
+        self.lives = False
+        self.running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self.running
+        while self.journal._running and not self.journal._running.done():
+            await asyncio.sleep(0.001)
+        await self.journal.__aexit__()
+
+    async def __call__(self, *incidents: Incident) -> None:
+        """They are killed, and told as far as that can be without time passing."""
+        await self.begin(*incidents)
+        await self.quiet()
+
+    async def begin(self, *incidents: Incident) -> None:
+        """They are killed, and the Events drafted."""
+        for one in incidents:
+            await self.journal.begin(one)
+        ended = asyncio.Event()
+        ended.set()
+        async for begun in self.journal.begun(ended):
+            waiting = await self.journal.describe(begun.id, begun.incident, drafts(begun.incident))
+            self.delivery.add(waiting)
+
+    async def quiet(self) -> None:
+        """Until all is done that can be without time passing."""
+        calm = 0
+        while calm < 10:
+            await asyncio.sleep(0)
+            busy = self.api.gate.is_set() and (self.delivery._sending or self.journal._turn.locked())
+            calm = 0 if busy else calm + 1
+
+    async def passes(self, seconds: float) -> None:
+        """Time passes, to the end or until nothing waits any more."""
+        end = self.time.now + seconds
+        await self.quiet()
+        while self.delivery.series and self.time.advance(end):
+            await self.quiet()
+
+    def totals(self, waiting: int = 0, **given_up: int) -> tuple[int, int, int]:
+        """(seen, delivered, merged), once their sum and the rest of it are as they should be."""
+        totals = self.journal.totals
+        assert totals.waiting == waiting
+        assert totals.given_up == Counter({reason.replace("_", " "): count for reason, count in given_up.items()})
+        assert totals.seen == totals.accounted
+        return totals.seen, totals.delivered, totals.merged
+
+
+@pytest.fixture(autouse=True)
+def time(monkeypatch: pytest.MonkeyPatch) -> Time:
+    moved = Time()
+    monkeypatch.setattr(store, "time", moved)
+    monkeypatch.setattr(module, "time", moved)
+    return moved
 
 
 @pytest.fixture
-def send(api: ApiServer, cluster: Api) -> Sending:
+async def send(api: ApiServer, cluster: Api, time: Time) -> AsyncIterator[Sending]:
     api.put_namespace("shop")
-    return Sending(cluster)
+    async with Sending(cluster, time) as sending:
+        yield sending
 
 
-def draft(number: int = 1, program: str = "hog") -> Draft:
-    """The kill of that number: of one series for one program."""
-    return compose(incident(number, victims=(victim(comm=program, container_pid=number),)))
+def kill(number: int = 1, program: str = "hog", pod: int = 0) -> Incident:
+    """The kill of that number: of one series for one program in one Pod."""
+    where = replace(POD, name=f"checkout-{pod}", uid=f"uid-of-{pod}")
+    return incident(number, victims=(victim(comm=program, container_pid=number),), pod=where)
 
 
-def events(api: ApiServer) -> dict[str, Any]:
+def name(number: int = 1, pod: int = 0) -> str:
+    """Its Event's."""
+    return compose(kill(number, pod=pod)).name
+
+
+def events(api: Cluster) -> dict[str, Any]:
     return {name: stored.as_core() for (_, name), stored in api.events.items()}
 
 
-def counts(api: ApiServer) -> dict[str, int]:
+def counts(api: Cluster) -> dict[str, int]:
     return {name: event["count"] for name, event in events(api).items()}
 
 
-def methods(api: ApiServer) -> list[str]:
-    return [request.method for request in api.requests]
+# -- one Event ---------------------------------------------------------------------------------------------------------
 
 
 async def test_the_first_kill_is_posted(api: ApiServer, send: Sending) -> None:
     """It becomes an Event with all of the draft in it."""
-    await send(draft())
-    stored = events(api)[draft().name]
-    assert {key: stored[key] for key in draft().body if key != "metadata"} == {
-        key: value for key, value in draft().body.items() if key != "metadata"
+    await send(kill())
+    draft = compose(kill())
+    stored = events(api)[draft.name]
+    assert {key: stored[key] for key in draft.body if key != "metadata"} == {
+        key: value for key, value in draft.body.items() if key != "metadata"
     }
-    assert stored["metadata"]["annotations"] == draft().body["metadata"]["annotations"]
-    assert methods(api) == ["POST"]
-    assert send.told() == (1, 1, 0)
+    assert stored["metadata"]["annotations"] == draft.body["metadata"]["annotations"]
+    assert send.api.methods == ["POST"]
+    assert send.totals() == (1, 1, 0)
 
 
 async def test_repeats_count_up(api: ApiServer, send: Sending) -> None:
     """Three of a series are one Event, x3: the first time stays; last time, message and annotation are the last's."""
-    await send(draft(1), draft(2), draft(3))
-    assert methods(api) == ["POST", "PATCH", "PATCH"]
+    for number in (1, 2, 3):
+        await send(kill(number))
+    assert send.api.methods == ["POST", "PATCH", "PATCH"]
     stored = events(api)
-    assert stored.keys() == {draft(1).name}
+    assert stored.keys() == {name(1)}
     (event,) = stored.values()
     assert (event["count"], event["firstTimestamp"], event["lastTimestamp"]) == (
         3,
@@ -110,15 +224,31 @@ async def test_repeats_count_up(api: ApiServer, send: Sending) -> None:
         "2026-11-22T08:21:03Z",
     )
     assert "hog (pid 3 in the container)" in event["message"]
-    assert event["metadata"]["annotations"][ANNOTATION] == draft(3).body["metadata"]["annotations"][ANNOTATION]
-    assert send.told() == (3, 3, 0)
+    body = compose(kill(3)).body
+    assert event["metadata"]["annotations"][ANNOTATION] == body["metadata"]["annotations"][ANNOTATION]
+    assert send.totals() == (3, 3, 0)
+    assert [(plan.create, plan.count, plan.kills) for plan in send.told] == [
+        (True, 1, 1),
+        (False, 2, 1),
+        (False, 3, 1),
+    ]
 
 
 async def test_another_series_is_another_event(api: ApiServer, send: Sending) -> None:
     """What is not the same again counts for itself."""
-    await send(draft(1), draft(2, "other"), draft(3))
-    assert counts(api) == {draft(1).name: 2, draft(2).name: 1}
+    for one in (kill(1), kill(2, "other"), kill(3)):
+        await send(one)
+    assert counts(api) == {name(1): 2, name(2): 1}
 
+
+async def test_a_kill_with_two_events(api: ApiServer, send: Sending) -> None:
+    """Where the node ran out, the one on the Pod and the one on the Node are told and counted each."""
+    await send(replace(kill(1), scope="node"))
+    assert sorted(event["involvedObject"]["kind"] for event in events(api).values()) == ["Node", "Pod"]
+    assert send.totals() == (2, 2, 0)
+
+
+# -- answers -----------------------------------------------------------------------------------------------------------
 
 RULES = [
     (method, status, rule)
@@ -132,29 +262,32 @@ async def test_every_fate(api: ApiServer, send: Sending, method: str, status: in
     """Each answer in FATES, once, to the request it is about: what follows is what the table says."""
     first = 1 if method == "PATCH" else 0
     if first:
-        await send(draft(1))
-    before = len(api.requests)
+        await send(kill(1))
+    before = len(send.api.asked)
     api.faults.append(Answer(status, method=method))
-    await send(draft(2))
-    after = methods(api)[before:]
+    await send(kill(2))
     kills = first + 1
     match rule.fate:
         case Fate.DELIVERED:
-            assert after == [method]
-            assert send.told() == (kills, kills, 0)
+            assert send.api.methods[before:] == [method]
+            assert send.totals() == (kills, kills, 0)
         case Fate.RETRY:
-            assert after == [method, method]
-            assert len(send.time.waits) == 1
-            assert send.told() == (kills, kills, 0)
+            assert send.api.methods[before:] == [method]
+            assert send.totals(waiting=1) == (kills, kills - 1, 0)
+            assert send.delivery.trouble
+            await send.passes(1.0)
+            assert send.api.methods[before:] == [method, method]
+            assert send.totals() == (kills, kills, 0)
             assert sum(counts(api).values()) == kills
+            assert send.delivery.retries == 1
         case Fate.ANEW:
-            assert after == ["PATCH", "POST"]
-            assert send.time.waits == []
-            assert counts(api) == {draft(1).name: 1, draft(2).name: 1}
-            assert send.told() == (2, 2, 0)
+            assert send.api.methods[before:] == ["PATCH", "POST"]
+            assert counts(api) == {name(1): 1, name(2): 1}
+            assert send.totals() == (2, 2, 0)
         case Fate.GIVE_UP:
-            assert after == [method]
-            assert send.told(**{rule.reason: 1}) == (kills, first, 0)
+            assert send.api.methods[before:] == [method]
+            assert send.totals(**{rule.reason: 1}) == (kills, first, 0)
+    assert send.delivery.trouble is None
 
 
 @pytest.mark.parametrize(
@@ -183,9 +316,627 @@ def test_statuses_beyond_the_table(status: int, expected: Fate) -> None:
 async def test_success_with_garbage_is_success(api: ApiServer, send: Sending, fault: Fault) -> None:
     """The status says it; nothing of the body is needed."""
     api.faults.append(fault)
-    await send(draft())
-    assert methods(api) == ["POST"]
-    assert send.told() == (1, 1, 0)
+    await send(kill())
+    assert send.api.methods == ["POST"]
+    assert send.totals() == (1, 1, 0)
+
+
+async def test_retry_after_is_honoured(api: ApiServer, send: Sending) -> None:
+    """The longer of the server's wait and the own one: 7 s is longer, 0 and 1 are not, and words are none."""
+    texts = ("7", "0", "Wed, 21 Oct 2026 07:28:00 GMT", "1")
+    api.faults += [Answer(429, {"Retry-After": text}) for text in texts]
+    await send(kill())
+    await send.passes(60)
+    times = [one.at for one in send.api.asked]
+    first, second, third, fourth = (after - before for before, after in zip(times, times[1:], strict=False))
+    assert first == pytest.approx(7, abs=0.001)
+    assert 0.5 <= second <= 1.001
+    assert 1 <= third <= 2.001
+    assert 2 <= fourth <= 4.001
+    assert counts(api) == {name(): 1}
+
+
+async def test_retry_after_is_for_all(api: ApiServer, send: Sending) -> None:
+    """A server that says when to come back is left alone until then by every series."""
+    api.faults.append(Answer(429, {"Retry-After": "20"}))
+    await send(kill(1))
+    await send(kill(2, pod=1))
+    await send.passes(60)
+    assert [round(one.at) for one in send.api.asked] == [0, 20, 20]
+
+
+@pytest.mark.parametrize("asked", ["1" + "0" * 9, "9" * 400])
+async def test_a_retry_after_of_years(api: ApiServer, send: Sending, asked: str) -> None:
+    """Is somebody's mistake: an hour later there has been another try."""
+    api.faults.append(Answer(503, {"Retry-After": asked}))
+    await send(kill(1))
+    await send.passes(HOUR)
+    assert counts(api) == {name(1): 1}
+
+
+@pytest.mark.parametrize("fault", [LostAnswer(), Reset()])
+async def test_no_answer_is_tried_again(api: ApiServer, send: Sending, fault: Fault) -> None:
+    """Whether the request was carried out or not, there is one Event in the end, and one kill delivered."""
+    api.faults.append(fault)
+    await send(kill())
+    await send.passes(1)
+    assert send.api.methods == ["POST", "POST"]
+    assert counts(api) == {name(): 1}
+    assert send.totals() == (1, 1, 0)
+
+
+async def test_a_lost_answer_to_a_patch_counts_once(api: ApiServer, send: Sending) -> None:
+    """A patch sends the count, so sending it twice is as good as once."""
+    await send(kill(1))
+    api.faults.append(LostAnswer(method="PATCH"))
+    await send(kill(2))
+    await send.passes(1)
+    assert send.api.methods == ["POST", "PATCH", "PATCH"]
+    assert counts(api) == {name(1): 2}
+    assert send.totals() == (2, 2, 0)
+
+
+async def test_kills_after_a_lost_answer(api: ApiServer, send: Sending) -> None:
+    """What was perhaps sent is sent again as it was; what came since is told by the next request, and all count."""
+    api.faults.append(LostAnswer())
+    await send(kill(1))
+    await send(kill(2), kill(3))
+    await send.passes(1)
+    assert [(one.method, one.body["count"], one.name) for one in send.api.asked] == [
+        ("POST", 1, name(1)),
+        ("POST", 1, name(1)),
+        ("PATCH", 3, name(1)),
+    ]
+    assert counts(api) == {name(1): 3}
+    assert send.totals() == (3, 2, 1)
+
+
+async def test_a_token_that_is_not_valid_for_a_while(api: ApiServer, send: Sending) -> None:
+    """401 is tried again until the token is read anew; nothing is lost, and the trouble is said meanwhile."""
+    token, api.token = api.token, "another"
+    api._users = {"another": "somebody"}
+    await send(kill(1), kill(2, pod=1))
+    await send.passes(120)
+    assert send.totals(waiting=2) == (2, 0, 0)
+    assert send.delivery.trouble == "401 Unauthorized"
+    api._users = {token: "kubernetes-admin"}
+    api.token = token
+    await send.passes(2 * AGAIN)
+    assert sum(counts(api).values()) == 2
+    assert send.delivery.trouble is None
+
+
+# -- together ----------------------------------------------------------------------------------------------------------
+
+
+async def test_kills_during_a_request_are_told_together(api: ApiServer, send: Sending) -> None:
+    """What comes while a request is under way is told by the next one, and counted each."""
+    send.api.gate.clear()
+    await send(kill(1))
+    await send(kill(2), kill(3), kill(4))
+    assert send.totals(waiting=4) == (4, 0, 0)
+    send.api.gate.set()
+    await send.quiet()
+    assert [(one.method, one.body["count"]) for one in send.api.asked] == [("POST", 1), ("PATCH", 4)]
+    assert counts(api) == {name(1): 4}
+    assert "hog (pid 4 in the container)" in events(api)[name(1)]["message"]
+    assert send.totals() == (4, 2, 2)
+
+
+async def test_kills_while_a_request_is_to_be_tried_again(api: ApiServer, send: Sending) -> None:
+    """The one that failed is sent as it was, and then one for all that came since."""
+    api.faults.append(Answer(503))
+    await send(kill(1))
+    await send(kill(2), kill(3), kill(4))
+    assert send.totals(waiting=4) == (4, 0, 0)
+    await send.passes(1)
+    assert [(one.method, one.body["count"]) for one in send.api.asked] == [("POST", 1), ("POST", 1), ("PATCH", 4)]
+    assert counts(api) == {name(1): 4}
+    assert send.totals() == (4, 2, 2)
+
+
+async def test_kills_while_the_budget_is_used_up(api: ApiServer, cluster: Api, time: Time) -> None:
+    """They wait, and one request tells all of them as soon as it may."""
+    api.put_namespace("shop")
+    async with Sending(cluster, time, limits=Limits(object_burst=2, object_seconds=300)) as send:
+        for number in range(1, 11):
+            await send(kill(number))
+        assert send.totals(waiting=8) == (10, 2, 0)
+        await send.passes(299)
+        assert len(send.api.asked) == 2
+        await send.passes(2)
+        assert [(one.method, one.body["count"]) for one in send.api.asked] == [("POST", 1), ("PATCH", 2), ("PATCH", 10)]
+        assert send.totals() == (10, 3, 7)
+    assert counts(api) == {name(1): 10}
+
+
+async def test_a_budget_for_each_object(api: ApiServer, send: Sending) -> None:
+    """25 requests about one object at once, then one every 300 s; another object has its own."""
+    for number in range(1, 41):
+        await send(kill(number))
+        send.time.now += 1.0
+    assert len(send.api.asked) == 25
+    await send(kill(100, pod=1))
+    assert send.api.asked[-1].name == name(100, pod=1)
+    await send.passes(HOUR)
+    (later,) = send.api.asked[26:]
+    assert later.at == pytest.approx(300, abs=1)
+    for number in range(101, 1101, 10):  # one every ten seconds, for 1,000 s
+        await send(kill(number))
+        await send.passes(10)
+        send.time.now = max(send.time.now, float(number))
+    times = [one.at for one in send.api.asked[26:]]
+    assert all(after - before >= 299 for before, after in zip(times, times[1:], strict=False))
+    assert len(times) <= 2 + 1000 / 300
+    await send.passes(HOUR)
+    assert counts(api)[name(1)] == 140
+
+
+async def test_a_merged_post(api: ApiServer, cluster: Api, time: Time) -> None:
+    """Kills that wait together at first: the first one's name and time, the last one's time, message and annotation."""
+    api.put_namespace("shop")
+    send = Sending(cluster, time)
+    async with send.journal:
+        await send.begin(kill(1), kill(2), kill(3))
+        assert send.totals(waiting=3) == (3, 0, 0)
+        running = asyncio.create_task(send.delivery.run(send.stop))
+        await send.quiet()
+        send.stop.set()
+        await running
+        assert send.api.methods == ["POST"]
+        assert send.totals() == (3, 1, 2)
+        (plan,) = send.told
+        assert (plan.kills, plan.killed_at) == (3, kill(3).time.timestamp())
+    (event,) = events(api).values()
+    assert event["metadata"]["name"] == name(1)
+    assert (event["firstTimestamp"], event["lastTimestamp"]) == ("2026-11-22T08:21:01Z", "2026-11-22T08:21:03Z")
+    assert event["count"] == 3
+    body = compose(kill(3)).body
+    assert event["message"] == body["message"]
+    assert event["metadata"]["annotations"][ANNOTATION] == body["metadata"]["annotations"][ANNOTATION]
+
+
+async def test_one_request_at_a_time_for_a_series(api: ApiServer, send: Sending) -> None:
+    """However many come at once, requests of a series follow each other, and none is lost in the count."""
+    for number in range(1, 51):
+        await send.begin(kill(number))
+    await send.passes(HOUR)
+    assert send.api.most == 1
+    assert counts(api) == {name(1): 50}
+
+
+async def test_a_flood_in_one_series(api: ApiServer, send: Sending) -> None:
+    """A thousand kills within 100 s cost as many requests as the budget has, and the count is a thousand."""
+    for number in range(1, 1001):
+        await send(kill(number))
+        send.time.now += 0.1
+    await send.passes(HOUR)
+    assert len(send.api.asked) <= 26
+    assert counts(api) == {name(1): 1000}
+    seen, delivered, merged = send.totals()
+    assert (seen, delivered + merged, delivered) == (1000, 1000, len(send.api.asked))
+
+
+async def test_many_series_of_one_object(api: ApiServer, send: Sending) -> None:
+    """Ten stay apart; those that come within ten minutes after are told as one, and then series are apart again."""
+    for number in range(1, 16):
+        await send(kill(number, f"program-{number}"))
+    await send(kill(16, "program-3"))
+    await send(kill(17, "another", pod=1))
+    combined = [event for event in events(api).values() if event["message"].startswith(COMBINED)]
+    assert len(events(api)) == SIMILAR + 2
+    assert [event["count"] for event in combined] == [5]
+    assert "program-15 (pid 15" in combined[0]["message"]
+    assert counts(api)[name(3)] == 2
+    send.time.now += SIMILAR_SECONDS + 1
+    await send(kill(18, "program-18"))
+    await send.passes(HOUR)
+    assert events(api)[name(18)]["message"].startswith("Container app ran out")
+    assert sum(counts(api).values()) == 18
+
+
+# -- expired -----------------------------------------------------------------------------------------------------------
+
+
+async def test_an_expired_event_is_posted_anew(api: ApiServer, send: Sending) -> None:
+    """Where the Event's hour is over the next kill begins another one, whose count begins anew."""
+    await send(kill(1))
+    await send(kill(2))
+    api.events.clear()
+    await send(kill(3))
+    assert counts(api) == {name(3): 1}
+    await send(kill(4))
+    assert counts(api) == {name(3): 2}
+    assert send.api.methods == ["POST", "PATCH", "PATCH", "POST", "PATCH"]
+    assert send.totals() == (4, 4, 0)
+
+
+async def test_an_expired_event_and_kills_meanwhile(api: ApiServer, send: Sending) -> None:
+    """All that the new Event tells of is counted in it, what came during its own requests too, though they fail."""
+    await send(kill(1))
+    api.events.clear()
+    api.faults += [Answer(503, method="PATCH"), LostAnswer(method="POST")]
+    await send(kill(2))
+    await send(kill(3))
+    await send.passes(10)
+    assert counts(api) == {name(2): 2}
+    assert [(one.method, one.name) for one in send.api.asked[1:]] == [
+        ("PATCH", name(1)),
+        ("PATCH", name(1)),
+        ("POST", name(2)),
+        ("POST", name(2)),
+        ("PATCH", name(2)),
+    ]
+    assert send.totals() == (3, 3, 0)
+
+
+# -- given up ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_missing_namespace_is_given_up(api: ApiServer, send: Sending, caplog: pytest.LogCaptureFixture) -> None:
+    """Real refusals of the server: the namespace is being deleted, or is gone. The log has its words."""
+    api.terminate_namespace("shop")
+    await send(kill(1))
+    del api.namespaces["shop"]
+    await send(kill(2))
+    reasons = {FATES[None, 403].reason: 1, FATES["POST", 404].reason: 1}
+    assert send.totals(**reasons) == (2, 0, 0)
+    assert f"Event {name(1)} is given up: forbidden" in caplog.text
+    assert 'namespaces "shop" not found' in caplog.text
+
+
+async def test_a_refused_post_is_not_the_series_end(api: ApiServer, send: Sending) -> None:
+    """The next kill of the series is posted for itself."""
+    api.faults.append(Answer(422))
+    await send(kill(1))
+    await send(kill(2))
+    assert counts(api) == {name(2): 1}
+    assert send.totals(invalid=1) == (2, 1, 0)
+
+
+async def test_a_refused_patch_counts_what_was_told(api: ApiServer, send: Sending) -> None:
+    """The kill that was given up is in no count, and those after it are."""
+    await send(kill(1))
+    api.faults.append(Answer(422, method="PATCH"))
+    await send(kill(2))
+    await send(kill(3))
+    assert counts(api) == {name(1): 2}
+    assert send.totals(invalid=1) == (3, 2, 0)
+
+
+@pytest.mark.parametrize("status", [500, 422, 403, None])
+async def test_a_poisonous_event_blocks_no_other(api: ApiServer, send: Sending, status: int | None) -> None:
+    """What the server always fails at, or refuses, waits or is given up by itself; others arrive within moments."""
+    send.api.broken = {name(1): status}
+    await send(kill(1))
+    for number in range(2, 22):
+        await send(kill(number, pod=number))
+    await send.passes(60)
+    assert counts(api) == {name(number, pod=number): 1 for number in range(2, 22)}
+    refused = status in (422, 403)
+    assert send.journal.totals.given_up.total() == refused
+    assert send.journal.totals.waiting == (not refused)
+    send.api.broken = {}
+    await send.passes(HOUR)
+    assert (name(1) in counts(api)) is not refused
+
+
+async def test_many_poisonous_events_block_no_other(api: ApiServer, send: Sending) -> None:
+    """A webhook, say, that fails for one namespace: kills elsewhere are told within minutes, not after all of those."""
+    poisonous = range(1, 31)
+    send.api.broken = {f"checkout-{number}.": 500 for number in poisonous}
+    for number in poisonous:
+        await send(kill(number, pod=number))
+    await send.passes(600)
+    healthy = range(100, 105)
+    for number in healthy:
+        await send(kill(number, pod=number))
+    await send.passes(120)
+    assert counts(api) == {name(number, pod=number): 1 for number in healthy}
+    send.api.broken = {}
+    await send.passes(HOUR)
+    assert sum(counts(api).values()) == len(poisonous) + len(healthy)
+    send.totals()
+
+
+async def test_giving_up_by_age(api: ApiServer, cluster: Api, time: Time, caplog: pytest.LogCaptureFixture) -> None:
+    """An Event is tried for as long as was set; what came later is tried for its own time."""
+    api.put_namespace("shop")
+    async with Sending(cluster, time, limits=Limits(give_up_seconds=900)) as send:
+        send.api.broken = {"": 503}
+        await send(kill(1))
+        await send.passes(600)
+        await send(kill(2, pod=1))
+        await send.passes(299)
+        assert send.totals(waiting=2) == (2, 0, 0)
+        await send.passes(400)
+        assert send.totals(waiting=1, server_error=1) == (2, 0, 0)
+        assert f"Event {name(1)} is given up: server error" in caplog.text
+        send.api.broken = {}
+        await send.passes(300)
+        assert send.totals(server_error=1) == (2, 1, 0)
+    assert counts(api) == {name(2, pod=1): 1}
+
+
+async def test_kills_of_a_series_age_each_for_itself(api: ApiServer, cluster: Api, time: Time) -> None:
+    """With the request that is too old its kills are given up; those that came while it was tried are told."""
+    api.put_namespace("shop")
+    async with Sending(cluster, time, limits=Limits(give_up_seconds=900)) as send:
+        send.api.broken = {"": 503}
+        await send(kill(1), kill(2))
+        await send.passes(850)
+        await send(kill(3))
+        await send.passes(400)
+        send.api.broken = {}
+        await send.passes(HOUR)
+        assert send.totals(server_error=2) == (3, 1, 0)
+    assert counts(api) == {name(3): 1}
+
+
+# -- outages -----------------------------------------------------------------------------------------------------------
+
+
+async def test_oldest_first(api: ApiServer, cluster: Api, time: Time, tmp_path: Path) -> None:
+    """What an earlier process left is told in the order of the kills, as many at once as there may be requests."""
+    api.put_namespace("shop")
+    async with Sending(cluster, time, tmp_path / "journal.db") as first:
+        first.api.gate.clear()
+        for number in range(1, 31):
+            await first(kill(number, pod=number))
+            time.now += 1
+        await first.die()
+    async with Sending(cluster, time, tmp_path / "journal.db") as send:
+        await send.quiet()
+        assert [one.name for one in send.api.asked] == [name(number, pod=number) for number in range(1, 31)]
+        assert 1 < send.api.most <= module.REQUESTS
+
+
+@pytest.mark.parametrize("status", [503, None])
+async def test_an_hours_outage(api: ApiServer, send: Sending, status: int | None) -> None:
+    """Then everything arrives, the oldest first but for what was tried last, and not faster than was set."""
+    limits = Limits()
+    send.api.broken = {"": status}
+    for number in range(1, 301):
+        await send(kill(number, pod=number))
+        await send.passes(12)
+    end = send.time.now
+    assert end == pytest.approx(HOUR, abs=1)
+    assert send.api.most <= module.REQUESTS
+    tries = len(send.api.asked)
+    assert 100 <= tries <= 300  # every 12 s at least, every 30 at most
+    assert send.totals(waiting=300) == (300, 0, 0)
+    send.api.broken = {}
+    await send.passes(HOUR)
+    assert send.totals() == (300, 300, 0)
+    assert counts(api) == {name(number, pod=number): 1 for number in range(1, 301)}
+    after = send.api.asked[tries:]
+    assert after[-1].at - end <= AGAIN + 300 / limits.per_second
+    for index, one in enumerate(after):
+        within = [later for later in after[index:] if later.at - one.at < 10]
+        assert len(within) <= limits.burst + 10 * limits.per_second + 1
+    tried_last = {one.name for one in send.api.asked[:tries] if end - one.at < AGAIN}
+    in_time = [one.name for one in after[1:] if one.name not in tried_last]
+    assert in_time == [name(number, pod=number) for number in range(1, 301) if name(number, pod=number) in in_time]
+
+
+async def test_an_outage_is_probed_by_one_request(api: ApiServer, send: Sending) -> None:
+    """While the server does not answer at all, requests do not pile up at it, however many kills come."""
+    send.api.broken = {"": 503}
+    await send(kill(1, pod=1))
+    await send.passes(20)
+    send.api.most = 0
+    send.api.gate.clear()
+    await send.passes(AGAIN)
+    for number in range(2, 30):
+        await send(kill(number, pod=number))
+    assert send.api.most <= 1
+    send.api.gate.set()
+    send.api.broken = {}
+    await send.passes(HOUR)
+    assert sum(counts(api).values()) == 29
+
+
+async def test_a_stop_finishes_what_is_under_way(api: ApiServer, cluster: Api, time: Time, tmp_path: Path) -> None:
+    """What cannot be sent now is left to the next process, which sends it."""
+    api.put_namespace("shop")
+    async with Sending(cluster, time, tmp_path / "journal.db") as first:
+        first.api.broken = {name(1): 500}
+        await first(kill(1))
+        await first.begin(kill(2, pod=1))
+    assert counts(api) == {name(2, pod=1): 1} or not counts(api)
+    async with Sending(cluster, time, tmp_path / "journal.db") as send:
+        await send.quiet()
+        assert send.totals() == (2, 2, 0)
+    assert counts(api) == {name(1): 1, name(2, pod=1): 1}
+
+
+async def test_a_stop_does_not_wait_for_a_server_that_hangs(
+    cluster: Api, time: Time, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """There is a deadline, and what was under way then is the next process's."""
+    monkeypatch.setattr(module, "DRAIN_SECONDS", 0.05)
+    async with Sending(cluster, time) as send:
+        send.api.gate.clear()
+        await send(kill(1))
+        send.stop.set()
+        async with asyncio.timeout(10):
+            await send.running
+        assert send.totals(waiting=1) == (1, 0, 0)
+    assert "stopped with requests under way" in caplog.text
+
+
+async def test_a_fault_of_the_program_stays_in_its_series(
+    api: ApiServer, send: Sending, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is logged, others go on, and it is looked at again after a minute, not at once."""
+    whole = send.journal.plan
+    calls = []
+
+    async def plan(series: str, anew: bool = False) -> Plan | None:
+        if "hog" in series:
+            calls.append(send.time.now)
+            raise ZeroDivisionError
+        return await whole(series, anew)
+
+    monkeypatch.setattr(send.journal, "plan", plan)
+    with caplog.at_level(logging.ERROR):
+        await send(kill(1), kill(2, "other"))
+    assert "a fault of this program" in caplog.text
+    assert counts(api) == {name(2): 1}
+    await send.passes(module.FAULT_SECONDS * 2.5)
+    assert len(calls) == 3
+    monkeypatch.undo()
+    monkeypatch.setattr(store, "time", send.time)
+    monkeypatch.setattr(module, "time", send.time)
+    await send.passes(module.FAULT_SECONDS)
+    assert counts(api) == {name(1): 1, name(2): 1}
+
+
+async def test_what_the_journal_let_go_of_does_not_stop_its_series(api: ApiServer, send: Sending) -> None:
+    """A request that was tried for so long that its kill became too old: the kills after it are told."""
+    send.journal._memory._age_seconds = 500
+    send.api.broken = {"": 503}
+    await send(kill(1))
+    await send.passes(400)
+    await send(kill(2))
+    await send.passes(200)
+    await send.journal._do(store.Store.trim)
+    send.api.broken = {}
+    await send.passes(HOUR)
+    assert send.totals(too_old=1) == (2, 1, 0)
+    assert counts(api) == {name(2): 1}
+
+
+async def test_names_go_into_the_path_as_one_segment(api: ApiServer, send: Sending) -> None:
+    """Whatever a namespace holds, it is no other path."""
+    api.faults.append(Answer(201))
+    await send(replace(kill(), pod=replace(POD, namespace="a/../b?c")))
+    request: Request = api.requests[0]
+    assert (request.path, request.query) == ("/api/v1/namespaces/a/../b?c/events", {})
+
+
+# -- each kill once, whatever happens ----------------------------------------------------------------------------------
+
+
+class Direct(Cluster):
+    """The stand-in without HTTP. answers: what it does with the requests to come; then it carries them out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.put_namespace("shop")
+        self.answers: list[int | str] = []
+        self.expired = 0
+
+    async def request(self, method: str, path: str, body: Any = None, content_type: str | None = None) -> ApiAnswer:
+        await asyncio.sleep(0)
+        way = self.answers.pop(0) if self.answers else "carried out"
+        if way == "reset":
+            raise Unreachable("reset")
+        if isinstance(way, int):
+            return ApiAnswer(way, {}, 2.0 if way == 429 else None)
+        asked = Request(method, unquote(path), {}, {"Content-Type": content_type or "application/json"}, body, 0.0)
+        try:
+            answer = ApiAnswer(*carry_out(self, asked, "kubernetes-admin", True))
+        except ApiError as refusal:
+            answer = ApiAnswer(refusal.code, refusal.body)
+        if way == "lost":
+            raise Unreachable("closed")
+        return answer
+
+    def expire(self) -> None:
+        self.expired += sum(counts(self).values())
+        self.events.clear()
+
+    @property
+    def told(self) -> int:
+        """How many kills the Events tell, those that have expired too."""
+        return self.expired + sum(counts(self).values())
+
+
+KILLS = st.tuples(st.just("kill"), st.integers(0, 2), st.sampled_from(["hog", "other"]))
+PASSES = st.tuples(st.just("pass"), st.sampled_from([0.0, 0.3, 1.0, 10.0, 400.0]))
+DIES = st.tuples(st.just("die"), st.integers(0, 40))
+RETRIED = [500, 503, 429, 401, 408, "reset"]
+
+
+def answers(*ways: int | str) -> Any:
+    return st.tuples(st.just("answers"), st.lists(st.sampled_from(ways), min_size=1, max_size=6))
+
+
+async def live(steps: list[Any], path: Path, look: Callable[[Sending, Direct], None]) -> Direct:
+    """An agent's life, or several agents' on one file, until all is told; `look` after each step."""
+    api, time = Direct(), Time()
+    number = 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "time", time)
+        patch.setattr(module, "time", time)
+        send = await Sending(api, time, path, Limits(object_burst=3)).__aenter__()
+        for step in [*steps, ("answers", []), ("pass", 24 * HOUR)]:
+            match step:
+                case ("kill", pod, program):
+                    number += 1
+                    await send.begin(kill(number, program, pod))
+                case ("answers", ways):
+                    api.answers = list(ways)
+                case ("pass", seconds):
+                    await send.passes(seconds)
+                case ("expire",):
+                    await send.passes(24 * HOUR)
+                    api.expire()
+                case ("die", turns):
+                    for _ in range(turns):
+                        await asyncio.sleep(0)
+                    await send.die()
+                    send = await Sending(api, time, path, Limits(object_burst=3)).__aenter__()
+                    await send.begin()
+            assert send.journal.totals.seen == send.journal.totals.accounted
+            assert send.journal.totals.seen == number
+            look(send, api)
+        assert send.journal.totals.waiting == 0
+        await send.__aexit__()
+    return api
+
+
+THOROUGH = settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+
+
+@THOROUGH
+@given(st.lists(KILLS | PASSES | DIES | answers(*RETRIED, "lost"), max_size=25))
+def test_each_kill_is_counted_once(steps: list[Any]) -> None:
+    """Whatever the server answers short of a refusal, wherever the process dies: the Events' counts are the kills."""
+    kills = sum(step[0] == "kill" for step in steps)
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
+        api = asyncio.run(live(steps, Path(directory) / "journal.db", lambda _send, _api: None))
+    assert api.told == kills
+
+
+@THOROUGH
+@given(st.lists(KILLS | PASSES | DIES | answers(*RETRIED) | st.tuples(st.just("expire")), max_size=25))
+def test_each_kill_is_counted_once_though_events_expire(steps: list[Any]) -> None:
+    """The Events that are there, and those that were, tell all."""
+    kills = sum(step[0] == "kill" for step in steps)
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
+        api = asyncio.run(live(steps, Path(directory) / "journal.db", lambda _send, _api: None))
+    assert api.told == kills
+
+
+@THOROUGH
+@given(st.lists(KILLS | PASSES | DIES | answers(*RETRIED, 422, 403, 400, 413, 404), max_size=25))
+def test_what_is_refused_is_given_up_and_the_rest_counted_once(steps: list[Any]) -> None:
+    """A kill is told or given up, never both, and nothing is in between at the end."""
+    kills = sum(step[0] == "kill" for step in steps)
+    given_up = 0
+
+    def look(send: Sending, _api: Direct) -> None:
+        nonlocal given_up
+        given_up = send.journal.totals.given_up.total()
+
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
+        api = asyncio.run(live(steps, Path(directory) / "journal.db", look))
+    assert api.told + given_up == kills
+
+
+# -- pace --------------------------------------------------------------------------------------------------------------
 
 
 def test_backoff() -> None:
@@ -197,222 +948,27 @@ def test_backoff() -> None:
         assert ceiling / 2 <= wait <= ceiling
 
 
-async def test_retry_after_is_honoured(api: ApiServer, send: Sending) -> None:
-    """The longer of the server's wait and the own one: 7 s is longer, 0 and 1 are not, and words are none."""
-    texts = ("7", "0", "Wed, 21 Oct 2026 07:28:00 GMT", "1")
-    api.faults += [Answer(429, {"Retry-After": text}) for text in texts]
-    await send(draft())
-    first, second, third, fourth = send.time.waits
-    assert first == 7
-    assert 0.5 <= second <= 1
-    assert 1 <= third <= 2
-    assert 2 <= fourth <= 4
-    assert counts(api) == {draft().name: 1}
+@given(st.integers(1, 30), st.floats(0.1, 300), st.lists(st.floats(0, 1000), max_size=60))
+def test_a_budget_is_never_overdrawn(burst: int, seconds: float, waits: list[float]) -> None:
+    """In any stretch of time there are at most the burst and what became free in it; and what is free is not late."""
+    budget, now, taken = Budget(burst, seconds), 0.0, []
+    for wait in waits:
+        now = max(now + wait, budget.free_at(now + wait))
+        budget.take(now)
+        taken.append(now)
+    for first, start in enumerate(taken):
+        for count, end in enumerate(taken[first:], 1):
+            assert count <= burst + (end - start) / seconds + 1e-6
+    assert budget.free_at(now) <= now + seconds + 1e-6
+    assert budget.is_full(now + burst * seconds + 1e-6)
 
 
-@pytest.mark.parametrize("fault", [LostAnswer(), Reset()])
-async def test_no_answer_is_tried_again(api: ApiServer, send: Sending, fault: Fault) -> None:
-    """Whether the request was carried out or not, there is one Event in the end, and one kill delivered."""
-    api.faults.append(fault)
-    await send(draft())
-    assert methods(api) == ["POST", "POST"]
-    assert counts(api) == {draft().name: 1}
-    assert send.told() == (1, 1, 0)
-
-
-async def test_a_lost_answer_to_a_patch_counts_once(api: ApiServer, send: Sending) -> None:
-    """A patch sends the count, so sending it twice is as good as once."""
-    await send(draft(1))
-    api.faults.append(LostAnswer(method="PATCH"))
-    await send(draft(2))
-    assert methods(api) == ["POST", "PATCH", "PATCH"]
-    assert counts(api) == {draft(1).name: 2}
-
-
-async def test_kills_during_a_request_are_merged(api: ApiServer, send: Sending) -> None:
-    """What comes while one is being retried is told by the next request, together, and counted each."""
-    api.faults.append(Answer(503))
-    seen = []
-
-    async def three_more() -> None:
-        seen.append(send.told(waiting=1))
-        await send(draft(2), draft(3), draft(4))
-        seen.append(send.told(waiting=4))
-
-    send.time.meanwhile.append(three_more)
-    await send(draft(1))
-    assert seen == [(1, 0, 0), (4, 0, 0)]
-    assert methods(api) == ["POST", "POST", "PATCH"]
-    assert counts(api) == {draft(1).name: 4}
-    assert "hog (pid 4 in the container)" in events(api)[draft(1).name]["message"]
-    assert send.told() == (4, 2, 2)
-
-
-async def test_one_request_at_a_time_for_a_series(api: ApiServer, send: Sending) -> None:
-    """However many come at once, requests of a series follow each other, and none is lost in the count."""
-    await asyncio.gather(*(send(draft(number)) for number in range(1, 51)))
-    assert sum(counts(api).values()) == 50
-    assert methods(api) == ["POST", "PATCH"]
-    assert send.told() == (50, 2, 48)
-
-
-async def test_an_expired_event_is_posted_anew(api: ApiServer, send: Sending) -> None:
-    """Where the Event's hour is over the next kill begins another one, whose count begins anew."""
-    await send(draft(1), draft(2))
-    api.events.clear()
-    await send(draft(3))
-    assert counts(api) == {draft(3).name: 1}
-    await send(draft(4))
-    assert counts(api) == {draft(3).name: 2}
-    assert methods(api) == ["POST", "PATCH", "PATCH", "POST", "PATCH"]
-    assert send.told() == (4, 4, 0)
-
-
-async def test_an_expired_event_and_kills_meanwhile(api: ApiServer, send: Sending) -> None:
-    """All that the new Event tells of is counted in it, what came during its own requests too."""
-    await send(draft(1))
-    api.events.clear()
-    api.faults += [Answer(503, method="PATCH"), Answer(503, method="POST")]
-
-    async def more() -> None:
-        await send(draft(3))
-
-    send.time.meanwhile.append(more)
-    await send(draft(2))
-    assert counts(api) == {draft(2).name: 2}
-    assert send.told() == (3, 3, 0)
-
-
-async def test_a_poisonous_event_blocks_no_other(api: ApiServer, send: Sending) -> None:
-    """What the server refuses for good is given up, with a word in the log; the next of its series is tried."""
-    poisonous = draft(1)
-    poisonous.body["metadata"]["annotations"]["x"] = "x" * (256 << 10)
-    await send(poisonous, draft(2, "other"))
-    assert counts(api) == {draft(2).name: 1}
-    assert send.told(invalid=1) == (2, 1, 0)
-    await send(draft(3))
-    assert counts(api) == {draft(2).name: 1, draft(3).name: 1}
-
-
-async def test_a_series_that_waits_blocks_no_other(api: ApiServer, cluster: Api) -> None:
-    """While one is being retried, others go on beside it."""
-    api.put_namespace("shop")
-    asleep, awake = asyncio.Event(), asyncio.Event()
-
-    async def sleep(_: float) -> None:
-        asleep.set()
-        await awake.wait()
-
-    delivery = Delivery(cluster, sleep=sleep)
-    api.faults.append(Answer(503))
-    stuck = asyncio.create_task(delivery.deliver(draft(1)))
-    await asleep.wait()
-    await delivery.deliver(draft(2, "other"))
-    assert counts(api) == {draft(2).name: 1}
-    assert delivery.tally.waiting == 1
-    awake.set()
-    await stuck
-    assert counts(api) == {draft(1).name: 1, draft(2).name: 1}
-
-
-async def test_a_missing_namespace_is_given_up(api: ApiServer, send: Sending) -> None:
-    """Real refusals of the server: the namespace is being deleted, or is gone."""
-    api.terminate_namespace("shop")
-    await send(draft(1))
-    del api.namespaces["shop"]
-    await send(draft(2))
-    reasons = {FATES[None, 403].reason: 1, FATES["POST", 404].reason: 1}
-    assert send.told(**reasons) == (2, 0, 0)
-
-
-async def test_giving_up_after_a_time(api: ApiServer, send: Sending, caplog: pytest.LogCaptureFixture) -> None:
-    """An Event is tried for as long as was set, never beyond, with the kills that came meanwhile tried after it."""
-    api.faults += [Answer(503)] * 1000
-
-    async def two_more() -> None:
-        await send(draft(2), draft(3))
-
-    send.time.meanwhile.append(two_more)
-    with caplog.at_level(logging.ERROR):
-        await send(draft(1))
-    assert GIVE_UP_SECONDS * 2 - 60 < send.time.now <= GIVE_UP_SECONDS * 2
-    assert 2 * 30 <= len(api.requests) <= 2 * 70
-    assert send.told(server_error=3) == (3, 0, 0)
-    assert [f"Event {draft(number).name} is given up after 900 s" in caplog.text for number in (1, 3)] == [True, True]
-    api.faults.clear()
-    await send(draft(4))
-    assert counts(api) == {draft(4).name: 1}
-
-
-async def test_a_wait_longer_than_is_left_is_not_begun(api: ApiServer, send: Sending) -> None:
-    """A server that says to come back after the end is not waited for."""
-    api.faults.append(Answer(429, {"Retry-After": "901"}))
-    await send(draft())
-    assert send.time.waits == []
-    assert send.told(too_many_requests=1) == (1, 0, 0)
-
-
-async def test_a_refused_patch_is_made_up_for(api: ApiServer, send: Sending) -> None:
-    """The next patch sends the whole count, the kill that was given up included."""
-    await send(draft(1))
-    api.faults.append(Answer(422, method="PATCH"))
-    await send(draft(2), draft(3))
-    assert counts(api) == {draft(1).name: 3}
-    assert send.told(invalid=1) == (3, 2, 0)
-
-
-async def test_a_bounded_number_of_series(api: ApiServer, send: Sending, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The series that was longest without a kill is forgotten; its next kill is a new Event."""
-    assert module.SERIES == 4096
-    monkeypatch.setattr(module, "SERIES", 3)
-    await send(draft(1, "a"), draft(2, "b"), draft(3, "c"), draft(4, "a"), draft(5, "d"))
-    del api.requests[:]
-    await send(draft(6, "a"), draft(7, "c"), draft(8, "b"))
-    assert methods(api) == ["PATCH", "PATCH", "POST"]
-
-
-async def test_a_series_under_way_is_not_forgotten(
-    api: ApiServer, send: Sending, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Not even beyond the bound: its kills would be told twice, or by two requests at a time."""
-    monkeypatch.setattr(module, "SERIES", 2)
-    api.faults.append(Answer(503))
-
-    async def others() -> None:
-        await send(draft(2, "b"), draft(3, "c"), draft(4, "d"), draft(5, "a"))
-
-    send.time.meanwhile.append(others)
-    await send(draft(1, "a"))
-    assert counts(api)[draft(1).name] == 2
-    assert draft(5).name not in counts(api)
-
-
-async def test_a_cancelled_delivery_leaves_its_series_usable(api: ApiServer, cluster: Api) -> None:
-    """A stop in the middle of a retry: what is sent afterwards tells of that kill, too."""
-    api.put_namespace("shop")
-    asleep = asyncio.Event()
-
-    async def sleep(_: float) -> None:
-        asleep.set()
-        await asyncio.Event().wait()
-
-    delivery = Delivery(cluster, sleep=sleep)
-    api.faults.append(Answer(503))
-    stopped = asyncio.create_task(delivery.deliver(draft(1)))
-    await asleep.wait()
-    stopped.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await stopped
-    assert delivery.tally.waiting == 1
-    await delivery.deliver(draft(2))
-    assert counts(api) == {draft(2).name: 2}
-    assert delivery.tally.waiting == 0
-
-
-async def test_names_go_into_the_path_as_one_segment(api: ApiServer, send: Sending) -> None:
-    """Whatever a namespace holds, it is no other path."""
-    strange = draft()
-    api.faults.append(Answer(201))
-    await send(Draft("a/../b?c", strange.name, strange.series, strange.body))
-    request: Request = api.requests[0]
-    assert (request.path, request.query) == ("/api/v1/namespaces/a/../b?c/events", {})
+def test_full_budgets_are_forgotten() -> None:
+    """Those of objects that were left alone for long enough, and the longest unused beyond the bound."""
+    budgets = Budgets(2, 10, most=3)
+    for name in "abcd":
+        budgets.take(name, 0.0)
+        budgets.take(name, 0.0)
+    assert [budgets.free_at(name, 0.0) for name in "abcd"] == [0, 10, 10, 10]
+    budgets.take("e", 100.0)
+    assert len(budgets._budgets) == 1

@@ -10,6 +10,7 @@ import json
 import os
 import random
 import re
+import socket
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -18,11 +19,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from faults import POINTS, Partition, Restarted, mounted
 from machine import Cgroup, Victim, kubeconfig
 from oomeventer.store import history
+from realcri import Containerd
 from standin import Answer, ApiServer, Fault, Garbage, Hang, LostAnswer, Reset, Trickle, Truncated
 
 pytestmark = pytest.mark.kernel
@@ -187,6 +190,115 @@ async def test_cut_off(program: Path, tmp_path: Path, bpffs: Path) -> None:
             for stored in api.events.values():
                 assert datetime.fromisoformat(stored.as_core()["lastTimestamp"]).timestamp() <= healed
     all_accounted(tmp_path / "state" / "journal.db", kills)
+
+
+async def storm(program: Path, cgroups: int, kills_each: int) -> Counter[str]:
+    """Many kills in many cgroups, as fast as two processors make them; by cgroup, how many."""
+    made: Counter[str] = Counter()
+    places = iter(range(cgroups))
+
+    async def one_after_another() -> None:
+        for _ in places:
+            with Cgroup(LIMIT) as cgroup, Victim(program, cgroup, ["storm", "100", str(kills_each)]) as victim:
+                victim.go()
+                assert await asyncio.to_thread(victim.wait) == 0
+            made[cgroup.path] += kills_each
+
+    await asyncio.gather(one_after_another(), one_after_another())
+    return made
+
+
+async def metrics(url: str) -> Counter[str]:
+    """The sums of a scrape's metrics, by name."""
+    sums: Counter[str] = Counter()
+    async with aiohttp.ClientSession() as session, session.get(f"{url}/metrics") as response:
+        for line in (await response.text()).splitlines():
+            if not line.startswith("#"):
+                name, _, value = line.partition(" ") if "{" not in line else re.split(r"\{.*\}( )", line)
+                sums[name] += float(value)
+    return sums
+
+
+async def test_storm(api: ApiServer, program: Path, tmp_path: Path, bpffs: Path) -> None:
+    """5,000 kills in 100 cgroups: each is seen, and is delivered, merged, given up or waiting; requests and memory stay
+    bounded, under the limits that an agent has by default."""
+    settings = [flag for flag in flags(api, tmp_path, bpffs) if flag not in UNBOUNDED]
+    address = f"127.0.0.1:{free_port()}"
+    async with Restarted(*settings, "--listen", address) as agent:
+        before = resident_mib(agent.process.pid)
+        begun = time.monotonic()
+        made = await storm(program, 100, 50)
+        took = time.monotonic() - begun
+        highest = before
+        async with asyncio.timeout(SECONDS):
+            while (now := await metrics(f"http://{address}"))["oomeventer_events_seen_total"] < made.total():
+                highest = max(highest, resident_mib(agent.process.pid))
+                await asyncio.sleep(0.2)
+        highest = max(highest, resident_mib(agent.process.pid))
+        told = {
+            what: now[f"oomeventer_events_{what}"] for what in ("delivered_total", "merged_total", "given_up_total")
+        }
+        waiting = now["oomeventer_events_waiting"]
+        assert now["oomeventer_ring_lost_records_total"] == 0
+        assert now["oomeventer_events_seen_total"] == sum(told.values()) + waiting
+        assert now["oomeventer_events_seen_total"] >= made.total()
+        print(
+            f"{made.total()} kills in {took:.0f} s: {told}, waiting {waiting:.0f}, {len(api.requests)} requests; "
+            f"resident {before:.0f} MiB before, {highest:.0f} MiB at most"
+        )
+    assert len(api.requests) <= 25 + took / 300 + 2
+    assert highest < before + 64
+    known = Counter(entry["cgroup"] for entry in history(tmp_path / "state" / "journal.db"))
+    assert {cgroup: known[cgroup] for cgroup in made} == made
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def resident_mib(pid: int) -> float:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+
+
+@pytest.mark.containerd
+async def test_runtime_gone_and_back(api: ApiServer, containerd: Containerd, tmp_path: Path, bpffs: Path) -> None:
+    """The runtime is down when a container's process is killed, and comes back in time: the Event names the container.
+    It stays down: the Event goes without it, once the patience is over."""
+    sandbox = containerd.run_pod(namespace="shop", name="checkout-0")
+    api.put_namespace("shop")
+    patience = ("--cri-endpoint", containerd.endpoint, "--cri-patience-seconds", "6")
+    settings = [flag for flag in flags(api, tmp_path, bpffs) if flag not in ("--cri-endpoint", "none")]
+
+    def names() -> list[str]:
+        return [s.as_core()["involvedObject"].get("fieldPath", "") for s in api.events.values() if is_ours(s.as_core())]
+
+    def is_ours(event: dict[str, Any]) -> bool:
+        incident = json.loads(event["metadata"]["annotations"]["oomeventer/incident"])
+        return str(incident["cgroup"]).startswith(sandbox.cgroup)
+
+    try:
+        async with Restarted(*settings, *patience):
+            for name, is_back in (("first", True), ("second", False)):
+                sandbox.run_container(
+                    name=name, command=["sh", "-c", "sleep 2; hog 100; sleep 1000"], memory_limit_bytes=32 << 20
+                )
+                await asyncio.to_thread(containerd.kill)
+                try:
+                    await asyncio.sleep(4)
+                    assert len(names()) == (0 if is_back else 1)
+                    if is_back:
+                        await asyncio.to_thread(containerd.start)
+                    async with asyncio.timeout(SECONDS):
+                        await api.until(lambda expected=1 if is_back else 2: len(names()) >= expected)
+                finally:
+                    if not is_back:
+                        await asyncio.to_thread(containerd.start)
+        assert names()[0] == "spec.containers{first}"
+        assert "second" not in names()[1]
+    finally:
+        sandbox.remove()
 
 
 FAULTS: list[Fault] = [

@@ -472,7 +472,7 @@ def test_libfuzzer(tmp_path: Path, name: str) -> None:
     assert ended.returncode == 0, ended.stderr[-6000:]
     assert re.findall(r"^Done (\d+) runs", ended.stderr, re.MULTILINE) == [str(RUNS[name])], ended.stderr[-6000:]
     (reached,) = re.findall(r"DONE +cov: (\d+)", ended.stderr)
-    assert int(reached) > 40
+    assert int(reached) >= 20
     assert len(list((tmp_path / "corpus").iterdir())) > len(seeds.SEEDS[name]())
     assert [file.name for file in tmp_path.iterdir()] == ["corpus"]
 

@@ -61,6 +61,14 @@ def mounts(containerd: Containerd, api: ApiServer, tmp_path: Path) -> dict[Path,
     return {containerd.socket: SOCKET, kubeconfig(tmp_path, api.url, api.token): KUBECONFIG}
 
 
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    """The one place where the agent's Pod writes."""
+    directory = tmp_path / "state"
+    directory.mkdir(0o700)
+    return directory
+
+
 def test_labels(archive: Archive) -> None:
     """The version is the package's."""
     labels = {key.removeprefix("org.opencontainers.image."): text for key, text in archive.config["Labels"].items()}
@@ -143,9 +151,9 @@ def test_version(container: Container, uid: int) -> None:
     assert (done.stdout, done.stderr, done.returncode) == (f"oomeventer {__version__}\n", "", 0)
 
 
-async def test_doctor(container: Container, mounts: dict[Path, str]) -> None:
+async def test_doctor(container: Container, mounts: dict[Path, str], state: Path) -> None:
     """All is found from within: kernel, runtime and API server."""
-    done = await asyncio.to_thread(container.run, "doctor", "--kubeconfig", KUBECONFIG, mounts=mounts)
+    done = await asyncio.to_thread(container.run, "doctor", "--kubeconfig", KUBECONFIG, mounts=mounts, state=state)
     assert done.returncode == 0, done.stdout + done.stderr
     states = {line.split()[1]: line.split()[0] for line in done.stdout.splitlines()}
     states.pop("whose", None)  # needs a kernel with BPF trampolines
@@ -176,7 +184,7 @@ def test_containerd_runs_it(archive: Archive, containerd: Containerd) -> None:
 
 
 async def test_kill_is_told(
-    container: Container, containerd: Containerd, api: ApiServer, mounts: dict[Path, str]
+    container: Container, containerd: Containerd, api: ApiServer, mounts: dict[Path, str], state: Path
 ) -> None:
     """The agent in its container: a child is killed in another one, and its Pod gets the Event, with all that only the
     host's pid namespace, its cgroups and the runtime can add."""
@@ -190,7 +198,7 @@ async def test_kill_is_told(
             "spec": {"nodeName": NODE, "containers": [{"name": "app", "image": "x", "resources": limits}]},
         }
     )
-    command = container.command("run", "--kubeconfig", KUBECONFIG, "--node-name", NODE, mounts=mounts)
+    command = container.command("run", "--kubeconfig", KUBECONFIG, "--node-name", NODE, mounts=mounts, state=state)
     sandbox = containerd.run_pod(namespace="shop", name="checkout-0", uid=uid)
     try:
         async with Agent(program=command, ready="watches node") as agent:

@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 REQUESTS = 8
 #: How long a stop waits for requests; what then still waits is the next process's.
 DRAIN_SECONDS = 5.0
+#: A server that asks to be left alone for longer (Retry-After) is asked again nevertheless.
+ASKED_SECONDS = 600.0
 #: A fault of this program in one series: it is looked at again so much later.
 FAULT_SECONDS = 60.0
 
@@ -85,6 +87,7 @@ class _Series:
     waiting: Waiting
     more: Waiting | None = None  # came while a request was under way, which may not have seen it
     not_before: float = 0.0
+    tries: int = 0  # that failed
     busy: bool = False
     waits: Iterator[float] = field(default_factory=backoff)
 
@@ -170,8 +173,10 @@ class Delivery:
     def _start(self) -> float | None:
         """Begin all requests that may be made now. Returns when the next one may be; None: when there is news."""
         soonest: float | None = None
-        for series in sorted(self._series.values(), key=lambda series: series.waiting.oldest):
+        for series in sorted(self._series.values(), key=self._rank):
             if len(self._sending) >= REQUESTS:
+                return None
+            if self.trouble and self._sending:  # one request says whether the server is back
                 return None
             if series.busy:
                 continue
@@ -186,9 +191,11 @@ class Delivery:
             task = asyncio.create_task(self._tell(series))
             self._sending.add(task)
             task.add_done_callback(self._sent)
-            if self.trouble:  # one request says whether the server is back
-                return None
         return soonest
+
+    def _rank(self, series: _Series) -> tuple[int, int]:
+        """The oldest first; while requests fail, what was tried least, as it may be the series that fails."""
+        return series.tries if self.trouble else 0, series.waiting.oldest
 
     def _sent(self, task: asyncio.Task[None]) -> None:
         self._sending.discard(task)
@@ -244,8 +251,10 @@ class Delivery:
 
     def _try_later(self, series: _Series, plan: Plan, words: str, answer: Answer | None) -> None:
         self.retries += 1
+        series.tries += 1
         now = self._clock()
-        asked = (answer.retry_after_seconds if answer else None) or 0.0
+        self._budgets.give_back(series.waiting.object)
+        asked = min((answer.retry_after_seconds if answer else None) or 0.0, ASKED_SECONDS)
         wait = max(next(series.waits), asked)
         series.not_before = now + wait
         if now >= self._paused_until:  # and not for each of several that failed together

@@ -89,18 +89,24 @@ def _pins(settings: Settings) -> Finding:
             "recorded while no agent runs",
             need=settings.pins_required,
         )
-    left = settings.pins.exists()
+    place = _nearest(settings.pins)
+    if not os.access(place, os.W_OK):
+        return Finding("pins", False, f"{place} may not be written: see --pins", need=settings.pins_required)
+    left = place == settings.pins
     return Finding("pins", True, f"{settings.pins}" + (", where an agent's are ('oomeventer detach')" if left else ""))
 
 
 def _journal(settings: Settings) -> Finding:
     if settings.journal is None:
         return Finding("journal", True, "in memory, as set: it does not outlive the agent", need=False)
-    place = settings.journal if settings.journal.exists() else settings.journal.parent
-    while not place.exists():
-        place = place.parent
+    place = _nearest(settings.journal)
     ok = os.access(place, os.W_OK)
     return Finding("journal", ok, str(settings.journal) if ok else f"{place} may not be written: see --journal")
+
+
+def _nearest(path: Path) -> Path:
+    """What there is of a path, as far as we may see it."""
+    return next(place for place in (path, *path.parents) if os.path.exists(place))
 
 
 def _cgroups(settings: Settings) -> Finding:

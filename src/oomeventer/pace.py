@@ -34,6 +34,10 @@ class Budget:
         """A request is made."""
         self._full_at = max(self._full_at, now) + self._seconds
 
+    def give_back(self) -> None:
+        """A request that was made is not to count."""
+        self._full_at -= self._seconds
+
     def is_full(self, now: float) -> bool:
         """Whether it is as good as new."""
         return self._full_at <= now
@@ -60,3 +64,8 @@ class Budgets:
         self._budgets.move_to_end(name)
         while len(self._budgets) > self._most or next(iter(self._budgets.values())).is_full(now):
             self._budgets.popitem(last=False)
+
+    def give_back(self, name: str) -> None:
+        """As Budget.give_back()."""
+        if budget := self._budgets.get(name):
+            budget.give_back()

@@ -207,10 +207,13 @@ class Store:
         with self._transaction() as db:
             known = db.execute("SELECT name, told, plan FROM series WHERE series = ?", (series,)).fetchone()
             name, told, planned = known or (None, 0, None)
-            upto = None if planned is None else json.loads(planned)["upto"]
             those = "series = ? AND state = 'waiting' AND id <= ifnull(?, id)"
             query = f"SELECT min(id), max(id), count(*) FROM events WHERE {those}"
+            upto = None if planned is None else json.loads(planned)["upto"]
             first, last, kills = db.execute(query, (series, upto)).fetchone()
+            if not kills:  # what was planned has been let go of since: see trim()
+                planned = None
+                first, last, kills = db.execute(query, (series, None)).fetchone()
             if not kills:
                 return None
             if planned is None or anew:
@@ -243,7 +246,8 @@ class Store:
         those = "series = ? AND state = 'waiting'"
         told = f"UPDATE events SET state = ?, reason = ?, draft = NULL WHERE {those} AND id <= ?"
         with self._transaction() as db:
-            (first,) = db.execute(f"SELECT min(id) FROM events WHERE {those}", (plan.series,)).fetchone()
+            query = f"SELECT min(id) FROM events WHERE {those} AND id <= ?"
+            (first,) = db.execute(query, (plan.series, plan.upto)).fetchone()
             if state == "delivered":
                 _add(db, "delivered", db.execute(told, (state, reason, plan.series, first)).rowcount)
                 _add(db, "merged", db.execute(told, ("merged", reason, plan.series, plan.upto)).rowcount)

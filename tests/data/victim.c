@@ -6,6 +6,7 @@
 //   title MIB TEXT    write TEXT over the arguments first, as setproctitle does
 //   shmem MIB         take memory that it shares, as a database does
 //   parent MIB N      N children take MIB mebibytes each; it waits for the last of them and lives on
+//   storm MIB N       N children take MIB mebibytes one after another, each to be killed; it ends well if all were
 // More arguments may follow; they are there to be seen. With GO=N in the environment it first waits for a byte from file
 // descriptor N. Exit status 2: bad usage or no memory to be had.
 #include <fcntl.h>
@@ -70,6 +71,16 @@ int main(int argc, char **argv)
 	}
 	if (!strcmp(argv[1], "shmem"))
 		sharing = MAP_SHARED;
+	if (!strcmp(argv[1], "storm") && argc > 3) {
+		int status, survived = 0;
+		for (int children = atoi(argv[3]); children > 0; children--) {
+			if (fork() == 0)
+				take(NULL);
+			wait(&status);
+			survived |= !WIFSIGNALED(status);
+		}
+		return survived;
+	}
 	if (!strcmp(argv[1], "parent") && argc > 3) {
 		for (int children = atoi(argv[3]); children > 0; children--)
 			if (fork() == 0)

@@ -12,7 +12,10 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["oomeventer"]):
+#: What reads a runtime's bytes before the program does.
+LIBRARIES = ["betterproto2", "grpclib", "h2", "hpack", "hyperframe"] if {"cri", "wire"} & set(sys.argv) else []
+
+with atheris.instrument_imports(include=["oomeventer", *LIBRARIES]):
     from fuzz import seeds, targets
     from fuzz.planted import planted
 

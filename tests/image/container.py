@@ -25,6 +25,9 @@ CAPABILITIES = """
     CAP_SYS_TTY_CONFIG CAP_WAKE_ALARM
 """.split()  # noqa: SIM905
 
+#: Where the agent keeps what outlives it.
+STATE = "/var/lib/oomeventer"
+
 
 class Container:
     """Runs containers of one image, which is unpacked into a directory."""
@@ -39,11 +42,13 @@ class Container:
         self,
         *arguments: str,
         mounts: Mapping[Path, str] | None = None,
+        state: Path | None = None,
         uid: int = 0,
         entrypoint: Sequence[str] | None = None,
     ) -> list[str]:
         """The command line, on this machine, of a new container with those arguments. mounts: of this machine's files,
-        read-only, with the place that each has in the container."""
+        read-only, with the place that each has in the container. state: this machine's directory that the agent may
+        write."""
         name = f"oomeventer-test-{uuid.uuid4().hex[:8]}"
         bundle = self._directory / name
         bundle.mkdir()
@@ -60,7 +65,7 @@ class Container:
                 "effective": CAPABILITIES if uid == 0 else [],
             },
         }
-        (bundle / "config.json").write_text(json.dumps(self._spec(process, name, mounts or {})))
+        (bundle / "config.json").write_text(json.dumps(self._spec(process, name, mounts or {}, state)))
         runc = shutil.which("runc", path=f"{os.environ['PATH']}:/usr/sbin")
         if not runc:
             raise RuntimeError("runc is missing; on Debian: apt-get install runc")
@@ -72,7 +77,9 @@ class Container:
         command = self.command(*arguments, **how)
         return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
-    def _spec(self, process: dict[str, Any], name: str, mounts: Mapping[Path, str]) -> dict[str, Any]:
+    def _spec(
+        self, process: dict[str, Any], name: str, mounts: Mapping[Path, str], state: Path | None
+    ) -> dict[str, Any]:
         def mount(kind: str, source: str, destination: str, *options: str) -> dict[str, Any]:
             return {"destination": destination, "type": kind, "source": source, "options": options}
 
@@ -88,7 +95,10 @@ class Container:
                 mount("tmpfs", "tmpfs", "/dev", "nosuid", "strictatime", "mode=755", "size=65536k"),
                 mount("sysfs", "sysfs", "/sys", "nosuid", "noexec", "nodev", "ro"),
                 mount("none", "/sys/fs/cgroup", "/sys/fs/cgroup", "rbind", "rslave", "ro"),
+                # One of its own, so that what it pins is nobody else's.
+                mount("bpf", "bpf", "/sys/fs/bpf", "nosuid", "noexec", "nodev", "mode=700"),
                 *(mount("none", str(source), destination, "bind", "ro") for source, destination in mounts.items()),
+                *([mount("none", str(state), STATE, "bind", "rw")] if state else []),
             ],
             "linux": {
                 "cgroupsPath": f"/{name}",

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -30,19 +30,21 @@ def kubeconfig(directory: Path, server: str, token: str) -> Path:
 
 
 class Agent:
-    """`oomeventer COMMAND FLAGS...` as a process. Entering waits until it watches; leaving stops it by SIGTERM."""
+    """`oomeventer COMMAND FLAGS...` as a process. Entering waits until it watches; leaving stops it by SIGTERM.
 
-    def __init__(self, *arguments: str, ready: str) -> None:
-        self._arguments = arguments
+    program: what these are the arguments of, where it is not this checkout's.
+    """
+
+    def __init__(
+        self, *arguments: str, ready: str, program: Sequence[str] = (sys.executable, "-m", "oomeventer")
+    ) -> None:
+        self._arguments = [*program, *arguments]
         self._ready = ready
         self.log: list[str] = []
 
     async def __aenter__(self) -> Self:
         environment = {key: value for key, value in os.environ.items() if key != "KUBECONFIG"}
         self.process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "oomeventer",
             *self._arguments,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -57,7 +59,8 @@ class Agent:
         except TimeoutError:
             await self._end()
             raise RuntimeError("the agent did not start:\n" + "\n".join(self.log)) from None
-        if self.process.returncode is not None:
+        if not any(self._ready in line for line in self.log):
+            await self._end()
             raise RuntimeError("the agent ended:\n" + "\n".join(self.log))
         return self
 

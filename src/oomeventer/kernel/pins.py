@@ -38,7 +38,7 @@ class Generation:
 
     def has(self, *names: str) -> bool:
         """Whether all of those are pinned."""
-        return all((self.directory / name).exists() for name in names)
+        return all(os.path.exists(self.directory / name) for name in names)
 
     def path(self, name: str) -> bytes:
         """Where that is pinned."""
