@@ -157,6 +157,25 @@ def test_a_later_group_kill_is_another_episode() -> None:
     assert pids(first + episodes.take(7.0)) == [[1], [2]]
 
 
+def test_group_kills_that_are_read_at_once() -> None:
+    """What waited in the ring while no agent ran comes at one time: the kernel's times tell one group from the next."""
+    apart = int(GROUP_SECONDS * 1e9)
+    times = {1: 0, 2: apart, 3: 2 * apart, 4: 3 * apart + 1, 5: 3 * apart + 2, 6: 10 * apart}
+    episodes = Episodes(ran_out_here)
+    for pid, at in times.items():
+        episodes.feed(member(pid, time_ns=9_000_000_000 + at), 5.0)
+    assert pids(episodes.take(5.0 + GROUP_SECONDS)) == [[1, 2, 3], [4, 5], [6]]
+
+
+def test_a_group_that_is_told_slowly() -> None:
+    """A reader that is late, or in a hurry, does not tear apart or join what the kernel's times do not."""
+    episodes = Episodes(ran_out_here)
+    episodes.feed(member(1, time_ns=9_000_000_000), 5.0)
+    episodes.feed(member(2, time_ns=9_000_000_001), 5.0 + GROUP_SECONDS * 3)
+    episodes.feed(member(3, time_ns=99_000_000_000), 5.0 + GROUP_SECONDS * 3)
+    assert pids(episodes.take(10.0)) == [[1, 2], [3]]
+
+
 def test_two_triggers_interleaved() -> None:
     """Group kills at the same time are told apart by who set them off, in the order in which they began."""
     episodes = Episodes(ran_out_here)

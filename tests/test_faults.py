@@ -252,6 +252,34 @@ async def test_storm(api: ApiServer, program: Path, tmp_path: Path, bpffs: Path)
     assert {cgroup: known[cgroup] for cgroup in made} == made
 
 
+async def test_no_growth(api: ApiServer, program: Path, tmp_path: Path, bpffs: Path) -> None:
+    """Round after round of kills in ever new cgroups, over a journal that lets go of the oldest: neither the agent nor
+    its journal grows."""
+    rounds, cgroups = (20, 50) if ALL else (6, 20)
+    journal = tmp_path / "state" / "journal.db"
+    settings = flags(api, tmp_path, bpffs, "--journal-bytes", "1Mi", "--log-level", "error")
+    resident: list[float] = []
+    sizes: list[int] = []
+    made = 0
+    async with Restarted(*settings, "--listen", (address := f"127.0.0.1:{free_port()}")) as agent:
+        for _ in range(rounds):
+            made += (await storm(program, cgroups, 20)).total()
+            async with asyncio.timeout(SECONDS):
+                while True:
+                    now = await metrics(f"http://{address}")
+                    if now["oomeventer_events_seen_total"] >= made and not now["oomeventer_events_waiting"]:
+                        break
+                    await asyncio.sleep(0.2)
+            api.events.clear()
+            api.requests.clear()
+            resident.append(resident_mib(agent.process.pid))
+            sizes.append(sum(file.stat().st_size for file in journal.parent.iterdir()))
+    print(f"{made} kills in {rounds} rounds; resident MiB: {[round(size, 1) for size in resident]}; journal: {sizes}")
+    warm = rounds // 3
+    assert max(resident[warm:]) < max(resident[:warm]) + 3
+    assert max(sizes) < 4 << 20
+
+
 def free_port() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))

@@ -6,15 +6,32 @@ In: kills by samples, with what /proc said. Out: the incident, and as_json().
 import json
 import os
 from dataclasses import replace
+from datetime import UTC
 from importlib import resources
 from typing import Any
 
 import jsonschema
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from oomeventer import procfs
 from oomeventer.begin import begin
-from oomeventer.incident import Incident, Neighbour, Owner, rfc3339
+from oomeventer.identity import identify
+from oomeventer.incident import (
+    SCHEMA as SCHEMA_NAME,
+)
+from oomeventer.incident import (
+    Container,
+    Incident,
+    Neighbour,
+    Owner,
+    Pod,
+    Victim,
+    from_json,
+    rfc3339,
+)
+from oomeventer.incident import Trigger as IncidentTrigger
 from oomeventer.kernel.record import PAGE
 from oomeventer.kill import CHARGE_BATCH_PAGES, Kill, Missing, Process, Trigger
 from oomeventer.procfs import Observation
@@ -243,6 +260,56 @@ FULL = incident(
 def test_json_is_as_the_schema_says(sample: Incident) -> None:
     """What as_json() writes is valid, and survives the way through text."""
     VALIDATOR.validate(json.loads(json.dumps(sample.as_json())))
+
+
+SAMPLES = [FULL, incident(pod=None), incident(pod=replace(POD, owner=None)), on_the_host(), group_of(50), begun()]
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=["full", "no pod", "no owner", "host", "group", "begun"])
+def test_json_and_back(sample: Incident) -> None:
+    """Nothing of an incident is lost in the journal, whatever stage it was in."""
+    assert from_json(json.loads(json.dumps(sample.as_json(), ensure_ascii=False))) == sample
+
+
+NUMBERS = st.integers(0, 2**63)
+MAYBE = st.none() | NUMBERS
+SECONDS = st.none() | st.floats(0, 1e9)
+TIMES = st.datetimes(timezones=st.just(UTC))
+VICTIMS = st.builds(
+    Victim,
+    command=st.none() | st.lists(st.text(), max_size=4).map(tuple),
+    environment=st.none() | st.dictionaries(st.text(), st.text(), max_size=4),
+    started_at=TIMES,
+    statistics=st.none() | st.builds(Statistics, SECONDS, MAYBE, MAYBE, MAYBE, SECONDS, SECONDS, SECONDS),
+)
+INCIDENTS = st.builds(
+    Incident,
+    time=TIMES,
+    cgroup=st.sampled_from([CGROUP, POD_CGROUP, "/", "/system.slice/x.service"]) | st.text(),
+    identity=st.none(),
+    trigger=st.builds(IncidentTrigger),
+    victims=st.lists(VICTIMS, min_size=1, max_size=3).map(tuple),
+    neighbours=st.lists(st.builds(Neighbour), max_size=3).map(tuple),
+    container=st.none() | st.builds(Container, name=st.none() | st.text(), image=st.none() | st.text()),
+    pod=st.none() | st.builds(Pod, owner=st.none() | st.builds(Owner), limit_bytes=MAYBE),
+    notes=st.lists(st.text(), max_size=3).map(tuple),
+).map(lambda one: replace(one, identity=identify(one.cgroup)))
+
+
+@given(INCIDENTS)
+def test_any_incident_to_json_and_back(sample: Incident) -> None:
+    """Whatever is in it."""
+    assert from_json(json.loads(json.dumps(sample.as_json(), ensure_ascii=False))) == sample
+
+
+def test_json_of_another_version() -> None:
+    """It is refused, not guessed at; keys that are new are passed over."""
+    assert from_json(FULL.as_json() | {"events": "delivered"}) == FULL
+    with pytest.raises(ValueError, match=f"reads {SCHEMA_NAME}"):
+        from_json(FULL.as_json() | {"schema": "oomeventer/v9"})
+    for wrong in ({}, [], None, {"schema": SCHEMA_NAME}, FULL.as_json() | {"victims": None}):
+        with pytest.raises((ValueError, KeyError, TypeError)):
+            from_json(wrong)  # type: ignore[arg-type]
 
 
 def test_the_schema_is_one() -> None:

@@ -142,6 +142,77 @@ async def test_a_fault_ends_its_item_only(caplog: pytest.LogCaptureFixture, work
     assert "ZeroDivisionError" in caplog.text
 
 
+@pytest.mark.parametrize("stage", ["first", "second"])
+async def test_what_a_fault_ends_is_abandoned(stage: str) -> None:
+    """Whoever is to know is told which item it was, as that stage had it, and of no other."""
+    abandoned: list[Any] = []
+    sink = Sink()
+
+    async def fragile(item: int) -> int:
+        if item % 4 == 1:
+            raise ZeroDivisionError
+        return item
+
+    async def abandon(item: Any) -> None:
+        await asyncio.sleep(0)
+        abandoned.append(item)
+
+    async def tenfold(item: int) -> int:
+        return 10 * item + 1
+
+    stages = {"first": [fragile, tenfold, sink], "second": [tenfold, fragile, sink]}[stage]
+    pipeline = Pipeline([Stage(str(number), work) for number, work in enumerate(stages)], abandon=abandon)
+    await run(pipeline, Source(range(6)))
+    assert abandoned == {"first": [1, 5], "second": [1, 21, 41]}[stage]
+    assert sink.items == {"first": [1, 21, 31, 41], "second": [11, 31, 51]}[stage]
+    assert pipeline.broken == len(abandoned)
+
+
+async def test_a_stop_waits_for_what_is_being_abandoned() -> None:
+    """What an item's end still needs is part of the way."""
+    done: list[int] = []
+
+    async def fragile(_: int) -> None:
+        raise ZeroDivisionError
+
+    async def abandon(item: int) -> None:
+        await asyncio.sleep(0.05)
+        done.append(item)
+
+    await run(Pipeline([Stage("fragile", fragile)], abandon=abandon), Source(range(3)))
+    assert done == [0, 1, 2]
+
+
+async def test_how_long_each_stage_took() -> None:
+    """For each item and stage that it passed, in seconds; the wait in a queue is not counted."""
+    timed: list[tuple[str, float]] = []
+
+    async def slow(item: int) -> int:
+        await asyncio.sleep(0.05)
+        if item == 2:
+            raise ZeroDivisionError
+        return item
+
+    pipeline = Pipeline([Stage("slow", slow), Stage("sink", Sink())], timed=lambda *one: timed.append(one))
+    await run(pipeline, Source(range(3)))
+    assert [name for name, _ in timed] == ["slow", "sink", "slow", "sink"]
+    for name, seconds in timed:
+        assert (0.05 if name == "slow" else 0.0) <= seconds < (0.15 if name == "slow" else 0.05)
+
+
+async def test_how_many_wait() -> None:
+    """Before each stage, by its name; those in work are not among them."""
+    gate = Gate()
+    pipeline = Pipeline([Stage("a", passed), Stage("gate", gate, workers=2), Stage("sink", Sink())])
+    assert pipeline.queued == {"a": 0, "gate": 0, "sink": 0}
+    running = asyncio.create_task(run(pipeline, Source(range(7))))
+    await settled()
+    assert pipeline.queued == {"a": 0, "gate": 5, "sink": 0}
+    gate.open.set()
+    await running
+    assert pipeline.queued == {"a": 0, "gate": 0, "sink": 0}
+
+
 async def test_a_stop_drains_what_is_under_way() -> None:
     """What was read goes to its end; the source is read no further."""
     gate, sink, stop = Gate(), Sink(), asyncio.Event()
@@ -185,7 +256,7 @@ async def test_the_drain_has_a_deadline(caplog: pytest.LogCaptureFixture) -> Non
     running = asyncio.create_task(run(pipeline, source, stop))
     await source.exhausted.wait()
     stop.set()
-    with caplog.at_level(logging.ERROR):
+    with caplog.at_level(logging.WARNING):
         await running
     assert "stopped with kills under way, waiting in queues: {'gate': 4, 'sink': 0}" in caplog.text
     assert gate.entered == [0]

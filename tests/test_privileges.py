@@ -1,7 +1,7 @@
 """With how little the agent does its whole work.
 
-In: the shipped agent with exactly the privileges that the README names. Out: an Event for a kill in a real container, or
-one clear sentence.
+In: the shipped agent with exactly the privileges that the README names. Out: an Event for a kill in a real container,
+or one clear sentence.
 """
 
 import asyncio

@@ -14,6 +14,7 @@ import pytest
 
 from oomeventer import __version__
 from oomeventer.cli import COMMANDS, main, usage
+from oomeventer.kernel import DEFAULT_PINS
 from oomeventer.redact import MEMORY_VARIABLES, Redaction
 from oomeventer.settings import SETTINGS, Setting, Settings, SettingsError, read
 
@@ -33,13 +34,26 @@ def test_defaults() -> None:
         arguments="safe",
         environment="listed",
         environment_names=MEMORY_VARIABLES,
-        ring_bytes=1 << 20,
+        ring_bytes=4 << 20,
         cgroup_root=None,
         taskstats="auto",
+        pins=Path("/sys/fs/bpf/oomeventer"),
+        pins_required=False,
+        journal=Path("/var/lib/oomeventer/journal.db"),
+        journal_bytes=64 << 20,
+        journal_days=7.0,
         cri_timeout_seconds=2.0,
+        cri_patience_seconds=10.0,
         api_timeout_seconds=10.0,
-        give_up_seconds=900.0,
+        object_burst=25,
+        object_seconds=300.0,
+        burst=50,
+        events_per_second=5.0,
+        give_up_seconds=86400.0,
+        daemonset=None,
+        listen=None,
         log_level="info",
+        log_format="text",
     )
     assert read([], {}).redaction == Redaction()
 
@@ -58,10 +72,22 @@ def samples(directory: Path) -> dict[str, tuple[str, Any]]:
         "ring_bytes": ("262144", 262144),
         "cgroup_root": (str(directory), directory),
         "taskstats": ("off", "off"),
+        "pins": ("/sys/fs/bpf/other", Path("/sys/fs/bpf/other")),
+        "journal": ("/data/x.db", Path("/data/x.db")),
+        "journal_bytes": ("1Gi", 1 << 30),
+        "journal_days": ("0.5", 0.5),
         "cri_timeout_seconds": ("0.5", 0.5),
+        "cri_patience_seconds": ("0", 0.0),
         "api_timeout_seconds": ("20", 20.0),
-        "give_up_seconds": ("86400", 86400.0),
+        "object_burst": ("1", 1),
+        "object_seconds": ("60", 60.0),
+        "burst": ("999999", 999999),
+        "events_per_second": ("0.5", 0.5),
+        "give_up_seconds": ("900", 900.0),
+        "daemonset": ("kube-system/oomeventer", ("kube-system", "oomeventer")),
+        "listen": (":9836", ("", 9836)),
         "log_level": ("debug", "debug"),
+        "log_format": ("json", "json"),
     }
 
 
@@ -102,6 +128,36 @@ def test_ring_bytes(text: str, size: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "pins", "required"),
+    [("auto", DEFAULT_PINS, False), ("none", None, False), (str(DEFAULT_PINS), DEFAULT_PINS, True)],
+)
+def test_pins(text: str, pins: Path | None, required: bool) -> None:
+    """A directory that somebody names is to be had; the usual one is taken where it can be."""
+    settings = read(["--pins", text], {})
+    assert (settings.pins, settings.pins_required) == (pins, required)
+
+
+def test_no_journal() -> None:
+    """None is none, and not a file of that name."""
+    assert read(["--journal=none"], {}).journal is None
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("none", None),
+        ("127.0.0.1:9836", ("127.0.0.1", 9836)),
+        (":0", ("", 0)),
+        ("[::1]:65535", ("::1", 65535)),
+        ("node.example:1", ("node.example", 1)),
+    ],
+)
+def test_listen(text: str, address: tuple[str, int] | None) -> None:
+    """An address and a port, all addresses, or none at all."""
+    assert read(["--listen", text], {}).listen == address
+
+
+@pytest.mark.parametrize(
     ("flag", "text", "says"),
     [
         ("--node-name", "Node_1", "is no name that a Node can have"),
@@ -116,15 +172,38 @@ def test_ring_bytes(text: str, size: int) -> None:
         ("--ring-bytes", "1000000", "must be a power of two from"),
         ("--ring-bytes", "4096", "must be a power of two from"),
         ("--ring-bytes", "2048Mi", "must be a power of two from"),
-        ("--ring-bytes", "1Gi", "must be a power of two from"),
         ("--ring-bytes", "-1Mi", "must be a power of two from"),
         ("--cgroup-root", "/nowhere", "is not a directory"),
         ("--taskstats", "on", "is not one of auto, off"),
-        ("--cri-timeout-seconds", "0", "must be a number of seconds from 0.1 to 86400"),
+        ("--cri-timeout-seconds", "0", "must be a number of seconds from 0.1 to 2592000"),
         ("--api-timeout-seconds", "inf", "must be a number of seconds"),
         ("--give-up-seconds", "nan", "must be a number of seconds"),
         ("--give-up-seconds", "5m", "must be a number of seconds"),
+        ("--give-up-seconds", "2592001", "must be a number of seconds"),
+        ("--pins", "sys/fs/bpf", "must be auto, none or the path of a directory in a BPF file system"),
+        ("--pins", "on", "must be auto, none or"),
+        ("--journal", "journal.db", "must be none or the path of a file, from the root on"),
+        ("--journal", "/var/lib/oomeventer/", "must be none or the path of a file"),
+        ("--journal-bytes", "1023Ki", "must be a size from 1Mi to 1024Gi, such as 64Mi"),
+        ("--journal-bytes", "1025Gi", "must be a size from"),
+        ("--journal-bytes", "64M", "must be a size from"),
+        ("--journal-days", "0", "must be a number of days from 0.01 to 3650"),
+        ("--cri-patience-seconds", "-1", "must be a number of seconds from 0 to 600"),
+        ("--cri-patience-seconds", "601", "must be a number of seconds from 0 to 600"),
+        ("--object-burst", "0", "must be a whole number from 1 to 999999"),
+        ("--object-burst", "1.5", "must be a whole number"),
+        ("--object-seconds", "0", "must be a number of seconds"),
+        ("--burst", "1000000", "must be a whole number"),
+        ("--events-per-second", "0", "must be a number from 0.01 to 1000"),
+        ("--daemonset", "oomeventer", "must be NAMESPACE/NAME"),
+        ("--daemonset", "a/b/c", "must be NAMESPACE/NAME"),
+        ("--daemonset", "/oomeventer", "must be NAMESPACE/NAME"),
+        ("--daemonset", "kube-system/../secrets", "must be NAMESPACE/NAME"),
+        ("--listen", "9836", "must be none or ADDRESS:PORT, such as 127.0.0.1:9836 or :9836 for all addresses"),
+        ("--listen", "127.0.0.1:65536", "must be none or ADDRESS:PORT"),
+        ("--listen", "127.0.0.1:http", "must be none or ADDRESS:PORT"),
         ("--log-level", "INFO", "is not one of debug, info, warning, error"),
+        ("--log-format", "logfmt", "is not one of text, json"),
     ],
 )
 def test_a_wrong_value(flag: str, text: str, says: str) -> None:
@@ -156,7 +235,7 @@ def test_all_mistakes_at_once() -> None:
         "stray is no option",
         "OOMEVENTER_NODE is no setting: did you mean OOMEVENTER_NODE_NAME?",
         "OOMEVENTER_ARGUMENTS 'some' is not one of safe, none, all",
-        "--api-timeout-seconds '0' must be a number of seconds from 0.1 to 86400",
+        "--api-timeout-seconds '0' must be a number of seconds from 0.1 to 2592000",
         "--log-level 'loud' is not one of debug, info, warning, error",
     ]
 
@@ -251,7 +330,8 @@ def test_exit_statuses(
 def test_what_is_broken_is_status_1() -> None:
     """Without a cluster, or without the right to look into the kernel, `run` says so in one line and ends."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("KUBE", "OOMEVENTER_"))}
-    command = [sys.executable, "-m", "oomeventer", "run", "--cri-endpoint", "none"]
+    nothing = ["--cri-endpoint", "none", "--pins", "none", "--journal", "none"]
+    command = [sys.executable, "-m", "oomeventer", "run", *nothing]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("oomeventer: ")

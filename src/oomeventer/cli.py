@@ -105,7 +105,7 @@ async def _history(settings: Settings, as_json: bool) -> None:
 async def _detach(settings: Settings) -> None:
     from oomeventer.kernel import Pins
 
-    if settings.pins is None or not os.path.exists(settings.pins):
+    if settings.pins is None or not os.path.exists(settings.pins):  # noqa: ASYNC240 - nothing else runs
         print("nothing is attached that would outlive an agent")
         return
     pins = Pins(settings.pins)

@@ -7,7 +7,7 @@ where they leave.
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Flag, auto
 
 
@@ -96,8 +96,8 @@ class Kill:
     locks_known: bool
     domain_inode: int | None
     levels: tuple[Level, ...]
-    arguments: bytes | None
-    environment: bytes | None
+    arguments: bytes | None = field(repr=False)  # no log shows them
+    environment: bytes | None = field(repr=False)
     arguments_follow: bool
     missing: Missing
 
@@ -108,8 +108,8 @@ class Arguments:
 
     process: Process
     lost: int
-    arguments: bytes | None
-    environment: bytes | None
+    arguments: bytes | None = field(repr=False)  # no log shows them
+    environment: bytes | None = field(repr=False)
     missing: Missing
 
 

@@ -42,8 +42,9 @@ def told(what: Told) -> None:
     assert what.drafts
     for draft in what.drafts:
         event(draft)
-    one_line(what.log_line)
-    one_line(what.json_line)
+    for line in (*what.log_lines, what.json_line, what.row):
+        one_line(line)
+    assert json.loads(what.log_lines[1])["incident"] == what.incident.as_json()
     assert json.loads(what.json_line) == what.incident.as_json()
     first, *rest = what.block.split("\n")
     one_line(first)

@@ -57,7 +57,7 @@ def parsed(data: bytes) -> None:
     assert read.peak_rss_bytes >= read.anon_bytes + read.file_bytes + read.shmem_bytes
     length = record.RawMark.from_buffer_copy(data).cgroup_length
     names = data[_MARK : _MARK + length].split(b"\0")[:-1]
-    assert os.fsencode(read.cgroup) == b"/" + b"/".join(reversed(names))
+    assert os.fsencode(read.cgroup).endswith(b"/" + b"/".join(reversed(names)))
 
 
 def mended(data: bytes) -> bytes:
@@ -242,7 +242,7 @@ ANSWERS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
 
 
 def cri(data: bytes) -> None:
-    """An answer of any bytes ends in a record of the types that it declares, or in a CriError of one line."""
+    """An answer of any bytes ends in a record of the types that it declares, or in a CriError."""
     message, read = ANSWERS[data[0] % len(ANSWERS) if data else 0]
     given(_runtime().answer(message, data[1:], read))
 
@@ -255,8 +255,6 @@ def wire(data: bytes) -> None:
 def given(answer: Any) -> None:
     """What the client hands out is what it declares, or None, of text that has an UTF-8 form."""
     if isinstance(answer, CriError):
-        properties.one_line(str(answer))
-        assert len(str(answer)) < 1000
         assert "no answer within" not in str(answer)
         return
     if answer is None:

@@ -1,7 +1,7 @@
 """The pure path: records to all that is told of them. In: raw records. Out: the incident, Events, lines and blocks.
 
-Rules: nothing is stood in for but /proc, the runtime and the API server, whose words are parameters; the log's line and
-the line of `oomeventer trace --json` are made as agent.py, cli.py and trace.py make them.
+Rules: nothing is stood in for but /proc, the runtime and the API server, whose words are parameters; an incident goes
+through JSON, as it does in the journal; lines are made as agent.py, history and trace.py make them.
 """
 
 import json
@@ -11,17 +11,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from oomeventer.begin import begin
-from oomeventer.events import ANNOTATION, Draft, drafts, message
-from oomeventer.incident import Container, Incident, Pod
+from oomeventer.events import ANNOTATION, Draft, combine, drafts, message
+from oomeventer.incident import Container, Incident, Pod, from_json
 from oomeventer.kernel.episodes import Episodes
 from oomeventer.kernel.record import parse
 from oomeventer.kill import Kill, ran_out_here
+from oomeventer.logs import Json, Text
 from oomeventer.procfs import Observation
 from oomeventer.redact import Redaction
-from oomeventer.report import block
+from oomeventer.report import block, table
 from samples import HOST
-
-_FORMATTER = logging.Formatter("%(asctime)s %(levelname)s %(message)s")
 
 
 @dataclass(frozen=True)
@@ -30,14 +29,16 @@ class Told:
 
     incident: Incident
     drafts: list[Draft]
-    log_line: str
+    log_lines: tuple[str, str]
     json_line: str
+    row: str
     block: str
 
     def texts(self) -> Iterator[str]:
         """All of it as it is sent, written or printed."""
-        yield self.log_line
+        yield from self.log_lines
         yield self.json_line
+        yield self.row
         yield self.block
         for draft in self.drafts:
             yield json.dumps(draft.body, ensure_ascii=False)
@@ -71,13 +72,17 @@ def of(
     incident = begin(kills, observation or Observation(), {}, HOST, policy or Redaction())
     if incident.identity.container_id and name:
         incident = replace(incident, container=Container(id=incident.identity.container_id, name=name))
-    incident = replace(incident, pod=pod)
+    incident = from_json(json.loads(json.dumps(replace(incident, pod=pod).as_json())))
     where = f"{pod.namespace}/{pod.name}" if pod else incident.node
     record = logging.LogRecord("oomeventer.agent", logging.WARNING, "", 0, "%s: %s", (where, message(incident)), None)
+    record.incident = incident.as_json()
+    events = drafts(incident)
+    _, row = table([incident.as_json() | {"events": events[0].name}])
     return Told(
         incident=incident,
-        drafts=drafts(incident),
-        log_line=_FORMATTER.format(record),
+        drafts=[*events, *map(combine, events)],
+        log_lines=(Text().format(record), Json().format(record)),
         json_line=json.dumps(incident.as_json(), ensure_ascii=False),
+        row=row,
         block=block(incident),
     )

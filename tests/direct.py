@@ -1,0 +1,56 @@
+"""The API server's stand-in without HTTP: for thousands of requests, in any order of answers.
+
+In: requests as api.Api has them. Out: its answers, and the Events in the stand-in's cluster.
+"""
+
+import asyncio
+from typing import Any
+from urllib.parse import unquote
+
+from oomeventer.api import Answer, Unreachable
+from standin.cluster import Cluster
+from standin.routing import Request, carry_out
+from standin.status import ApiError
+
+
+def events(api: Cluster) -> dict[str, Any]:
+    return {name: stored.as_core() for (_, name), stored in api.events.items()}
+
+
+def counts(api: Cluster) -> dict[str, int]:
+    return {name: event["count"] for name, event in events(api).items()}
+
+
+class Direct(Cluster):
+    """The stand-in without HTTP. answers: what it does with the requests to come; then it carries them out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.put_namespace("shop")
+        self.answers: list[int | str] = []
+        self.expired = 0
+
+    async def request(self, method: str, path: str, body: Any = None, content_type: str | None = None) -> Answer:
+        await asyncio.sleep(0)
+        way = self.answers.pop(0) if self.answers else "carried out"
+        if way == "reset":
+            raise Unreachable("reset")
+        if isinstance(way, int):
+            return Answer(way, {}, 2.0 if way == 429 else None)
+        asked = Request(method, unquote(path), {}, {"Content-Type": content_type or "application/json"}, body, 0.0)
+        try:
+            answer = Answer(*carry_out(self, asked, "kubernetes-admin", True))
+        except ApiError as refusal:
+            answer = Answer(refusal.code, refusal.body)
+        if way == "lost":
+            raise Unreachable("closed")
+        return answer
+
+    def expire(self) -> None:
+        self.expired += sum(counts(self).values())
+        self.events.clear()
+
+    @property
+    def told(self) -> int:
+        """How many kills the Events tell, those that have expired too."""
+        return self.expired + sum(counts(self).values())

@@ -1,0 +1,212 @@
+"""How an agent takes its node, and how it leaves it.
+
+In: locks, directories, and what the API says of the DaemonSet. Out: what is held, and what is left on the node.
+"""
+
+import asyncio
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from oomeventer import node as module
+from oomeventer.api import Answer, Unreachable
+from oomeventer.kernel import PinsError
+from oomeventer.lock import Held, Lock
+from oomeventer.node import clear, hold, leave
+from oomeventer.settings import Settings, read
+
+GOING = {"metadata": {"deletionTimestamp": "2026-11-22T08:21:01Z"}}
+
+
+class Pins:
+    directory = Path("/sys/fs/bpf/oomeventer")
+
+    def __init__(self) -> None:
+        self.removed = 0
+
+    def remove(self) -> int:
+        self.removed += 1
+        return 1
+
+
+class Api:
+    def __init__(self, answer: Answer | None) -> None:
+        self._answer = answer
+        self.asked: list[tuple[str, str]] = []
+
+    async def request(self, method: str, path: str) -> Answer:
+        self.asked.append((method, path))
+        if self._answer is None:
+            raise Unreachable("refused")
+        return self._answer
+
+
+@pytest.fixture
+def told(tmp_path: Path) -> Callable[..., Settings]:
+    """Settings, with a journal and what belongs to it, beside something that does not."""
+    for name in ("journal.db", "journal.db-wal", "journal.db-shm", "journal.db.damaged", "something"):
+        (tmp_path / name).touch()
+
+    def settings(*flags: str) -> Settings:
+        return read(["--journal", str(tmp_path / "journal.db"), "--pins", "none", *flags], {})
+
+    return settings
+
+
+def left(directory: Path) -> list[str]:
+    return sorted(file.name for file in directory.iterdir())
+
+
+# -- leaving -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answer", "goes"),
+    [
+        pytest.param(Answer(200, {"metadata": {"name": "oomeventer"}}), False, id="it is there"),
+        pytest.param(Answer(200, GOING), True, id="it is being deleted"),
+        pytest.param(Answer(404), True, id="it is gone"),
+        pytest.param(Answer(401), True, id="the account is gone"),
+        pytest.param(Answer(403), True, id="the role is gone"),
+        pytest.param(Answer(500), False, id="the server fails"),
+        pytest.param(Answer(429), False, id="the server is busy"),
+        pytest.param(Answer(503, GOING), False, id="somebody else answers"),
+        pytest.param(Answer(200, garbage=True), False, id="no JSON"),
+        pytest.param(Answer(200, {"metadata": None}), False, id="no metadata"),
+        pytest.param(Answer(200, {"metadata": []}), False, id="strange metadata"),
+        pytest.param(None, False, id="no answer"),
+    ],
+)
+async def test_leaving(
+    told: Callable[..., Settings],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    answer: Answer | None,
+    goes: bool,
+) -> None:
+    """Pins and journal go with the DaemonSet, and only with it; whatever happened is said."""
+    caplog.set_level("INFO")
+    before, pins, api = left(tmp_path), Pins(), Api(answer)
+    await leave(told("--daemonset", "monitoring/oom"), api, pins)  # type: ignore[arg-type]
+    assert api.asked == [("GET", "/apis/apps/v1/namespaces/monitoring/daemonsets/oom")]
+    assert pins.removed == goes
+    assert left(tmp_path) == (["something"] if goes else before)
+    if goes:
+        assert "DaemonSet monitoring/oom is gone: pins of 1 generations removed" in caplog.text
+    elif answer is None:
+        assert "'oomeventer detach' removes them" in caplog.text
+
+
+async def test_leaving_without_a_daemonset(told: Callable[..., Settings], tmp_path: Path) -> None:
+    """An agent that no DaemonSet runs asks nobody, and leaves all to the next."""
+    before, pins, api = left(tmp_path), Pins(), Api(Answer(404))
+    await leave(told(), api, pins)  # type: ignore[arg-type]
+    assert (api.asked, pins.removed, left(tmp_path)) == ([], 0, before)
+
+
+async def test_leaving_without_pins_or_journal(told: Callable[..., Settings], tmp_path: Path) -> None:
+    """What is not there is not removed."""
+    before = left(tmp_path)
+    await leave(told("--daemonset", "a/b", "--journal", "none"), Api(Answer(404)), None)  # type: ignore[arg-type]
+    assert left(tmp_path) == before
+    assert clear(told("--journal", "none"), None) == "nothing was left on this node"
+    assert clear(told("--journal", str(tmp_path / "nowhere" / "x.db")), None) == "nothing was left on this node"
+
+
+# -- taking ------------------------------------------------------------------------------------------------------------
+
+
+async def test_one_agent_at_a_time(
+    told: Callable[..., Settings], tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second waits until the first one ends, says so once, and then has the node."""
+    monkeypatch.setattr(module, "HELD_SECONDS", 0.02)
+    first = Lock(tmp_path)
+    async with contextlib.AsyncExitStack() as stack:
+        taking = asyncio.create_task(hold(told(), stack, asyncio.Event()))
+        await asyncio.sleep(0.2)
+        assert not taking.done()
+        first.close()
+        async with asyncio.timeout(5):
+            assert await taking is None
+        with pytest.raises(Held):
+            Lock(tmp_path)
+    Lock(tmp_path).close()
+    assert caplog.text.count("is held by another agent on this machine; waiting for it to end") == 1
+
+
+async def test_a_stop_while_waiting(told: Callable[..., Settings], tmp_path: Path) -> None:
+    """An agent that waits for another one's end can be stopped."""
+    first, stop = Lock(tmp_path), asyncio.Event()
+    async with contextlib.AsyncExitStack() as stack:
+        taking = asyncio.create_task(hold(told(), stack, stop))
+        await asyncio.sleep(0.05)
+        stop.set()
+        async with asyncio.timeout(5):
+            assert await taking is None
+    first.close()
+
+
+async def test_pins_that_cannot_be(
+    told: Callable[..., Settings], tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where somebody asked for them the agent does not begin; where not it goes on without, and says what that costs."""
+    async with contextlib.AsyncExitStack() as stack:
+        with pytest.raises(PinsError, match="is not in a BPF file system"):
+            await hold(told("--pins", str(tmp_path / "pins")), stack, asyncio.Event())
+    monkeypatch.setattr("oomeventer.settings.DEFAULT_PINS", tmp_path / "pins")
+    async with contextlib.AsyncExitStack() as stack:
+        assert await hold(told("--pins", "auto"), stack, asyncio.Event()) is None
+    assert "kills are not recorded while no agent runs" in caplog.text
+
+
+async def test_a_journal_in_a_directory_that_is_not_there(tmp_path: Path) -> None:
+    """It is made; where that cannot be, the journal will say so."""
+    (tmp_path / "file").touch()
+    for parent in ("new/er", "file"):
+        settings = read(["--pins", "none", "--journal", str(tmp_path / parent / "journal.db")], {})
+        async with contextlib.AsyncExitStack() as stack:
+            await hold(settings, stack, asyncio.Event())
+    assert (tmp_path / "new" / "er").is_dir()
+
+
+def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
+    """However that ended."""
+    program = f"""
+import os, sys, time
+from pathlib import Path
+from oomeventer.lock import Lock
+lock = Lock(Path({str(tmp_path)!r}))
+print(flush=True)
+time.sleep(60)
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout
+        holder.stdout.readline()
+        with pytest.raises(Held):
+            Lock(tmp_path)
+        holder.kill()
+    Lock(tmp_path).close()
+
+
+def test_a_lock_leaves_nothing(tmp_path: Path) -> None:
+    """No file, and no descriptor: not of a lock that was had, nor of one that was not."""
+
+    def descriptors() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    before = descriptors()
+    lock = Lock(tmp_path)
+    for _ in range(3):
+        with pytest.raises(Held):
+            Lock(tmp_path)
+    assert descriptors() == before + 1
+    lock.close()
+    assert (descriptors(), list(tmp_path.iterdir())) == (before, [])
+    with pytest.raises(OSError, match="No such file"):
+        Lock(tmp_path / "nowhere")
