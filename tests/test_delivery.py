@@ -713,6 +713,19 @@ async def test_an_hours_outage(api: ApiServer, send: Sending, status: int | None
     assert in_time == [name(number, pod=number) for number in range(1, 301) if name(number, pod=number) in in_time]
 
 
+async def test_an_outage_does_not_use_up_an_objects_budget(api: ApiServer, send: Sending) -> None:
+    """However often it was tried: once the server is back, the only one that waits is told with its next try."""
+    send.api.broken = {"": 503}
+    await send(kill(1))
+    await send.passes(2 * HOUR)
+    assert len(send.api.asked) > 3 * Limits().object_burst
+    end = send.time.now
+    send.api.broken = {}
+    await send.passes(HOUR)
+    assert counts(api) == {name(1): 1}
+    assert send.api.asked[-1].at - end <= AGAIN
+
+
 async def test_an_outage_is_probed_by_one_request(api: ApiServer, send: Sending) -> None:
     """While the server does not answer at all, requests do not pile up at it, however many kills come."""
     send.api.broken = {"": 503}
@@ -784,6 +797,24 @@ async def test_a_fault_of_the_program_stays_in_its_series(
     monkeypatch.setattr(module, "time", send.time)
     await send.passes(module.FAULT_SECONDS)
     assert counts(api) == {name(1): 1, name(2): 1}
+
+
+async def test_a_kill_that_comes_while_nothing_was_found(
+    api: ApiServer, send: Sending, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The journal was asked just before the kill was in it: it is told nevertheless."""
+    whole = send.journal.plan
+
+    async def too_early(_series: str, _anew: bool = False) -> Plan | None:
+        monkeypatch.setattr(send.journal, "plan", whole)
+        await send.begin(kill(2))
+        return None
+
+    monkeypatch.setattr(send.journal, "plan", too_early)
+    await send(kill(1))
+    await send.passes(HOUR)
+    assert send.totals() == (2, 1, 1)
+    assert counts(api) == {name(1): 2}
 
 
 async def test_what_the_journal_let_go_of_does_not_stop_its_series(api: ApiServer, send: Sending) -> None:

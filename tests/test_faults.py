@@ -257,7 +257,7 @@ async def test_no_growth(api: ApiServer, program: Path, tmp_path: Path, bpffs: P
     its journal grows."""
     rounds, cgroups = (20, 50) if ALL else (6, 20)
     journal = tmp_path / "state" / "journal.db"
-    settings = flags(api, tmp_path, bpffs, "--journal-bytes", "1Mi", "--log-level", "error")
+    settings = flags(api, tmp_path, bpffs, "--journal-bytes", "1Mi")
     resident: list[float] = []
     sizes: list[int] = []
     made = 0
@@ -277,7 +277,7 @@ async def test_no_growth(api: ApiServer, program: Path, tmp_path: Path, bpffs: P
     print(f"{made} kills in {rounds} rounds; resident MiB: {[round(size, 1) for size in resident]}; journal: {sizes}")
     warm = rounds // 3
     assert max(resident[warm:]) < max(resident[:warm]) + 3
-    assert max(sizes) < 4 << 20
+    assert max(sizes) < 6 << 20
 
 
 def free_port() -> int:

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -161,11 +162,18 @@ def test_128_kib_of_arguments(argv: list[bytes], policy: Redaction) -> None:
 
 
 def test_a_large_group_without_arguments() -> None:
-    """A note for each of 200 victims with ugly names has room in an Event."""
+    """A note for each of 3,000 victims with ugly names: an Event that the API server takes."""
     group = RawLevel(7, 1, 1, 1, 0, 0, 1, record.LEVEL_GROUP | record.LEVEL_LOCKED)
-    marks = [raw_mark(tgid=number, start_ns=1, levels=[group], comm=b"\xff" * 15) for number in range(1, 201)]
+    marks = [raw_mark(tgid=number, start_ns=1, levels=[group], comm=b"\xff" * 15) for number in range(1, 3001)]
     (what,) = told.tell(*marks)
-    assert len(what.incident.victims) == 200
+    assert len(what.incident.victims) == 3000
+    properties.told(what)
+
+
+@pytest.mark.parametrize("name", ["a" * 229 + "-" + "b" * 10, "a" * 229 + "." + "b" * 10, "a" * 228 + ".b.c"])
+def test_a_long_pods_name_is_cut_to_a_name(name: str) -> None:
+    """An Event's name is a DNS subdomain wherever the Pod's is cut."""
+    (what,) = told.tell(raw_mark(), pod=replace(POD, name=name[:253]))
     properties.told(what)
 
 

@@ -6,7 +6,7 @@ In: kills by samples, with what /proc said. Out: the incident, and as_json().
 import json
 import os
 from dataclasses import replace
-from datetime import UTC
+from datetime import UTC, datetime
 from importlib import resources
 from typing import Any
 
@@ -274,7 +274,7 @@ def test_json_and_back(sample: Incident) -> None:
 NUMBERS = st.integers(0, 2**63)
 MAYBE = st.none() | NUMBERS
 SECONDS = st.none() | st.floats(0, 1e9)
-TIMES = st.datetimes(timezones=st.just(UTC))
+TIMES = st.datetimes(min_value=datetime(1970, 1, 1), timezones=st.just(UTC))
 VICTIMS = st.builds(
     Victim,
     command=st.none() | st.lists(st.text(), max_size=4).map(tuple),

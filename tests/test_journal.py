@@ -457,11 +457,47 @@ async def test_a_disk_that_hangs(
     assert caplog.text.count("going on in memory") == 1
 
 
-async def test_a_disk_that_hangs_again_and_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+class Held(Direct):
+    """Requests wait until it is opened."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open = asyncio.Event()
+        self.waiting = 0
+
+    async def request(self, method: str, path: str, body: Any = None, content_type: str | None = None) -> Any:
+        self.waiting += 1
+        await self.open.wait()
+        return await super().request(method, path, body, content_type)
+
+
+async def test_a_disk_that_hangs_during_a_request(path: Path, hanging: Callable[..., Hanging]) -> None:
+    """What was planned on disk is answered when the journal is in memory, and a kill of that series is told from there:
+    when the disk is back, what was perhaps sent is sent as it was, and each kill counts once."""
+    api = Held()
+    async with Agent(path, api) as agent:
+        await agent.kill(1)
+        await until(lambda: api.waiting == 1)
+        disk = hanging("begin")
+        await agent.kill(8)
+        assert agent.journal.trouble
+        api.open.set()
+        await until(lambda: api.told == 2)
+        disk.release()
+        await until(lambda: not agent.journal.trouble and not agent.journal.totals.waiting)
+        await agent.kill(15)
+        await until(lambda: not agent.journal.totals.waiting)
+        agent.check()
+        assert agent.journal.totals.seen == 3
+    assert api.told == 3
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+async def test_a_disk_that_hangs_again_and_again(path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     """At random calls, for random times: in the end every kill is told once and counted once."""
     monkeypatch.setattr(module, "DEADLINE_SECONDS", 0.05)
     monkeypatch.setattr(module, "RETRY_SECONDS", 0.05)
-    rng = random.Random(1)
+    rng = random.Random(seed)
     well = False
 
     def sometimes_slow(method: Any) -> Any:

@@ -155,7 +155,7 @@ async def test_a_stop_while_waiting(told: Callable[..., Settings], tmp_path: Pat
 async def test_pins_that_cannot_be(
     told: Callable[..., Settings], tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where somebody asked for them the agent does not begin; where not it goes on without, and says what that costs."""
+    """Where somebody asked for them the agent does not begin; else it goes on without, and says what that costs."""
     async with contextlib.AsyncExitStack() as stack:
         with pytest.raises(PinsError, match="is not in a BPF file system"):
             await hold(told("--pins", str(tmp_path / "pins")), stack, asyncio.Event())

@@ -285,10 +285,11 @@ def test_help_has_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     assert text == usage() + "\n"
     lines = text.splitlines()
+    words = " ".join(text.split())
     for setting in SETTINGS:
-        (line,) = [line for line in lines if line.split()[:1] == [setting.flag]]
-        assert setting.help in line
-        assert not setting.default or f"(default: {setting.default})" in line
+        assert len([line for line in lines if line.split()[:1] == [setting.flag]]) == 1
+        default = f" (default: {setting.default})" if setting.default else ""
+        assert f"{setting.flag} {setting.help}{default}" in words
     for command in COMMANDS:
         assert any(line.split()[:1] == [command] for line in lines)
     assert max(map(len, lines)) <= 120

@@ -82,6 +82,8 @@ async def run(settings: Settings) -> None:
         async def draft(begun: Begun) -> None:
             incident = begun.incident
             waiting = await journal.describe(begun.id, incident, drafts(incident))
+            if not waiting:
+                return  # it came twice, after the journal's disk was away, and is told already
             log.warning("%s: %s", _where(incident), message(incident), extra={"incident": incident.as_json()})
             delivery.add(waiting)
             metrics.killed(incident)

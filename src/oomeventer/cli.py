@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import sys
+import textwrap
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
@@ -30,7 +31,8 @@ def usage() -> str:
     lines += ["", "Options, each also by its variable (OOMEVENTER_NODE_NAME for --node-name):"]
     for setting in SETTINGS:
         default = f" (default: {setting.default})" if setting.default else ""
-        lines.append(f"  {setting.flag:<22} {setting.help}{default}")
+        text = f"  {setting.flag:<22} {setting.help}{default}"
+        lines += textwrap.wrap(text, 118, subsequent_indent=" " * 25, break_on_hyphens=False)
     return "\n".join(lines)
 
 

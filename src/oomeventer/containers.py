@@ -32,6 +32,8 @@ class Containers:
         self._patience_seconds = patience_seconds
         self._client: Client | None = None
         self._not_before = 0.0
+        self._is_well = False
+        self._asking = asyncio.Lock()
         #: Why the runtime does not answer; None while it does, and until it was first asked.
         self.trouble: str | None = None
 
@@ -46,19 +48,29 @@ class Containers:
         if self._endpoint == "none" or not (incident.identity.container_id or incident.identity.pod_uid):
             return incident
         while True:
-            if time.monotonic() >= self._not_before:
-                try:
-                    resolved = await self._resolve(incident, await self.connect())
-                except CriError as e:
-                    self._not_before = time.monotonic() + RETRY_SECONDS
-                    self.trouble = str(e)
-                else:
-                    self.trouble = None
-                    return resolved
+            if self._is_well:
+                resolved = await self._ask(incident)
+            else:
+                async with self._asking:  # one asks whether it is back
+                    due = self._is_well or time.monotonic() >= self._not_before
+                    resolved = await self._ask(incident) if due else None
+            if resolved:
+                return resolved
             if time.time() - incident.time.timestamp() >= self._patience_seconds:
                 log.warning("incident %s goes on without the runtime: %s", incident.key, self.trouble)
                 return replace(incident, notes=(*incident.notes, "container: the runtime could not be asked"))
             await asyncio.sleep(max(0.0, self._not_before - time.monotonic()))
+
+    async def _ask(self, incident: Incident) -> Incident | None:
+        """The incident resolved, or None where the runtime does not answer."""
+        try:
+            resolved = await self._resolve(incident, await self.connect())
+        except CriError as e:
+            self._not_before = time.monotonic() + RETRY_SECONDS
+            self._is_well, self.trouble = False, str(e)
+            return None
+        self._is_well, self.trouble = True, None
+        return resolved
 
     async def _resolve(self, incident: Incident, client: Client) -> Incident:
         identity = incident.identity

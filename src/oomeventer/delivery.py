@@ -128,6 +128,7 @@ class Delivery:
         self._series: dict[str, _Series] = {}
         self._sending: set[asyncio.Task[None]] = set()
         self._news = asyncio.Event()
+        self._stale = True  # the journal may hold more than we were told of
         self._pauses = backoff()
         self._paused_until = 0.0
         self.retries = 0
@@ -150,11 +151,14 @@ class Delivery:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Send, until `stop` is set and what can be sent is sent."""
-        self.add(await self._journal.waiting())
+        self._journal.returned = self._look_again
         stopping = asyncio.ensure_future(stop.wait())
         try:
             while not stopping.done():
                 self._news.clear()
+                if self._stale:
+                    self._stale = False
+                    self.add(await self._journal.waiting())
                 soonest = self._start()
                 await self._wait(soonest, stopping)
             async with asyncio.timeout(DRAIN_SECONDS):
@@ -169,6 +173,10 @@ class Delivery:
             for task in self._sending:
                 task.cancel()
             await asyncio.gather(*self._sending, return_exceptions=True)
+
+    def _look_again(self) -> None:
+        self._stale = True
+        self._news.set()
 
     def _start(self) -> float | None:
         """Begin all requests that may be made now. Returns when the next one may be; None: when there is news."""

@@ -7,6 +7,7 @@ incident waits: its Event could not be sent either, and what it lacks now it wou
 
 import asyncio
 import logging
+import time
 from dataclasses import replace
 
 from oomeventer.api import Api, Unreachable
@@ -17,6 +18,8 @@ from oomeventer.pods import Pods, PodsError, Spec
 
 log = logging.getLogger(__name__)
 
+#: How long the API may answer others, and not what a Pod is.
+MUTE_SECONDS = 120.0
 #: How often an API that is away is asked whether it is back, at most.
 LONGEST_SECONDS = 10.0
 
@@ -45,13 +48,18 @@ class Describer:
         return as_set(incident, spec)
 
     async def _find(self, uid: str, namespace: str | None, name: str | None) -> Spec | None:
-        try:
-            return await self._pods.find(uid, namespace, name)
-        except PodsError as e:
-            if not e.away:
-                raise
-        await self._until_back()
-        return await self._pods.find(uid, namespace, name)
+        answered_at: float | None = None
+        for wait in backoff(longest_seconds=LONGEST_SECONDS):
+            try:
+                return await self._pods.find(uid, namespace, name)
+            except PodsError as e:
+                # An API that answers others, and this never: after a while that is no outage.
+                if not e.away or (answered_at is not None and time.monotonic() - answered_at > MUTE_SECONDS):
+                    raise
+            await self._until_back()
+            answered_at = answered_at or time.monotonic()
+            await asyncio.sleep(wait)
+        raise AssertionError("backoff() ends never")
 
     async def _until_back(self) -> None:
         """Until the API server answers something, whatever it is; several incidents ask once."""

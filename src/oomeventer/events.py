@@ -26,8 +26,8 @@ COMBINED = "(combined from similar events): "
 MESSAGE_BYTES = 1024
 #: Of a longer name (a Pod's may have 253) the start is taken; the key that follows makes it unique.
 _NAME_CHARACTERS = 230
-#: Victims in the annotation and in the message. A Pod's annotations may have 256 KiB in all.
-_ANNOTATED, _NAMED = 16, 8
+#: Victims in the annotation and in the message, notes in the annotation. Annotations may have 256 KiB in all.
+_ANNOTATED, _NAMED, _NOTES = 16, 8, 32
 _ANNOTATION_BYTES = 128 << 10
 
 Series = tuple[str, ...]
@@ -59,7 +59,7 @@ def compose(incident: Incident, on_node: bool = False) -> Draft:
     pod = None if on_node else incident.pod
     involved = _involved(incident, pod)
     namespace = pod.namespace if pod else "default"
-    name = f"{involved['name'][:_NAME_CHARACTERS]}.{incident.key}"
+    name = f"{involved['name'][:_NAME_CHARACTERS].rstrip('-.')}.{incident.key}"
     reason = REASON if pod else NODE_REASON
     time = incident.time.strftime("%Y-%m-%dT%H:%M:%SZ")
     body = {
@@ -191,8 +191,11 @@ def _involved(incident: Incident, pod: Pod | None) -> dict[str, str]:
 
 def _annotation(incident: Incident) -> str:
     cut = incident
-    if len(incident.victims) > _ANNOTATED:
-        cut = replace(incident, victims=incident.victims[:_ANNOTATED], truncated=True)
+    if len(incident.victims) > _ANNOTATED or len(incident.notes) > _NOTES:
+        victims, notes = incident.victims[:_ANNOTATED], incident.notes
+        if len(notes) > _NOTES:
+            notes = (*notes[:_NOTES], f"and {len(notes) - _NOTES} notes more")
+        cut = replace(incident, victims=victims, notes=notes, truncated=True)
     text = json.dumps(cut.as_json(), ensure_ascii=False, separators=(",", ":"))
     if len(text.encode()) > _ANNOTATION_BYTES:  # arguments and environment as a whole (a setting) may be large
         bare = tuple(replace(victim, command=None, environment=None) for victim in cut.victims)

@@ -8,6 +8,7 @@ From time to time it tries the disk again and takes back there what it has. A fi
 
 import asyncio
 import contextlib
+import json
 import logging
 import sqlite3
 import time
@@ -29,7 +30,7 @@ RETRY_SECONDS, TRIM_SECONDS = 15.0, 300.0
 #: In memory it holds no more than that: some thousand incidents.
 MEMORY_BYTES = 16 << 20
 #: Writes after which the size is looked at.
-_TRIM_WRITES = 200
+_TRIM_WRITES = 50
 #: Incidents that are taken from the store at once.
 _BATCH = 32
 
@@ -55,6 +56,7 @@ class Journal:
         self._disk: Store | None = None
         self._knew = True
         self._damaged = False
+        self._retrying: asyncio.Task[None] | None = None
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._running: Future[Any] | None = None
         self._turn = asyncio.Lock()
@@ -62,6 +64,9 @@ class Journal:
         self._trim_at = 0.0
         self._writes = 0
         self._news = asyncio.Event()
+        self._looked_to = 0
+        #: Called when the disk is back: then more may be waiting than was known.
+        self.returned: Callable[[], None] = lambda: None
         #: Why it is kept in memory though a file was named; None while all is well.
         self.trouble: str | None = None
         #: How often the disk has failed.
@@ -76,6 +81,8 @@ class Journal:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        if self._retrying:
+            self._retrying.cancel()
         if self.trouble and self.totals.waiting:
             self._retry_at = 0.0  # perhaps the disk is back
             await self._do(Store.totals)
@@ -126,16 +133,16 @@ class Journal:
     async def begun(self, stop: asyncio.Event) -> AsyncIterator[Begun]:
         """Incidents as they are begun, and first those that an earlier process left so; until `stop` is set and there
         is none."""
-        last = 0
         stopping = asyncio.ensure_future(stop.wait())
         stopping.add_done_callback(lambda _: self._news.set())
         try:
             while True:
                 self._news.clear()
-                found = await self._do(Store.begun, last, _BATCH)
+                found = await self._do(Store.begun, self._looked_to, _BATCH)
                 for last, body in found:
+                    self._looked_to = last
                     try:
-                        yield Begun(last, from_json(body))
+                        yield Begun(last, from_json(json.loads(body)))
                     except (KeyError, TypeError, ValueError) as e:
                         log.error("incident %d is of another version and not told: %s", last, e)
                         await self.give_up(last, "written by another version")
@@ -166,7 +173,11 @@ class Journal:
         async with self._turn:
             if self._path and (not self.trouble or time.monotonic() >= self._retry_at):
                 try:
-                    return await self._in_thread(self._on_disk, method, *arguments)
+                    was_away = self.trouble is not None
+                    result: T = await self._in_thread(self._on_disk, method, *arguments)
+                    if was_away:
+                        self._look_again()
+                    return result
                 except StoreError as e:
                     self._fail(e)
                 except TimeoutError:
@@ -248,8 +259,24 @@ class Journal:
             return False
         return True
 
+    def _look_again(self) -> None:
+        """The disk is back, and may hold what an earlier process left."""
+        self._looked_to = 0
+        self._news.set()
+        self.returned()
+
+    async def _until_well(self) -> None:
+        """Try the disk again from time to time, also while nothing is to be written."""
+        while True:
+            await asyncio.sleep(RETRY_SECONDS)
+            await self._do(Store.totals)
+            if not self.trouble:
+                return
+
     def _fail(self, error: StoreError) -> None:
         self._retry_at = time.monotonic() + RETRY_SECONDS
+        if self._retrying is None or self._retrying.done():
+            self._retrying = asyncio.create_task(self._until_well())
         self.failures += 1
         if not self.trouble:
             log.error("%s: going on in memory", error)

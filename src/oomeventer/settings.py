@@ -101,7 +101,7 @@ def _number(what: str, least: float, most: float) -> Callable[[str], float]:
         except ValueError:
             value = math.nan
         if not least <= value <= most:
-            raise ValueError(f"must be a number{what} from {least:g} to {most:g}")
+            raise ValueError(f"must be a number{what} from {least:.10g} to {most:.10g}")
         return value
 
     return parse

@@ -29,8 +29,8 @@ MEMORY = ":memory:"
 SIMILAR, SIMILAR_SECONDS = 10, 600.0
 #: Series that are remembered: as many as client-go's recorder has. Of a forgotten one the next kill is a new Event.
 SERIES = 4096
-#: Rows that one trim takes away at most, so that no transaction is long.
-_TRIM = 500
+#: Incidents that one trim takes away at most, so that no transaction is long; and at once, to take no more than must.
+_TRIM, _TRIM_STEP = 512, 16
 
 _TABLES = """
 CREATE TABLE incidents (
@@ -128,6 +128,9 @@ class Store:
             (found,) = self._db.execute("PRAGMA user_version").fetchone()
             if found not in (0, FORMAT):
                 raise StoreError(f"{self.path} has format {found}, this program has {FORMAT}", damaged=True)
+            tables = _tables(self._db)
+            if tables != (_tables_expected() if found else set()):
+                raise StoreError(f"{self.path} has other tables than format {found} has", damaged=True)
             if (damage := self._db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
                 raise StoreError(f"{self.path} is damaged: {damage}", damaged=True)
         if found == 0:
@@ -153,11 +156,11 @@ class Store:
                 _add(db, "seen", 1)
             return new
 
-    def begun(self, after: int, most: int) -> list[tuple[int, dict[str, Any]]]:
-        """Incidents whose Events are not drafted, by id, the oldest first, from behind that id on."""
+    def begun(self, after: int, most: int) -> list[tuple[int, str]]:
+        """Incidents whose Events are not drafted, by id and as JSON, the oldest first, from behind that id on."""
         query = "SELECT id, body FROM incidents WHERE state = 'begun' AND id > ? ORDER BY id LIMIT ?"
         with self._errors():
-            return [(number, json.loads(body)) for number, body in self._db.execute(query, (after, most))]
+            return self._db.execute(query, (after, most)).fetchall()
 
     def describe(self, incident: int, body: dict[str, Any], drafts: list[Draft]) -> list[Waiting]:
         """Write down all that became known of an incident, and the Events that are to tell it."""
@@ -293,17 +296,20 @@ class Store:
             gone += self._forget(db, "incidents.seen_at < ?", (old,), "too old")
             latest = "SELECT series FROM series ORDER BY used_at DESC LIMIT ?"
             db.execute(f"DELETE FROM series WHERE plan IS NULL AND series NOT IN ({latest})", (SERIES,))
-            if self._used_bytes(db) > self._size_bytes:
-                told = "NOT EXISTS (SELECT 1 FROM events WHERE incident = incidents.id AND state = 'waiting')"
-                gone += (done := self._forget(db, f"state = 'described' AND {told}", (), ""))
+            told = "NOT EXISTS (SELECT 1 FROM events WHERE incident = incidents.id AND state = 'waiting')"
+            before = gone
+            while gone - before < _TRIM and self._used_bytes(db) > self._size_bytes:
+                done = self._forget(db, f"state = 'described' AND {told}", (), "", _TRIM_STEP)
+                done = done or self._forget(db, "1", (), "no room in the journal", _TRIM_STEP)
                 if not done:
-                    gone += self._forget(db, "1", (), "no room in the journal")
+                    break
+                gone += done
         return gone
 
-    def _forget(self, db: sqlite3.Connection, where: str, values: tuple[Any, ...], reason: str) -> int:
-        ids = [
-            row[0] for row in db.execute(f"SELECT id FROM incidents WHERE {where} ORDER BY id LIMIT {_TRIM}", values)
-        ]
+    def _forget(
+        self, db: sqlite3.Connection, where: str, values: tuple[Any, ...], reason: str, most: int = _TRIM
+    ) -> int:
+        ids = [row[0] for row in db.execute(f"SELECT id FROM incidents WHERE {where} ORDER BY id LIMIT {most}", values)]
         marks = ",".join("?" * len(ids))
         (begun,) = db.execute(
             f"SELECT count(*) FROM incidents WHERE id IN ({marks}) AND state = 'begun'", ids
@@ -385,6 +391,16 @@ _OUTBOX = {
     "totals": "1",
     "notes": "1",
 }
+
+
+def _tables(db: sqlite3.Connection) -> set[tuple[str, ...]]:
+    return set(db.execute("SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall())
+
+
+def _tables_expected() -> set[tuple[str, ...]]:
+    with closing(sqlite3.connect(MEMORY)) as db:
+        db.executescript(_TABLES)
+        return _tables(db)
 
 
 def history(path: Path) -> Iterator[dict[str, Any]]:

@@ -61,6 +61,7 @@ class Runtime:
             given = await wire.exchange(self._path, TIMEOUT_SECONDS, ask, read)
         except CriError as e:
             given = CriError(str(e).removeprefix(f"{self._path}: "))
+            given.__cause__ = e.__cause__
         while self._handlers:
             await asyncio.wait(self._handlers)
         assert not self._complaints, self._complaints

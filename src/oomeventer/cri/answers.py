@@ -4,17 +4,24 @@ In: generated messages, of which nothing is believed. Out: frozen records. Pure.
 was asked for is a ValueError; where a field merely is not there, the record is thinner.
 """
 
+import functools
 from dataclasses import dataclass
+from itertools import repeat
+from typing import Any, get_args, get_origin, get_type_hints
 
 from betterproto2 import Message
 
 from oomeventer.cri._cri.runtime import v1
+from oomeventer.text import printable
 
 # Labels by which the kubelet marks what it makes (kubernetes, pkg/kubelet/types/labels.go).
 POD_UID = "io.kubernetes.pod.uid"
 _POD_NAME = "io.kubernetes.pod.name"
 _POD_NAMESPACE = "io.kubernetes.pod.namespace"
 _CONTAINER_NAME = "io.kubernetes.container.name"
+
+#: Characters that are kept of a text. No name that Kubernetes or a registry gives is longer.
+_LONGEST = 512
 
 _STATES = ("created", "running", "exited", "unknown")
 
@@ -70,7 +77,7 @@ def version(answer: v1.VersionResponse) -> tuple[str, str]:
     _refuse_wrong_types(answer)
     if not answer.runtime_name:
         raise ValueError("Version gives no runtime_name")
-    return answer.runtime_name, answer.runtime_version
+    return _text(answer.runtime_name), _text(answer.runtime_version)
 
 
 def container(answer: v1.ContainerStatusResponse, container_id: str) -> ContainerInfo:
@@ -83,19 +90,19 @@ def container(answer: v1.ContainerStatusResponse, container_id: str) -> Containe
     linux = status.resources.linux if status.resources else None
     return ContainerInfo(
         id=status.id,
-        name=metadata.name or status.labels.get(_CONTAINER_NAME, ""),
+        name=_text(metadata.name or status.labels.get(_CONTAINER_NAME, "")),
         attempt=metadata.attempt,
-        image=status.image.image if status.image else "",
-        image_ref=status.image_ref,
+        image=_text(status.image.image) if status.image else "",
+        image_ref=_text(status.image_ref),
         state=_STATES[status.state] if status.state in range(len(_STATES)) else "unknown",
         created_at=status.created_at,
         started_at=status.started_at,
         finished_at=status.finished_at,
         exit_code=status.exit_code,
-        reason=status.reason,
-        pod_namespace=status.labels.get(_POD_NAMESPACE),
-        pod_name=status.labels.get(_POD_NAME),
-        pod_uid=status.labels.get(POD_UID),
+        reason=_text(status.reason),
+        pod_namespace=_label(status.labels, _POD_NAMESPACE),
+        pod_name=_label(status.labels, _POD_NAME),
+        pod_uid=_label(status.labels, POD_UID),
         memory_limit_bytes=linux.memory_limit_in_bytes if linux and linux.memory_limit_in_bytes > 0 else None,
     )
 
@@ -123,10 +130,41 @@ def sandbox_of_pod(answer: v1.ListPodSandboxResponse, pod_uid: str) -> SandboxIn
 def _sandbox(sandbox_id: str, metadata: v1.PodSandboxMetadata | None) -> SandboxInfo:
     if metadata is None:
         raise ValueError("a sandbox without metadata")
-    return SandboxInfo(sandbox_id, metadata.namespace, metadata.name, metadata.uid)
+    return SandboxInfo(_text(sandbox_id), _text(metadata.namespace), _text(metadata.name), _text(metadata.uid))
 
 
-def _refuse_wrong_types(answer: Message) -> None:
-    """betterproto2 reads a number where a string is declared and leaves it an int; it does not write one,
-    though."""
-    bytes(answer)
+def _text(text: str) -> str:
+    """What a line can hold; names that Kubernetes gives stay as they are."""
+    return printable(text, _LONGEST)
+
+
+def _label(labels: dict[str, str], name: str) -> str | None:
+    return _text(labels[name]) if name in labels else None
+
+
+def _refuse_wrong_types(message: Message) -> None:
+    """betterproto2 reads what its wire type makes of a field, whatever is declared: a number for a string or a message,
+    None for a group. (Writing it back would tell some of these, but bytes() of a number is as many zeros.)"""
+    for name, kind in _kinds(type(message)).items():
+        _refuse_wrong_type(name, getattr(message, name), kind)
+
+
+def _refuse_wrong_type(name: str, value: Any, kind: Any) -> None:
+    inner = get_args(kind)
+    if get_origin(kind) is dict:
+        parts = [*zip(value.keys(), repeat(inner[0])), *zip(value.values(), repeat(inner[1]))]
+    elif get_origin(kind) is list:
+        parts = [*zip(value, repeat(inner[0]))]
+    elif not isinstance(value, kind):
+        raise ValueError(f"{name} is of another type than declared")
+    else:
+        parts = []
+    for part, expected in parts:
+        _refuse_wrong_type(name, part, expected)
+    if isinstance(value, Message):
+        _refuse_wrong_types(value)
+
+
+@functools.cache
+def _kinds(message: type[Message]) -> dict[str, Any]:
+    return {name: kind for name, kind in get_type_hints(message).items() if not name.startswith("_")}

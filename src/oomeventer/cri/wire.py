@@ -19,6 +19,7 @@ from grpclib.protocol import H2Protocol
 
 from oomeventer.cri._cri.runtime import v1
 from oomeventer.errors import OomeventerError
+from oomeventer.text import printable
 
 _Answer = TypeVar("_Answer")
 _Record = TypeVar("_Record")
@@ -129,8 +130,8 @@ def _explain(error: Exception, path: str, timeout_seconds: float) -> str:
         case GRPCError(status=Status.UNIMPLEMENTED):
             return "not CRI v1 (which containerd has from 1.6 on, unless its CRI plugin is disabled)"
         case GRPCError():
-            return f"{error.status.name}: {error.message!r:.300}"
+            return f"{error.status.name}: {printable(error.message or '', 300)}"
         case StreamTerminatedError():
-            return f"the connection broke: {error}"
+            return f"the connection broke: {printable(str(error), 300)}"
         case _:
-            return f"an unusable answer ({type(error).__name__}: {error!s:.300})"
+            return f"an unusable answer ({type(error).__name__}: {printable(str(error), 300)})"

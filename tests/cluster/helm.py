@@ -1,0 +1,86 @@
+"""The chart, installed by Helm: its program where there is one, else its own code as a library for Python.
+
+The library runs in a process of its own (`python -m cluster.helm`): it brings a runtime with threads and signal
+handlers along, and a call of it cannot be interrupted.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+CHART = Path(__file__).parent.parent.parent / "charts" / "oomeventer"
+#: For all Pods to be ready, on slow machines, too.
+SECONDS = 300
+
+
+class Release:
+    """One release of the chart. kubeconfig: of the cluster."""
+
+    def __init__(self, kubeconfig: str, namespace: str, name: str) -> None:
+        self._environ = os.environ | {"KUBECONFIG": kubeconfig, "PYTHONPATH": str(Path(__file__).parent.parent)}
+        self.namespace = namespace
+        self.name = name
+
+    def install(self, values: dict[str, Any]) -> None:
+        """Install it and wait until all is ready."""
+        self._run("install", values)
+
+    def upgrade(self, values: dict[str, Any]) -> None:
+        """Upgrade it to these values and wait until all is ready."""
+        self._run("upgrade", values)
+
+    def uninstall(self) -> None:
+        """Remove it; that it is not there is no mistake."""
+        self._run("uninstall")
+
+    def manifest(self) -> str:
+        """All that is installed of it, as YAML."""
+        return self._run("manifest")
+
+    def _run(self, action: str, values: dict[str, Any] | None = None) -> str:
+        helm = shutil.which("helm")
+        told = json.dumps(values) if values is not None else None
+        command = self._command(helm, action) if helm else [sys.executable, "-m", "cluster.helm"]
+        if not helm:
+            told = json.dumps([action, self.namespace, self.name, values])
+        done = subprocess.run(
+            command, input=told, capture_output=True, text=True, env=self._environ, timeout=SECONDS + 60, check=False
+        )
+        if done.returncode:
+            raise AssertionError(f"helm {action}: {done.stderr.strip().splitlines()[-1:] or done.returncode}")
+        return done.stdout
+
+    def _command(self, helm: str, action: str) -> list[str]:
+        place, patience = ["-n", self.namespace], ["--wait", "--timeout", f"{SECONDS}s"]
+        match action:
+            case "install" | "upgrade":
+                return [helm, action, self.name, str(CHART), *place, *patience, "-f", "-"]
+            case "uninstall":
+                return [helm, action, self.name, *place, "--ignore-not-found"]
+            case _:
+                return [helm, "get", action, self.name, *place]
+
+
+def main() -> None:
+    """What the program does, by the library. In: the action on standard input."""
+    from helm_python import Config
+
+    action, namespace, name, values = json.load(sys.stdin)
+    with Config(namespace=namespace) as config:
+        match action:
+            case "install":
+                config.install(CHART, name, values, namespace=namespace, wait="watcher", timeout=SECONDS)
+            case "upgrade":
+                config.upgrade(CHART, name, values, namespace=namespace, wait="watcher", timeout=SECONDS)
+            case "uninstall":
+                config.uninstall(name, ignore_not_found=True)
+            case _:
+                print(config.status(name)["manifest"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""kubectl, as a process. Flows in: arguments, and objects to create. Flows out: what it prints."""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+#: How often a cluster is asked whether something has happened.
+POLL_SECONDS = 0.3
+
+
+class Refused(Exception):
+    """kubectl failed; the message is its own."""
+
+
+class Kubectl:
+    """Runs kubectl on the cluster that a kubeconfig names."""
+
+    def __init__(self, kubeconfig: str) -> None:
+        self.environ = os.environ | {"KUBECONFIG": kubeconfig}
+
+    def __call__(self, *arguments: str, stdin: str | None = None, seconds: float = 60) -> str:
+        command = ["kubectl", *arguments]
+        done = subprocess.run(
+            command, input=stdin, capture_output=True, text=True, env=self.environ, timeout=seconds, check=False
+        )
+        if done.returncode:
+            raise Refused(f"kubectl {' '.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}")
+        return done.stdout
+
+    def json(self, *arguments: str) -> dict[str, Any]:
+        """An object, or a list of them."""
+        parsed: dict[str, Any] = json.loads(self(*arguments, "-o", "json"))
+        return parsed
+
+    def raw(self, path: str) -> Any:
+        """The API server's answer to a GET."""
+        return json.loads(self("get", "--raw", path))
+
+    def create(self, *objects: dict[str, Any]) -> None:
+        """Create them. What the server does not know of is dropped by it: whether it did, its answer to a GET shows."""
+        for each in objects:
+            self("create", "--validate=false", "-f", "-", stdin=json.dumps(each))
+
+    def delete(self, kind: str, name: str, namespace: str | None = None) -> None:
+        """Delete it at once, if it is there, and do not wait until it is gone."""
+        where = ("-n", namespace) if namespace else ()
+        grace = ("--grace-period=0", "--force") if kind == "pod" else ()
+        self("delete", kind, name, *where, "--ignore-not-found", "--wait=false", *grace)
+
+
+def wait(what: str, look: Callable[[], T | None], seconds: float = 90) -> T:
+    """Wait until something is there, and return it. look: None or False as long as it is not."""
+    until = time.monotonic() + seconds
+    while not (found := look()):
+        if time.monotonic() > until:
+            raise AssertionError(f"not within {seconds:.0f} s: {what}")
+        time.sleep(POLL_SECONDS)
+    return found

@@ -1,0 +1,93 @@
+"""The machines of a cluster. Flows in: what the API says of them, and what a Pod sees that looks around there."""
+
+from typing import Any
+
+from cluster.kubectl import Kubectl, wait
+
+#: What a node's taints say to Pods that do not tolerate them.
+_REPELS = {"NoSchedule", "NoExecute"}
+
+
+def schedulable(kubectl: Kubectl, most: int) -> list[str]:
+    """Names of the nodes that any Pod may run on, in order; as many as that at most."""
+    return sorted(node["metadata"]["name"] for node in kubectl.json("get", "nodes")["items"] if _takes_pods(node))[
+        :most
+    ]
+
+
+def _takes_pods(node: dict[str, Any]) -> bool:
+    spec, status = node["spec"], node["status"]
+    ready = any(one["type"] == "Ready" and one["status"] == "True" for one in status["conditions"])
+    repels = spec.get("unschedulable") or any(taint["effect"] in _REPELS for taint in spec.get("taints", []))
+    return ready and not repels and status["nodeInfo"]["operatingSystem"] == "linux"
+
+
+def static_pod_path(kubectl: Kubectl, node: str) -> str | None:
+    """Where that node's kubelet reads static Pods from, as it says itself; None: it does not."""
+    config = kubectl.raw(f"/api/v1/nodes/{node}/proxy/configz")["kubeletconfig"]
+    return config.get("staticPodPath") or None
+
+
+class Eyes:
+    """A Pod that sees its node: all processes, the network, and all files below /host. writable: a directory of the
+    node that it may write to, at /writable."""
+
+    def __init__(self, kubectl: Kubectl, namespace: str, name: str, node: str, image: str, writable: str = "") -> None:
+        self.node = node
+        self._kubectl, self._namespace, self._name = kubectl, namespace, name
+        mounts: list[dict[str, Any]] = [
+            {"name": "host", "mountPath": "/host", "readOnly": True, "mountPropagation": "HostToContainer"}
+        ]
+        volumes: list[dict[str, Any]] = [{"name": "host", "hostPath": {"path": "/"}}]
+        if writable:
+            mounts.append({"name": "writable", "mountPath": "/writable"})
+            volumes.append({"name": "writable", "hostPath": {"path": writable}})
+        container = {
+            "name": "eyes",
+            "image": image,
+            "imagePullPolicy": "IfNotPresent",
+            "command": ["sh", "-c", "trap exit TERM; while :; do sleep 1; done"],
+            "securityContext": {"runAsUser": 0},
+            "volumeMounts": mounts,
+        }
+        spec = {
+            "nodeName": node,
+            "hostPID": True,
+            "hostNetwork": True,
+            "automountServiceAccountToken": False,
+            "containers": [container],
+            "volumes": volumes,
+        }
+        metadata = {"name": name, "namespace": namespace}
+        kubectl.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+        self._id = wait(f"Pod {name} runs on {node}", self._running, 180)
+
+    def _running(self) -> str | None:
+        status = self._kubectl.json("get", "pod", self._name, "-n", self._namespace)["status"]
+        if status["phase"] != "Running":
+            return None
+        return str(status["containerStatuses"][0]["containerID"]).rpartition("/")[2]
+
+    def sh(self, script: str) -> str:
+        """What a script prints there."""
+        return self._kubectl("exec", self._name, "-n", self._namespace, "--", "sh", "-c", script)
+
+    @property
+    def kills_groups(self) -> bool:
+        """Whether a container's processes are killed together on this node: cgroup v2, and the kubelet asks for it."""
+        file = f"find /host/sys/fs/cgroup -path '*{self._id}*' -name memory.oom.group"
+        return self.sh(f'for file in $({file}); do cat "$file"; done').split()[:1] == ["1"]
+
+    def status(self, container_id: str) -> dict[str, str]:
+        """The kernel's word about the process of a container that has one."""
+        bare = container_id.rpartition("/")[2]
+        found = self.sh(f"cat $(grep -l {bare} /proc/[0-9]*/cgroup | sed s/cgroup$/status/ | head -n 1)")
+        return {name: text.strip() for name, _, text in (line.partition(":") for line in found.splitlines())}
+
+    def files(self, directory: str) -> list[str]:
+        """All that lies in a directory of the node."""
+        return self.sh(f"find /host{directory} -mindepth 1 2>/dev/null || :").split()
+
+    def close(self) -> None:
+        """End it."""
+        self._kubectl.delete("pod", self._name, self._namespace)
