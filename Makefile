@@ -15,7 +15,7 @@ PROTOC  = PATH=$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc -Isrc/oomeventer
 
 Q := $(if $(V),,@)
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-faults test-kernels image check format object stubs verify-stubs lock wheel clean packages
+.PHONY: help demo test test-cluster kind test-faults test-kernels image check format object stubs verify-stubs lock wheel clean packages
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
@@ -27,6 +27,16 @@ demo: $(VENV)/run ## make a real kill and show what it becomes
 test: $(VENV)/dev packages-test ## lint, types, contracts and all tests, on this kernel and two emulated ones
 	$(Q)$(MAKE) --no-print-directory check
 	$(Q)$(BIN)/python -m pytest $(TESTS)
+	$(Q)if ./.ci/kind check; then $(MAKE) --no-print-directory kind; fi
+
+# For this target alone: where it is not set the cluster tests are skipped, whatever KUBECONFIG says.
+test-cluster: export CLUSTER_IMAGE ?= localhost/oomeventer:$(shell sed -n 's/^ARG VERSION=//p' Dockerfile)
+test-cluster: $(VENV)/dev ## the chart in the cluster that KUBECONFIG names (docs/cluster-tests.md); CLUSTER_IMAGE: the agent's
+	$(Q)[ -n "$$KUBECONFIG" ] || { echo "name a cluster: make test-cluster KUBECONFIG=..." >&2; exit 1; }
+	$(Q)$(BIN)/python -m pytest -s tests/test_cluster.py
+
+kind: $(VENV)/dev ## the same in a kind cluster that is made for it; KIND_NODE: a version of Kubernetes
+	$(Q)./.ci/kind
 
 test-faults: $(VENV)/dev packages-test ## the agent killed at each point, cut off, starved of disk; each kill is told once (15 minutes)
 	$(Q)FAULTS=all $(BIN)/python -m pytest -s tests/test_faults.py

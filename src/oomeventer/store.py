@@ -344,6 +344,8 @@ class Store:
                 db.execute("DELETE FROM incidents WHERE state = 'begun'")
                 db.execute("DELETE FROM events WHERE state = 'waiting'")
                 db.execute("DELETE FROM totals")
+            else:
+                self._uncount(db, rows)
             for what, reason, count in totals:
                 _add(db, what, count, reason)
             for table, found in rows.items():
@@ -351,6 +353,22 @@ class Store:
                     continue
                 marks = ",".join("?" * len(found[0]))
                 db.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", found)
+            if not knew:
+                known = "(SELECT ifnull(sum(count), 0) FROM totals WHERE what != 'seen')"
+                begun = "(SELECT count(*) FROM incidents WHERE state = 'begun')"
+                waiting = "(SELECT count(*) FROM events WHERE state = 'waiting')"
+                change = f"INSERT OR REPLACE INTO totals VALUES ('seen', '', {known} + {begun} + {waiting})"
+                db.execute(change)
+
+    def _uncount(self, db: sqlite3.Connection, rows: dict[str, list[Any]]) -> None:
+        """What a disk that hung has carried out in the end, after it was done elsewhere, too, counts once; and a
+        request that was planned on it, and perhaps sent, stays planned."""
+        for *_, name, _killed_at, _state, _reason, _draft in rows["events"]:
+            row = db.execute("SELECT state, reason FROM events WHERE name = ?", (name,)).fetchone()
+            if row and row[0] != "waiting":
+                _add(db, row[0], -1, row[1] if row[0] == "given up" else "")
+        planned = {row[0] for row in db.execute("SELECT series FROM series WHERE plan IS NOT NULL")}
+        rows["series"] = [row for row in rows["series"] if row[0] not in planned]
 
     # -- SQLite ----------------------------------------------------------------------------------------------------
 

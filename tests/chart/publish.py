@@ -1,0 +1,63 @@
+"""What is made of the chart: `python -m chart.publish` writes it, and test_chart.py holds it to its source.
+
+README.md's table and values.schema.json come from values.yaml; daemonset.yaml is the chart's default, without Helm.
+"""
+
+import json
+import re
+from pathlib import Path
+
+from chart import CHART, REPOSITORY, render, values
+
+_HEAD = """\
+# The agent without Helm: what charts/oomeventer makes of its default values (`make chart`). For Kubernetes 1.30 or newer
+# and containerd; each line's reason is in docs/permissions.md. No image is published yet: name yours, and
+#
+#   kubectl apply -f daemonset.yaml
+#   kubectl -n oomeventer rollout status daemonset/oomeventer
+#
+# To remove it: delete the DaemonSet first, then the rest. Each agent that finds it gone clears its node.
+#
+#   kubectl -n oomeventer delete daemonset oomeventer --cascade=foreground && kubectl delete -f daemonset.yaml
+---
+# The host's pid namespace and directories are for namespaces of this level alone.
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: oomeventer
+  labels:
+    pod-security.kubernetes.io/enforce: privileged
+"""
+#: In which somebody who makes them one by one would make them.
+_ORDER = ("serviceaccount.yaml", "rbac.yaml", "daemonset.yaml")
+
+
+def manifests() -> str:
+    """daemonset.yaml."""
+    rendered = render.texts({})
+    made = {file for file, text in rendered.items() if text.strip() and file != "NOTES.txt"}
+    assert made == set(_ORDER), made
+    parts = [re.sub(r"^ *(helm\.sh/chart|app\.kubernetes\.io/managed-by): .*\n", "", rendered[file], flags=re.M)
+             for file in _ORDER]  # fmt: skip
+    return "---\n".join([_HEAD, *(part.strip("\n") + "\n" for part in parts)])
+
+
+def readme(now: str, table: str) -> str:
+    """The chart's README.md, with that table."""
+    return re.sub(r"(<!-- values: .*? -->\n).*(\n<!-- values: end -->)", lambda m: m[1] + table + m[2], now, flags=re.S)
+
+
+def made() -> dict[Path, str]:
+    """All that is made, by file."""
+    found = values.read((CHART / "values.yaml").read_text())
+    page = CHART / "README.md"
+    return {
+        CHART / "values.schema.json": json.dumps(values.schema(found), indent=2, ensure_ascii=False) + "\n",
+        page: readme(page.read_text(), values.table(found)),
+        REPOSITORY / "daemonset.yaml": manifests(),
+    }
+
+
+if __name__ == "__main__":
+    for file, text in made().items():
+        file.write_text(text)

@@ -1,0 +1,108 @@
+"""values.yaml as documentation. Flows in: its text. Flows out: a row and a schema for each value.
+
+Rules: the comment right above a key is its meaning, and every value has one; its lines from `schema:` on are JSON Schema
+(in YAML), which adds to what the default says of the type. A map that is not empty and has no schema of its own is a
+group: it has rows for what is in it, and takes no other keys.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from oomeventer.settings import SETTINGS, Setting
+
+#: Settings that the chart has values for, or that it sets itself.
+SET = (
+    *("node_name", "daemonset", "listen", "cri_endpoint", "pins", "journal", "taskstats"),
+    *("log_level", "log_format"),
+)
+_TYPES = {str: "string", bool: "boolean", int: "integer", float: "number", list: "array", dict: "object"}
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """path: as for --set. schema: all that is asked of it."""
+
+    path: str
+    meaning: str
+    default: Any
+    schema: dict[str, Any]
+
+
+def read(text: str) -> list[Value]:
+    """All values, in order. Raises ValueError where one has no comment."""
+    lines = text.splitlines()
+    return list(_values(yaml.compose(text), lines, ""))
+
+
+def _values(node: yaml.MappingNode, lines: list[str], prefix: str) -> Iterator[Value]:
+    for key, value in node.value:
+        path = prefix + key.value
+        meaning, given = _comment(lines, key.start_mark.line)
+        default = yaml.safe_load(yaml.serialize(value))
+        if isinstance(default, dict) and default and given is None:
+            yield from _values(value, lines, f"{path}.")
+            continue
+        if not meaning:
+            raise ValueError(f"values.yaml: {path} has no comment")
+        if given == "settings":
+            given = _settings()
+        yield Value(path, meaning, default, {"type": _TYPES[type(default)], **(given or {})})
+
+
+def _comment(lines: list[str], at: int) -> tuple[str, Any]:
+    """What stands right above a line: text, and schema if there is one."""
+    above: list[str] = []
+    while at and (found := re.fullmatch(r" *# ?(.*)", lines[at - 1])):
+        above.insert(0, found[1])
+        at -= 1
+    text, _, schema = " ".join(above).partition("schema: ")
+    return text.strip(), yaml.safe_load(schema) if schema else None
+
+
+def _settings() -> dict[str, Any]:
+    known = {setting.name: _setting(setting) for setting in SETTINGS if setting.name not in SET}
+    return {"additionalProperties": False, "properties": known}
+
+
+def _setting(setting: Setting) -> dict[str, Any]:
+    """By what a setting says to a text that it can never be."""
+    schema: dict[str, Any] = {"type": ["string", "integer"]}
+    try:
+        setting.parse("\n")
+    except ValueError as e:
+        said = str(e)
+        if found := re.match("is not one of (.*)", said):
+            schema = {"enum": found[1].split(", ")}
+        elif found := re.match("must be a (whole )?number.* from (.*) to (.*)", said):
+            schema = {"type": "integer" if found[1] else "number"}
+            schema |= {"minimum": float(found[2]), "maximum": float(found[3])}
+    return {"description": setting.help, **schema}
+
+
+def schema(values: list[Value]) -> dict[str, Any]:
+    """values.schema.json."""
+    root: dict[str, Any] = {"type": "object", "additionalProperties": False, "properties": {}}
+    for value in values:
+        at = root
+        *groups, name = value.path.split(".")
+        for group in groups:
+            empty = {"type": "object", "additionalProperties": False, "properties": {}}
+            at = at["properties"].setdefault(group, empty)
+        at["properties"][name] = {"description": value.meaning, **value.schema}
+    # What Helm adds where this chart is another's.
+    root["properties"]["global"] = {"type": "object"}
+    return {"$schema": "http://json-schema.org/draft-07/schema#", **root}
+
+
+def table(values: list[Value]) -> str:
+    """The table of the chart's README."""
+    rows = ["| value | meaning | default |", "|---|---|---|"]
+    for value in values:
+        default = json.dumps(value.default, ensure_ascii=False)
+        rows.append(f"| `{value.path}` | {value.meaning} | `{default}` |".replace("\\|", "|"))
+    return "\n".join(rows)
