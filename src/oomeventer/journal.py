@@ -64,7 +64,7 @@ class Journal:
         self._trim_at = 0.0
         self._writes = 0
         self._news = asyncio.Event()
-        self._looked_to = 0
+        self._is_stale = False
         #: Called when the disk is back: then more may be waiting than was known.
         self.returned: Callable[[], None] = lambda: None
         #: Why it is kept in memory though a file was named; None while all is well.
@@ -133,14 +133,17 @@ class Journal:
     async def begun(self, stop: asyncio.Event) -> AsyncIterator[Begun]:
         """Incidents as they are begun, and first those that an earlier process left so; until `stop` is set and there
         is none."""
+        last = 0
         stopping = asyncio.ensure_future(stop.wait())
         stopping.add_done_callback(lambda _: self._news.set())
         try:
             while True:
                 self._news.clear()
-                found = await self._do(Store.begun, self._looked_to, _BATCH)
+                found = await self._do(Store.begun, last, _BATCH)
+                if self._is_stale:
+                    self._is_stale, last = False, 0
+                    continue
                 for last, body in found:
-                    self._looked_to = last
                     try:
                         yield Begun(last, from_json(json.loads(body)))
                     except (KeyError, TypeError, ValueError) as e:
@@ -173,11 +176,11 @@ class Journal:
         async with self._turn:
             if self._path and (not self.trouble or time.monotonic() >= self._retry_at):
                 try:
-                    was_away = self.trouble is not None
-                    result: T = await self._in_thread(self._on_disk, method, *arguments)
-                    if was_away:
-                        self._look_again()
-                    return result
+                    done: tuple[T, Totals] = await self._in_thread(self._on_disk, self._memory, method, *arguments)
+                    self.totals = done[1]
+                    if self.trouble:
+                        self._return()
+                    return done[0]
                 except StoreError as e:
                     self._fail(e)
                 except TimeoutError:
@@ -185,7 +188,7 @@ class Journal:
             if self._memory is None:
                 self._memory = self._new_memory()
                 self._knew = await self._saved()
-            if self._damaged and self._disk:
+            if self._damaged and self._disk and self._running and self._running.done():
                 self._disk.close()
                 self._disk = None
             return self._in_memory(method, *arguments)
@@ -197,18 +200,13 @@ class Journal:
         async with asyncio.timeout(DEADLINE_SECONDS):
             return await asyncio.shield(asyncio.wrap_future(self._running))
 
-    def _on_disk(self, method: Callable[..., T], *arguments: Any) -> T:
+    def _on_disk(self, memory: Store | None, method: Callable[..., T], *arguments: Any) -> tuple[T, Totals]:
+        """In the thread. It may end long after its deadline, and so changes nothing here but the disk."""
         if self._disk is None:
             self._disk = self._open()
-        if self._memory:
-            self._take_back(self._disk, self._memory)
-        result = method(self._disk, *arguments)
-        self.totals = self._disk.totals()
-        if self._memory:
-            log.warning("journal %s is written again", self._path)
-            self._memory.close()
-            self._memory, self.trouble = None, None
-        return result
+        if memory:
+            self._take_back(self._disk, memory)
+        return method(self._disk, *arguments), self._disk.totals()
 
     def _take_back(self, disk: Store, memory: Store) -> None:
         """What memory has goes to disk; where there is little room, only what is still to be done."""
@@ -259,9 +257,14 @@ class Journal:
             return False
         return True
 
-    def _look_again(self) -> None:
-        """The disk is back, and may hold what an earlier process left."""
-        self._looked_to = 0
+    def _return(self) -> None:
+        """The disk is back, and has what memory had; it may also hold what an earlier process left."""
+        log.warning("journal %s is written again", self._path)
+        self.trouble, self._damaged = None, False
+        if self._memory:
+            self._memory.close()
+            self._memory = None
+        self._is_stale = True
         self._news.set()
         self.returned()
 

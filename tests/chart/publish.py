@@ -16,9 +16,7 @@ _HEAD = """\
 #   kubectl apply -f daemonset.yaml
 #   kubectl -n oomeventer rollout status daemonset/oomeventer
 #
-# To remove it: delete the DaemonSet first, then the rest. Each agent that finds it gone clears its node.
-#
-#   kubectl -n oomeventer delete daemonset oomeventer --cascade=foreground && kubectl delete -f daemonset.yaml
+# To remove it: kubectl delete -f daemonset.yaml. Each agent that finds its DaemonSet gone clears its node.
 ---
 # The host's pid namespace and directories are for namespaces of this level alone.
 apiVersion: v1
@@ -37,14 +35,17 @@ def manifests() -> str:
     rendered = render.texts({})
     made = {file for file, text in rendered.items() if text.strip() and file != "NOTES.txt"}
     assert made == set(_ORDER), made
-    parts = [re.sub(r"^ *(helm\.sh/chart|app\.kubernetes\.io/managed-by): .*\n", "", rendered[file], flags=re.M)
-             for file in _ORDER]  # fmt: skip
+    helm_only = re.compile(r"^ *(helm\.sh/chart|app\.kubernetes\.io/managed-by): .*\n", re.MULTILINE)
+    parts = [helm_only.sub("", rendered[file]) for file in _ORDER]
     return "---\n".join([_HEAD, *(part.strip("\n") + "\n" for part in parts)])
 
 
 def readme(now: str, table: str) -> str:
     """The chart's README.md, with that table."""
-    return re.sub(r"(<!-- values: .*? -->\n).*(\n<!-- values: end -->)", lambda m: m[1] + table + m[2], now, flags=re.S)
+    between = re.compile(r"(<!-- values: made by make chart -->\n).*(<!-- values: end -->)", re.DOTALL)
+    page, count = between.subn(lambda found: f"{found[1]}{table}\n{found[2]}", now)
+    assert count == 1
+    return page
 
 
 def made() -> dict[Path, str]:

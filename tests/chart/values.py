@@ -80,7 +80,7 @@ def _setting(setting: Setting) -> dict[str, Any]:
             schema = {"enum": found[1].split(", ")}
         elif found := re.match("must be a (whole )?number.* from (.*) to (.*)", said):
             schema = {"type": "integer" if found[1] else "number"}
-            schema |= {"minimum": float(found[2]), "maximum": float(found[3])}
+            schema |= {"minimum": json.loads(found[2]), "maximum": json.loads(found[3])}
     return {"description": setting.help, **schema}
 
 
@@ -104,5 +104,5 @@ def table(values: list[Value]) -> str:
     rows = ["| value | meaning | default |", "|---|---|---|"]
     for value in values:
         default = json.dumps(value.default, ensure_ascii=False)
-        rows.append(f"| `{value.path}` | {value.meaning} | `{default}` |".replace("\\|", "|"))
+        rows.append(f"| `{value.path}` | {value.meaning} | `{default}` |")
     return "\n".join(rows)

@@ -1,0 +1,471 @@
+"""The chart: each scenario is rendered by Helm's own code, held to the API's own schemas of each Kubernetes version that
+it is for, and to the least that the agent needs. And what is made of the chart is up to date."""
+
+import copy
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import helm_python
+import jsonschema
+import kubernetes_validate
+import promql_parser
+import pytest
+import yaml
+
+from chart import CHART, REPOSITORY, posture, publish, render, values
+from oomeventer import __version__, settings
+from oomeventer.metrics import FAMILIES
+
+SCENARIOS = {file.stem: file for file in sorted((CHART / "ci").glob("*.yaml"))}
+#: From Chart.yaml's kubeVersion to the newest whose schemas kubernetes_validate has.
+VERSIONS = [f"1.{minor}" for minor in range(30, 38)]
+#: Of operators' kinds the API server itself has no schema.
+FOREIGN = {"PodMonitor", "PrometheusRule", "SecurityContextConstraints"}
+VALUES = values.read((CHART / "values.yaml").read_text())
+
+AGENT_RULES = {
+    ("ClusterRole", "", "events", "*", "create"),
+    ("ClusterRole", "", "events", "*", "patch"),
+    ("ClusterRole", "", "pods", "*", "get"),
+}
+
+
+@pytest.fixture(params=SCENARIOS)
+def given(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """A scenario's values."""
+    return render.values(SCENARIOS[request.param])
+
+
+def objects(scenario: str) -> list[dict[str, Any]]:
+    return render.objects(render.values(SCENARIOS[scenario]))
+
+
+# -- what is made of the chart -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("file", "text"), publish.made().items(), ids=lambda part: getattr(part, "name", ""))
+def test_made(file: Path, text: str) -> None:
+    """No drift: `make chart` would change nothing."""
+    assert file.read_text() == text
+
+
+def test_without_helm() -> None:
+    """daemonset.yaml is the chart's default, in a namespace that admits it, and not said to be Helm's."""
+    text = (REPOSITORY / "daemonset.yaml").read_text()
+    namespace, *rest = list(yaml.safe_load_all(text))
+    assert namespace["metadata"]["labels"] == {"pod-security.kubernetes.io/enforce": "privileged"}
+    wanted = render.objects({})
+    for item in wanted:
+        for label in ("helm.sh/chart", "app.kubernetes.io/managed-by"):
+            item["metadata"]["labels"].pop(label)
+    key = str
+    assert sorted(rest, key=key) == sorted(wanted, key=key)
+
+
+def test_version() -> None:
+    """The chart's image is the package's."""
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert chart["appVersion"] == __version__
+
+
+# -- values ------------------------------------------------------------------------------------------------------------
+
+
+def groups(at: dict[str, Any], path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """The maps whose keys are all known."""
+    found = [path] if at.get("additionalProperties") is False else []
+    for name, below in at.get("properties", {}).items():
+        found += groups(below, (*path, name))
+    return found
+
+
+@pytest.mark.parametrize("path", groups(values.schema(VALUES)), ids=".".join)
+def test_unknown_key(path: tuple[str, ...]) -> None:
+    """Is refused, by Helm, wherever it is."""
+    given: dict[str, Any] = {"surely_not_a_key": 1}
+    for name in reversed(path):
+        given = {name: given}
+    with pytest.raises(helm_python.HelmError, match="surely_not_a_key"):
+        render.texts(given)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"image": {"repository": ""}},
+        {"image": {"digest": "latest"}},
+        {"image": {"pullPolicy": "Sometimes"}},
+        {"runtime": {"socket": "unix:///run/containerd/containerd.sock"}},
+        {"runtime": {"socket": "/containerd.sock"}},  # its directory would be all of the node
+        {"journal": {"enabled": "no"}},
+        {"journal": {"hostPath": "/"}},
+        {"metrics": {"port": 80}},
+        {"log": {"level": "loud"}},
+        {"settings": {"arguments": "some"}},
+        {"settings": {"journal_days": 0}},
+        {"settings": {"burst": 1.5}},
+        {"settings": {"pins": "none"}},  # has a value of its own
+        {"networkPolicy": {"apiServerPorts": []}},
+    ],
+    ids=str,
+)
+def test_wrong_value(wrong: dict[str, Any]) -> None:
+    """Is refused before anything is installed."""
+    with pytest.raises(helm_python.HelmError):
+        render.texts(wrong)
+
+
+def test_each_value_is_set_somewhere() -> None:
+    """Each does something: what it is set to in a scenario, or its default, is in what is rendered, or changes it."""
+    everything = render.values(SCENARIOS["everything"])
+    set_there = {path for scenario in SCENARIOS for path in paths(render.values(SCENARIOS[scenario]))}
+    left = {value.path for value in VALUES if not any(f"{path}.".startswith(f"{value.path}.") for path in set_there)}
+    others: dict[str, Any] = {
+        "image.tag": "other",
+        "nameOverride": "other",
+        "pins.enabled": False,
+        "pins.hostPath": "/other/bpf",
+        "cgroups.enabled": False,
+        "serviceAccount.create": False,
+        "rbac.create": False,
+        "priorityClassName": "other",
+        "tolerations": [],
+        "nodeSelector": {"other": "other"},
+        "resources": {"limits": {"memory": "1Gi"}},
+        "terminationGracePeriodSeconds": 60,
+    }
+    assert left == set(others)
+    everything["image"].pop("digest")
+    everything.pop("fullnameOverride")
+    before = render.texts(everything)
+    for path, other in others.items():
+        changed = copy.deepcopy(everything)
+        at = changed
+        *parents, name = path.split(".")
+        for parent in parents:
+            at = at.setdefault(parent, {})
+        at[name] = other
+        assert render.texts(changed) != before, path
+
+
+def paths(given: dict[str, Any], prefix: str = "") -> list[str]:
+    below = [(f"{prefix}{name}", value) for name, value in given.items()]
+    return [p for path, value in below for p in ([path] if not isinstance(value, dict) else paths(value, f"{path}."))]
+
+
+def test_settings_are_understood(given: dict[str, Any]) -> None:
+    """The agent takes what the chart tells it, without a mistake."""
+    environ = posture.environ(render.objects(given)) | {"OOMEVENTER_NODE_NAME": "node-1"}
+    read = settings.read([], environ)
+    assert read.daemonset == ("oomeventer", given.get("fullnameOverride", "oomeventer"))
+    assert read.listen == ("", given.get("metrics", {}).get("port", 9836))
+    assert read.journal == (None if given.get("journal", {}).get("enabled") is False else publish_journal())
+
+
+def publish_journal() -> Path:
+    """The agent's own default, which the chart does not move."""
+    return Path(next(setting.default or "" for setting in settings.SETTINGS if setting.name == "journal"))
+
+
+def test_each_setting_is_reachable() -> None:
+    """By a value that is for it, or by `settings`; none by both."""
+    environ = set(posture.environ(render.objects({})))
+    by_map = {name for name, _ in values._settings()["properties"].items()}
+    by_value = {setting.name for setting in settings.SETTINGS if setting.variable in environ} | {"taskstats"}
+    assert by_map | by_value == {setting.name for setting in settings.SETTINGS}
+    assert not by_map & by_value
+
+
+def test_numbers_stay_as_written() -> None:
+    """Helm hands them to a template as floats."""
+    environ = posture.environ(objects("everything"))
+    assert environ["OOMEVENTER_GIVE_UP_SECONDS"] == "1000000"
+    assert environ["OOMEVENTER_EVENTS_PER_SECOND"] == "2.5"
+    assert render.one(objects("everything"), "ResourceQuota")["spec"]["hard"]["pods"] == "1000000"
+
+
+# -- objects -----------------------------------------------------------------------------------------------------------
+
+
+def test_lint(given: dict[str, Any]) -> None:
+    """Helm has nothing to say but that an icon is recommended."""
+    said = helm_python.lint(CHART, given, strict=True)
+    assert [message["error"] for message in said["messages"]] == ["icon is recommended"]
+    assert said["errors"] == []
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_schemas(given: dict[str, Any], version: str) -> None:
+    """Each object is one of the API of that version, with no field that it does not know."""
+    assert version in {kubernetes_validate.utils.major_minor(known) for known in kubernetes_validate.utils.all_versions()}
+    checked = [item for item in render.objects(given) if item["kind"] not in FOREIGN]
+    assert len(checked) >= 6
+    for item in checked:
+        kubernetes_validate.validate(item, version, strict=True)
+
+
+def test_schemas_are_strict() -> None:
+    """A field that no version has is refused, so the test above says something."""
+    wrong = render.one(render.objects({}), "DaemonSet")
+    wrong["spec"]["template"]["spec"]["hostPid"] = True
+    with pytest.raises(jsonschema.ValidationError):
+        kubernetes_validate.validate(wrong, VERSIONS[-1], strict=True)
+
+
+def test_oldest_version() -> None:
+    """kubeVersion is where the API has all of the fields: before, it does not."""
+    assert yaml.safe_load((CHART / "Chart.yaml").read_text())["kubeVersion"] == f">={VERSIONS[0]}.0-0"
+    with pytest.raises(jsonschema.ValidationError):
+        kubernetes_validate.validate(render.one(render.objects({}), "DaemonSet"), "1.29", strict=True)
+
+
+def test_two_releases() -> None:
+    """Nothing that the whole cluster shares has the same name in both."""
+    cluster = [
+        {(item["kind"], item["metadata"]["name"]) for item in found if "namespace" not in item["metadata"]}
+        for found in (render.objects({"openshift": True}, namespace=name) for name in ("oomeventer", "other"))
+    ]
+    assert len(cluster[0]) == 3
+    assert not cluster[0] & cluster[1]
+
+
+def test_references(given: dict[str, Any]) -> None:
+    """Bindings, accounts, selectors and ports name what is there."""
+    found = render.objects(given)
+    daemonset = render.one(found, "DaemonSet")
+    account = daemonset["spec"]["template"]["spec"]["serviceAccountName"]
+    assert render.one(found, "ServiceAccount")["metadata"]["name"] == account
+    for binding in ("ClusterRoleBinding", "RoleBinding"):
+        bound = render.one(found, binding)
+        assert bound["subjects"] == [{"kind": "ServiceAccount", "name": account, "namespace": "oomeventer"}]
+        role = render.one(found, bound["roleRef"]["kind"])
+        assert role["metadata"]["name"] == bound["roleRef"]["name"]
+    selector = daemonset["spec"]["selector"]["matchLabels"]
+    assert selector.items() <= daemonset["spec"]["template"]["metadata"]["labels"].items()
+    assert [port["name"] for port in posture.container(found)["ports"]] == ["metrics"]
+    for item in found:
+        match item["kind"]:
+            case "PodMonitor":
+                assert item["spec"]["selector"]["matchLabels"] == selector
+                assert [endpoint["port"] for endpoint in item["spec"]["podMetricsEndpoints"]] == ["metrics"]
+            case "NetworkPolicy":
+                assert item["spec"]["podSelector"]["matchLabels"] == selector
+                assert item["spec"]["policyTypes"] == ["Ingress", "Egress"]
+                assert [port["port"] for port in item["spec"]["ingress"][0]["ports"]] == ["metrics"]
+                assert [port["port"] for port in item["spec"]["egress"][0]["ports"]] == [443, 6443, 16443]
+            case "SecurityContextConstraints":
+                assert item["users"] == [f"system:serviceaccount:oomeventer:{account}"]
+
+
+def test_notes(given: dict[str, Any]) -> None:
+    """The next step, and the namespace's level; that no image is published, where none is named."""
+    notes = render.texts(given)["NOTES.txt"]
+    assert "pod-security.kubernetes.io/enforce=privileged" in notes
+    assert f"rollout status daemonset/{render.one(render.objects(given), 'DaemonSet')['metadata']['name']}" in notes
+    assert ("is not published" in notes) == ("image" not in given)
+    assert "rbac.listPods" not in notes
+    assert "rbac.listPods" in render.texts({"runtime": {"socket": ""}})["NOTES.txt"]
+
+
+def test_image() -> None:
+    """A digest wins over a tag, a tag over the chart's version; no registry is named."""
+    assert posture.container(render.objects({}))["image"] == f"oomeventer/oomeventer:{__version__}"
+    assert posture.container(render.objects({"image": {"tag": "x"}}))["image"] == "oomeventer/oomeventer:x"
+    digest = f"sha256:{'0' * 64}"
+    assert posture.container(render.objects({"image": {"tag": "x", "digest": digest}}))["image"].endswith(f"@{digest}")
+
+
+# -- posture -----------------------------------------------------------------------------------------------------------
+
+
+def test_least_privileges(given: dict[str, Any]) -> None:
+    """Two capabilities, no way to more, nothing of the host's but its pids and what is mounted."""
+    found = render.objects(given)
+    pod, container = posture.pod(found), posture.container(found)
+    privileges = given.get("privileges", {})
+    wanted = ["BPF", "PERFMON"] + ["SYS_RESOURCE"] * bool(privileges.get("oldKernels"))
+    wanted += ["NET_ADMIN"] * bool(privileges.get("taskstats"))
+    assert container["securityContext"] == {
+        "privileged": False,
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"], "add": wanted},
+    }
+    context = dict(pod["securityContext"])
+    assert context.pop("seccompProfile")["type"] == privileges.get("seccompProfile", {}).get("type", "RuntimeDefault")
+    assert context.pop("seLinuxOptions", {}) == privileges.get("seLinuxOptions", {})
+    assert context == {"runAsUser": 0, "runAsGroup": 0}
+    assert pod["hostPID"] is True
+    assert not {"hostNetwork", "hostIPC", "shareProcessNamespace"} & set(pod)
+    assert not any("hostPort" in port for port in container["ports"])
+    if given.get("openshift"):
+        constraints = render.one(found, "SecurityContextConstraints")
+        allowed = {name for name, value in constraints.items() if name.startswith("allow") and value is True}
+        assert allowed == {"allowHostPID", "allowHostDirVolumePlugin"}
+        assert constraints["allowedCapabilities"] == wanted
+        assert constraints["requiredDropCapabilities"] == ["ALL"]
+
+
+def test_mounts(given: dict[str, Any]) -> None:
+    """Four directories at most; two are written; never a whole root, and never the socket alone."""
+    found = posture.mounts(render.objects(given))
+    socket = Path(given.get("runtime", {}).get("socket", "/run/containerd/containerd.sock"))
+    journal = given.get("journal", {})
+    wanted = {
+        str(socket.parent): (str(socket.parent), "Directory", False),
+        "/sys/fs/cgroup": ("/sys/fs/cgroup", "Directory", False),
+        "/host/bpf": ("/sys/fs/bpf", "Directory", True),
+    }
+    if journal.get("enabled", True):
+        place = journal.get("hostPath", "/var/lib/oomeventer")
+        wanted["/var/lib/oomeventer"] = (place, "DirectoryOrCreate", True)
+    assert found == wanted
+
+
+def test_as_little_as_can_be() -> None:
+    """Without pins, journal, runtime and cgroups nothing of the node is mounted."""
+    off = {name: {"enabled": False} for name in ("pins", "journal", "cgroups")}
+    found = render.objects({**off, "runtime": {"socket": ""}})
+    assert posture.mounts(found) == {}
+    environ = posture.environ(found)
+    assert [environ[f"OOMEVENTER_{name}"] for name in ("PINS", "JOURNAL", "CRI_ENDPOINT")] == ["none"] * 3
+
+
+def test_pins_are_not_below_sys() -> None:
+    """The runtimes' AppArmor profiles forbid to write below /sys/fs, the BPF file system there included."""
+    pins = settings.read([], posture.environ(render.objects({})) | {"OOMEVENTER_NODE_NAME": "n"}).pins
+    assert pins == Path("/host/bpf/oomeventer")
+
+
+def test_rbac(given: dict[str, Any]) -> None:
+    """What the account may do, all of it."""
+    found = render.objects(given)
+    name = given.get("fullnameOverride", "oomeventer")
+    wanted = AGENT_RULES | {("Role", "apps", "daemonsets", name, "get")}
+    if given.get("rbac", {}).get("listPods"):
+        wanted |= {("ClusterRole", "", "pods", "*", "list")}
+    assert posture.rules(found) == wanted
+    assert render.one(found, "ServiceAccount")["automountServiceAccountToken"] is False
+
+
+def test_everywhere(given: dict[str, Any]) -> None:
+    """On every Linux node, whatever its taints, and among the last to be evicted."""
+    pod = posture.pod(render.objects(given))
+    assert pod["tolerations"] == [{"operator": "Exists"}]
+    assert pod["nodeSelector"] == {"kubernetes.io/os": "linux"}
+    assert pod["priorityClassName"] == "system-node-critical"
+
+
+def test_one_agent_a_node() -> None:
+    """Two cannot have a node's pins at once."""
+    strategy = render.one(render.objects({}), "DaemonSet")["spec"]["updateStrategy"]
+    assert strategy == {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "10%", "maxSurge": 0}}
+
+
+def test_probes(given: dict[str, Any]) -> None:
+    """They wait longer than the agent takes to say that something hangs."""
+    container = posture.container(render.objects(given))
+    asked = {name: container[f"{name}Probe"]["httpGet"]["path"] for name in ("startup", "liveness", "readiness")}
+    assert asked == {"startup": "/livez", "liveness": "/livez", "readiness": "/readyz"}
+    assert {container[f"{name}Probe"]["timeoutSeconds"] for name in asked} == {5}
+
+
+def test_permissions_are_documented() -> None:
+    """Each capability, directory, rule and the pid namespace has its reason in docs/permissions.md."""
+    page = (REPOSITORY / "docs/permissions.md").read_text()
+    found = objects("everything")
+    for capability in posture.container(found)["securityContext"]["capabilities"]["add"]:
+        assert f"`{capability}`" in page
+    for path, _, _ in posture.mounts(render.objects({})).values():
+        assert f"`{path}`" in page
+    for _, _, resource, _, verb in posture.rules(found):
+        assert re.search(rf"`[a-z, ]*\b{verb}\b[a-z, ]*` {resource}", page), (verb, resource)
+    for word in ("hostPID", "privileged", "RuntimeDefault", "spc_t", "readOnlyRootFilesystem"):
+        assert word in page
+
+
+# -- metrics -----------------------------------------------------------------------------------------------------------
+
+
+def expressions() -> list[str]:
+    """Of the dashboard and of the alerts, as Prometheus gets them."""
+    found = objects("everything")
+    dashboard = json.loads(render.one(found, "ConfigMap")["data"]["oomeventer.json"])
+    panels = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    (group,) = render.one(found, "PrometheusRule")["spec"]["groups"]
+    assert len(panels) >= 10
+    return panels + [rule["expr"] for rule in group["rules"]]
+
+
+#: Beside FAMILIES: of Python's client, and what Prometheus adds by the PodMonitor.
+PROCESS = {"process_resident_memory_bytes", "process_cpu_seconds_total"}
+ADDED = {"node", "instance", "le"}
+
+
+@pytest.mark.parametrize("expression", expressions())
+def test_expressions(expression: str) -> None:
+    """They are PromQL, and of metrics and labels that there are."""
+    text = re.sub(r"\$__(range|rate_interval)", "5m", expression)
+    promql_parser.parse(text)
+    names = set(re.findall(r"\b(?:oomeventer|process)_[a-z_]+", text))
+    known = PROCESS | set(FAMILIES)
+    for family in FAMILIES.values():
+        if family.kind == "histogram":
+            known = known - {family.name} | {f"{family.name}_{part}" for part in ("bucket", "sum", "count")}
+    assert names
+    assert names <= known
+    labels = ADDED.union(*(family.labels for family in FAMILIES.values()))
+    by = re.findall(r"\b(?:by|without|on) \(([a-z, ]+)\)", text)
+    matched = re.findall(r"[{,]([a-z]+)(?:=|!=|=~|!~)", text)
+    assert {label.strip() for part in by for label in part.split(",")} | set(matched) <= labels
+
+
+def test_alerts() -> None:
+    """Each says what happened and what to do; without a journal none is about it; the last can be turned off."""
+    everything = render.values(SCENARIOS["everything"])
+    (group,) = render.one(objects("everything"), "PrometheusRule")["spec"]["groups"]
+    for rule in group["rules"]:
+        assert set(rule["annotations"]) == {"summary", "description"}
+        assert rule["labels"]["severity"] == "warning"
+    everything["journal"] = {"enabled": False}
+    everything["prometheusRule"]["killsPerHour"] = 0
+    (fewer,) = render.one(render.objects(everything), "PrometheusRule")["spec"]["groups"]
+    gone = {rule["alert"] for rule in group["rules"]} - {rule["alert"] for rule in fewer["rules"]}
+    assert gone == {"OomeventerJournalInMemory", "ContainerOOMKilledRepeatedly"}
+
+
+def test_labels_do_not_clash() -> None:
+    """The kills' own namespace, pod and container are not those of the agent's Pod."""
+    (endpoint,) = render.one(objects("everything"), "PodMonitor")["spec"]["podMetricsEndpoints"]
+    (dropped,) = (rule["regex"] for rule in endpoint["relabelings"] if rule.get("action") == "labeldrop")
+    assert set(dropped.split("|")) == set(FAMILIES["oomeventer_kills_total"].labels) - {"scope"}
+
+
+# -- examples ----------------------------------------------------------------------------------------------------------
+
+EXAMPLES = sorted((REPOSITORY / "examples").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
+def test_example(file: Path) -> None:
+    """Of the API, with a limit, an image that has no registry's name, and a comment that says what to type."""
+    text = file.read_text()
+    assert f"kubectl apply -f examples/{file.name}" in text
+    assert f"kubectl delete -f examples/{file.name}" in text
+    assert "kubectl describe" in text
+    for item in yaml.safe_load_all(text):
+        kubernetes_validate.validate(item, "1.36", strict=True)
+        spec = item["spec"]["template"]["spec"] if item["kind"] == "Deployment" else item["spec"]
+        containers = spec["containers"] + spec.get("initContainers", [])
+        assert {container["image"] for container in containers} == {"busybox"}
+        limited = [part for part in (spec, *containers) if "memory" in part.get("resources", {}).get("limits", {})]
+        assert limited
+
+
+def test_examples() -> None:
+    assert len(EXAMPLES) >= 6
+    dev = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["dependency-groups"]["dev"]
+    assert any(name.startswith("helm-python-sdk") for name in dev)
