@@ -15,7 +15,7 @@ PROTOC  = PATH=$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc -Isrc/oomeventer
 
 Q := $(if $(V),,@)
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-cluster kind test-faults test-kernels image check format object stubs verify-stubs lock wheel clean packages
+.PHONY: help demo test test-cluster kind test-faults test-kernels image chart check format object stubs verify-stubs lock wheel clean packages
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
@@ -81,6 +81,9 @@ verify-stubs: $(VENV)/dev
 	$(Q)mkdir -p build && rm -rf build/stubs && mkdir build/stubs
 	$(Q)$(PROTOC) --python_betterproto2_out=build/stubs src/oomeventer/cri/cri.proto
 	$(Q)diff -r -x __pycache__ build/stubs $(STUBS) || { echo "the CRI stubs are not cri.proto's: make stubs"; exit 1; }
+
+chart: $(VENV)/dev ## the chart's README table and schema from its values.yaml, and daemonset.yaml from the chart
+	$(Q)PYTHONPATH=tests $(BIN)/python -m chart.publish
 
 lock: ## pin the versions that are tested together
 	$(Q)rm -rf build/lock && $(PYTHON) -m venv build/lock

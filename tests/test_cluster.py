@@ -91,9 +91,14 @@ def release(kubectl: Kubectl, namespaces: None) -> Iterator[Release]:
         where = [f"{other['metadata']['namespace']}/{other['metadata']['name']}" for other in others]
         pytest.fail(f"a node has one agent, and there are some already: {', '.join(where)}")
     installed = Release(KUBECONFIG or "", NAME, NAME)
-    installed.install(values())
-    yield installed
-    installed.uninstall()
+    try:
+        try:
+            installed.install(values())
+        except AssertionError as e:
+            pytest.fail(f"{e}\n{troubles(kubectl)}")
+        yield installed
+    finally:
+        installed.uninstall()
 
 
 @pytest.fixture(scope="session")
@@ -466,7 +471,7 @@ def test_upgrade(
     try:
         wait("as many kills are told as were made", all_told, 90)
     except AssertionError:
-        print(f"\n  kills made: {made}\n  kills told: {told}\n{logs(kubectl)}")
+        print(f"\n  kills made: {made}\n  kills told: {told}\n{troubles(kubectl)}")
         raise
     time.sleep(2)  # one too many would come now
     all_told()
@@ -506,10 +511,14 @@ def ended(kubectl: Kubectl, pod: str) -> int:
     return sum(one["state"].get("terminated", {}).get("exitCode") == 137 for one in status)
 
 
-def logs(kubectl: Kubectl) -> str:
-    """The agents' last words."""
+def troubles(kubectl: Kubectl) -> str:
+    """The agents as kubectl describes them, and their last words."""
     selector = f"app.kubernetes.io/instance={NAME}"
-    return kubectl("logs", "-n", NAME, "-l", selector, "--tail=60", "--prefix")
+    told = kubectl("describe", "pods", "-n", NAME, "-l", selector)
+    try:
+        return told + kubectl("logs", "-n", NAME, "-l", selector, "--tail=60", "--prefix")
+    except Refused as e:  # none has started
+        return told + str(e)
 
 
 def test_uninstall(kubectl: Kubectl, release: Release, all_eyes: dict[str, Eyes]) -> None:

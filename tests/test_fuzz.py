@@ -29,7 +29,7 @@ from fuzz import hostile, properties, seeds, targets, told
 from fuzz.runtime import Runtime
 from oomeventer.cri import ContainerInfo, CriError
 from oomeventer.cri._cri.runtime import v1
-from oomeventer.identity import identify
+from oomeventer.identity import Identity, identify
 from oomeventer.kernel import record
 from oomeventer.kernel.record import RawLevel
 from oomeventer.procfs import Neighbour, Observation
@@ -223,6 +223,18 @@ def test_a_false_pod_never_wins(
     assert what.incident.container
     assert what.incident.container.id == container_id
     targets.identity(os.fsdecode(b"/".join([b"", *components])))
+
+
+@settings(max_examples=50)
+@given(containers(), st.integers(0, 12))
+def test_of_a_cut_path_no_pod_is_believed(false: tuple[str, str, list[str]], above: int) -> None:
+    """Deep enough below its own cgroup a container could have made any other Pod's: nobody is named."""
+    components = [*[b"d"] * above, *map(os.fsencode, false[2])]
+    (what,) = told.tell(raw_mark(cgroup=components[::-1], flags=record.CGROUP_CUT))
+    properties.told(what)
+    assert what.incident.identity == Identity()
+    assert what.incident.container is None
+    assert what.drafts[0].body["involvedObject"]["kind"] == "Node"
 
 
 # Redaction

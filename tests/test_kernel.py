@@ -191,7 +191,7 @@ async def test_deep_path_is_cut(tracer: Tracer, program: Path) -> None:
         victim = stack.enter_context(Victim(program, cgroup, ["hog", "100"]))
         victim.go()
         (kill,) = await seen(tracer, victim.pid)
-    assert kill.cgroup == ("/" + "d" * 20) * 16
+    assert kill.cgroup == "…" + ("/" + "d" * 20) * 16
     assert {flag.name for flag in kill.missing} == {"CGROUP", "LEVELS"}
 
 

@@ -24,8 +24,7 @@ def begin(
 ) -> Incident:
     """The incident of an episode, before anybody was asked whose container it is."""
     first = kills[0]
-    # Of a path whose beginning is missing the outermost Pod is one that the container could have made itself.
-    identity = Identity() if Missing.CGROUP in first.missing else identify(first.cgroup)
+    identity = identify(first.cgroup)
     ran_out = ran_out_here(first)
     limit_cgroup = None if ran_out.level is None else _ancestor(first.cgroup, ran_out.level)
     level = None if ran_out.level is None else first.levels[ran_out.level]

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from oomeventer.events import Draft
 from oomeventer.incident import Incident, from_json
-from oomeventer.store import MEMORY, Plan, State, Store, StoreError, Totals, Waiting
+from oomeventer.store import MEMORY, Plan, Rows, State, Store, StoreError, Totals, Waiting
 
 log = logging.getLogger(__name__)
 
@@ -176,7 +176,7 @@ class Journal:
         async with self._turn:
             if self._path and (not self.trouble or time.monotonic() >= self._retry_at):
                 try:
-                    done: tuple[T, Totals] = await self._in_thread(self._on_disk, self._memory, method, *arguments)
+                    done: tuple[T, Totals] = await self._in_thread(self._on_disk, self._held(), method, *arguments)
                     self.totals = done[1]
                     if self.trouble:
                         self._return()
@@ -200,20 +200,24 @@ class Journal:
         async with asyncio.timeout(DEADLINE_SECONDS):
             return await asyncio.shield(asyncio.wrap_future(self._running))
 
-    def _on_disk(self, memory: Store | None, method: Callable[..., T], *arguments: Any) -> tuple[T, Totals]:
+    def _held(self) -> tuple[Rows, Rows] | None:
+        """What is in memory, whole and what of it is still to be done: for the thread, which may not read it itself."""
+        return (self._memory.export(True), self._memory.export(False)) if self._memory else None
+
+    def _on_disk(self, held: tuple[Rows, Rows] | None, method: Callable[..., T], *arguments: Any) -> tuple[T, Totals]:
         """In the thread. It may end long after its deadline, and so changes nothing here but the disk."""
         if self._disk is None:
             self._disk = self._open()
-        if memory:
-            self._take_back(self._disk, memory)
+        if held:
+            self._take_back(self._disk, *held)
         return method(self._disk, *arguments), self._disk.totals()
 
-    def _take_back(self, disk: Store, memory: Store) -> None:
+    def _take_back(self, disk: Store, whole: Rows, outbox: Rows) -> None:
         """What memory has goes to disk; where there is little room, only what is still to be done."""
         try:
-            disk.take_over(memory, self._knew, whole=True)
+            disk.take_over(whole, self._knew)
         except StoreError:
-            disk.take_over(memory, self._knew)
+            disk.take_over(outbox, self._knew)
             log.error("journal %s has no room for what was told meanwhile: it is not in the history", self._path)
 
     def _in_memory(self, method: Callable[..., T], *arguments: Any) -> T:
@@ -251,7 +255,7 @@ class Journal:
         if disk is None or memory is None:
             return False
         try:
-            await self._in_thread(memory.take_over, disk, True)
+            memory.take_over(await self._in_thread(disk.export, False), True)
         except (StoreError, TimeoutError) as e:
             log.error("what the journal held and was not sent cannot be read: %s", e)
             return False

@@ -51,6 +51,8 @@ CREATE TABLE notes (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 
 State = Literal["delivered", "given up"]
+#: By table.
+Rows = dict[str, list[Any]]
 
 
 class StoreError(OomeventerError):
@@ -330,14 +332,18 @@ class Store:
 
     # -- moving ----------------------------------------------------------------------------------------------------
 
-    def take_over(self, other: "Store", knew: bool, whole: bool = False) -> None:
-        """Make known here what another store knows: what is begun or waits, the series, the totals; with `whole` also
-        what was told. knew: the other one began with all that this one has, so it also knows what became of it."""
-        rows: dict[str, list[Any]] = {}
-        with other._errors():
-            for table, where in _OUTBOX.items():
-                condition = "" if whole else f" WHERE {where}"
-                rows[table] = other._db.execute(f"SELECT * FROM {table}{condition}").fetchall()
+    def export(self, whole: bool) -> Rows:
+        """What is begun or waits, the series, the totals; with `whole` also what was told. For take_over()."""
+        with self._errors():
+            return {
+                table: self._db.execute(f"SELECT * FROM {table} WHERE {'1' if whole else where}").fetchall()
+                for table, where in _OUTBOX.items()
+            }
+
+    def take_over(self, rows: Rows, knew: bool) -> None:
+        """Make known here what another store has exported. knew: that one began with all that this one has, so it also
+        knows what became of it."""
+        rows = dict(rows)
         totals = rows.pop("totals")
         with self._transaction() as db:
             if knew:  # what waited here and is not there has been given up there, and is in its totals
@@ -360,7 +366,7 @@ class Store:
                 change = f"INSERT OR REPLACE INTO totals VALUES ('seen', '', {known} + {begun} + {waiting})"
                 db.execute(change)
 
-    def _uncount(self, db: sqlite3.Connection, rows: dict[str, list[Any]]) -> None:
+    def _uncount(self, db: sqlite3.Connection, rows: Rows) -> None:
         """What a disk that hung has carried out in the end, after it was done elsewhere, too, counts once; and a
         request that was planned on it, and perhaps sent, stays planned."""
         for *_, name, _killed_at, _state, _reason, _draft in rows["events"]:

@@ -30,10 +30,10 @@ def environ(objects: list[dict[str, Any]]) -> dict[str, str]:
 
 def mounts(objects: list[dict[str, Any]]) -> dict[str, tuple[str, str, bool]]:
     """Where of what of the node's, of which type, and whether it may be written."""
-    paths = {volume["name"]: volume["hostPath"] for volume in pod(objects)["volumes"] if "hostPath" in volume}
+    paths = {volume["name"]: volume["hostPath"] for volume in pod(objects)["volumes"] or [] if "hostPath" in volume}
     return {
         mount["mountPath"]: (paths[mount["name"]]["path"], paths[mount["name"]]["type"], not mount.get("readOnly"))
-        for mount in container(objects)["volumeMounts"]
+        for mount in container(objects)["volumeMounts"] or []
         if mount["name"] in paths
     }
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from chart import CHART, REPOSITORY, render, values
 
 _HEAD = """\
-# The agent without Helm: what charts/oomeventer makes of its default values (`make chart`). For Kubernetes 1.30 or newer
-# and containerd; each line's reason is in docs/permissions.md. No image is published yet: name yours, and
+# The agent without Helm: what charts/oomeventer makes of its default values (`make chart`). For containerd, and
+# Kubernetes 1.30 or newer; each line's reason is in docs/permissions.md. No image is published yet: name yours, and
 #
 #   kubectl apply -f daemonset.yaml
 #   kubectl -n oomeventer rollout status daemonset/oomeventer

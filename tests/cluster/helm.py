@@ -14,7 +14,7 @@ from typing import Any
 
 CHART = Path(__file__).parent.parent.parent / "charts" / "oomeventer"
 #: For all Pods to be ready, on slow machines, too.
-SECONDS = 300
+SECONDS = 180
 
 
 class Release:

@@ -74,8 +74,10 @@ int main(int argc, char **argv)
 	if (!strcmp(argv[1], "storm") && argc > 3) {
 		int status, survived = 0;
 		for (int children = atoi(argv[3]); children > 0; children--) {
-			if (fork() == 0)
+			if (fork() == 0) {
+				first_choice();
 				take(NULL);
+			}
 			wait(&status);
 			survived |= !WIFSIGNALED(status);
 		}

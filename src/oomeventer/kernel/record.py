@@ -12,6 +12,7 @@ from typing import Any
 
 from oomeventer.errors import OomeventerError
 from oomeventer.kill import Arguments, Kill, Level, Missing, Process, Trigger
+from oomeventer.text import CUT
 
 FORMAT = 1
 LEVELS = 16
@@ -159,7 +160,7 @@ def _kill(raw: bytes) -> Kill:
         mark.arguments_length,
         mark.environment_length,
     )
-    path = _path(cgroup)
+    path = _path(cgroup, cut=bool(mark.flags & CGROUP_CUT))
     follow = bool(mark.flags & ARGUMENTS_FOLLOW)
     return Kill(
         time_ns=mark.header.time_ns,
@@ -184,7 +185,9 @@ def _kill(raw: bytes) -> Kill:
             process=Process(mark.trigger_tgid, mark.trigger_start_ns),
             tid=mark.trigger_tid,
             comm=mark.trigger_comm,
-            cgroup=path if mark.flags & TRIGGER_SAME_CGROUP else _path(trigger_cgroup),
+            cgroup=path
+            if mark.flags & TRIGGER_SAME_CGROUP
+            else _path(trigger_cgroup, cut=bool(mark.flags & TRIGGER_CGROUP_CUT)),
         ),
         cgroup=path,
         unified=bool(mark.flags & UNIFIED),
@@ -230,11 +233,12 @@ def _limit(pages: int) -> int | None:
     return None if pages >= NO_LIMIT_PAGES else pages * PAGE
 
 
-def _path(components: bytes) -> str:
-    """The path of NUL-ended components, the leaf first; none of them is the root."""
+def _path(components: bytes, cut: bool) -> str:
+    """The path of NUL-ended components, the leaf first; none of them is the root. One that is cut does not begin there,
+    and so does not begin with a slash."""
     if components and not components.endswith(b"\0"):
         raise RecordError("record has a path whose last component does not end")
-    return "/" + "/".join(os.fsdecode(name) for name in reversed(components.split(b"\0")[:-1]))
+    return (CUT + "/" if cut else "/") + "/".join(os.fsdecode(name) for name in reversed(components.split(b"\0")[:-1]))
 
 
 def _missing(flags: int) -> Missing:
