@@ -28,7 +28,7 @@ from cluster.victims import SMALL, Victims, idle
 KUBECONFIG, IMAGE = os.environ.get("KUBECONFIG"), os.environ.get("CLUSTER_IMAGE")
 VICTIM_IMAGE = os.environ.get("VICTIM_IMAGE") or "busybox"
 VICTIM_COMMAND = os.environ.get("VICTIM_COMMAND") or "/bin/dd if=/dev/zero of=/dev/null bs=100M count=1"
-MOST_NODES = int(os.environ.get("CLUSTER_NODES") or 3)
+NODES = os.environ.get("CLUSTER_NODES") or "3"
 #: Both, so that nobody's cluster is tested because a KUBECONFIG happens to be set.
 WANTED = bool(KUBECONFIG and IMAGE)
 MISSING = "KUBECONFIG and CLUSTER_IMAGE name no cluster and no image: make test-cluster, make kind"
@@ -59,11 +59,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def nodes() -> list[str]:
     """Of the cluster, those that the tests use."""
     try:
-        if found := schedulable(Kubectl(KUBECONFIG or ""), MOST_NODES):
+        if found := schedulable(Kubectl(KUBECONFIG or ""), NODES):
             return found
     except Refused as e:
         raise pytest.UsageError(str(e)) from None
-    raise pytest.UsageError("the cluster has no node that is ready and takes any Pod")
+    raise pytest.UsageError("the cluster has no node of those asked for that is ready and takes any Pod")
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,6 @@
 """The chart, installed by Helm: its program where there is one, else its own code as a library for Python.
 
-The library runs in a process of its own (`python -m cluster.helm`): it brings a runtime with threads and signal
+The library runs in a process of its own (library.py): it brings a runtime with threads and signal
 handlers along, and a call of it cannot be interrupted.
 """
 
@@ -44,7 +44,7 @@ class Release:
     def _run(self, action: str, values: dict[str, Any] | None = None) -> str:
         helm = shutil.which("helm")
         told = json.dumps(values) if values is not None else None
-        command = self._command(helm, action) if helm else [sys.executable, "-m", "cluster.helm"]
+        command = self._command(helm, action) if helm else [sys.executable, "-m", "cluster.library"]
         if not helm:
             told = json.dumps([action, self.namespace, self.name, values])
         done = subprocess.run(
@@ -63,24 +63,3 @@ class Release:
                 return [helm, action, self.name, *place, "--ignore-not-found"]
             case _:
                 return [helm, "get", action, self.name, *place]
-
-
-def main() -> None:
-    """What the program does, by the library. In: the action on standard input."""
-    from helm_python import Config
-
-    action, namespace, name, values = json.load(sys.stdin)
-    with Config(namespace=namespace) as config:
-        match action:
-            case "install":
-                config.install(CHART, name, values, namespace=namespace, wait="watcher", timeout=SECONDS)
-            case "upgrade":
-                config.upgrade(CHART, name, values, namespace=namespace, wait="watcher", timeout=SECONDS)
-            case "uninstall":
-                config.uninstall(name, ignore_not_found=True)
-            case _:
-                print(config.status(name)["manifest"])
-
-
-if __name__ == "__main__":
-    main()
