@@ -228,11 +228,11 @@ async def test_200_kills(tracer: Tracer, program: Path) -> None:
     async with asyncio.timeout(60):
         async for episode in tracer.episodes():
             tracer.free(episode)
-            told += [kill for kill in episode if kill.cgroup.startswith(f"/oomeventer-test-{os.getpid()}-")]
+            told += [kill for kill in episode if kill.process.pid in expected]  # others may be killed on this machine
             if len(told) >= 200:
                 break
     await making
-    told += [kill for episode in await left(tracer) for kill in episode]
+    told += [kill for episode in await left(tracer) for kill in episode if kill.process.pid in expected]
     assert len(told) == 200
     assert {kill.process.pid: kill.arguments for kill in told} == expected
 

@@ -8,11 +8,10 @@ from cluster.kubectl import Kubectl, wait
 _REPELS = {"NoSchedule", "NoExecute"}
 
 
-def schedulable(kubectl: Kubectl, most: int) -> list[str]:
-    """Names of the nodes that any Pod may run on, in order; as many as that at most."""
-    return sorted(node["metadata"]["name"] for node in kubectl.json("get", "nodes")["items"] if _takes_pods(node))[
-        :most
-    ]
+def schedulable(kubectl: Kubectl, which: str) -> list[str]:
+    """Names of the nodes that any Pod may run on, in order. which: how many at most, or their names with commas."""
+    found = sorted(node["metadata"]["name"] for node in kubectl.json("get", "nodes")["items"] if _takes_pods(node))
+    return found[: int(which)] if which.isdigit() else [name for name in found if name in which.split(",")]
 
 
 def _takes_pods(node: dict[str, Any]) -> bool:
