@@ -12,6 +12,10 @@ from oomeventer.api import Api, connect
 from realcri import Containerd
 from standin import ApiServer
 
+# Agents that a test starts leave nothing on this machine, but where it says so itself.
+os.environ.setdefault("OOMEVENTER_PINS", "none")
+os.environ.setdefault("OOMEVENTER_JOURNAL", "none")
+
 # A deadline for each example would say how busy the machine is.
 hypothesis.settings.register_profile("oomeventer", deadline=None)
 hypothesis.settings.load_profile("oomeventer")

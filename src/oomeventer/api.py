@@ -109,6 +109,8 @@ async def connect(kubeconfig: str | None = None, timeout_seconds: float = 10.0) 
     except Exception as e:  # the library's own, OSError, YAML's: whatever is wrong, it is that file
         where = f"kubeconfig {kubeconfig}" if kubeconfig else "the Pod's service account"
         raise NoCluster(f"{where} cannot be used: {e}") from e
+    # From 3.13 on Python refuses CAs without the keyUsage extension (VERIFY_X509_STRICT), which many clusters' have.
+    configuration.disable_strict_ssl_verification = True
     return Api(configuration, timeout_seconds)
 
 
