@@ -539,6 +539,12 @@ async def test_a_damaged_file(path: Path, caplog: pytest.LogCaptureFixture, dama
     assert {kill(number).key for number in range(201, 206)} <= {one["key"] for one in history(path)}
 
 
+def tells(api: Direct, number: int) -> bool:
+    """Whether some Event is about that kill's Pod."""
+    where = f"checkout-{number % 7}."
+    return any(name.startswith(where) for name in counts(api))
+
+
 async def test_a_file_that_is_damaged_while_it_is_used(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """What can still be read of it is told from memory, it is moved aside, and the journal is on disk again."""
     api = Direct()
