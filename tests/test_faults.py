@@ -24,7 +24,7 @@ import pytest
 
 from faults import POINTS, Partition, Restarted, mounted
 from machine import Cgroup, Victim, kubeconfig
-from oomeventer.store import history
+from oomeventer.history import history
 from realcri import Containerd
 from standin import Answer, ApiServer, Fault, Garbage, Hang, LostAnswer, Reset, Trickle, Truncated
 

@@ -7,6 +7,7 @@ the Events at the API server's stand-in, the totals, and the trouble in words. T
 import asyncio
 import contextlib
 import logging
+import random
 import sqlite3
 import subprocess
 import time
@@ -22,9 +23,10 @@ from direct import Direct, counts
 from oomeventer import journal as module
 from oomeventer.delivery import Delivery, Limits
 from oomeventer.events import compose, drafts
+from oomeventer.history import history
 from oomeventer.incident import Incident
 from oomeventer.journal import Journal
-from oomeventer.store import Store, history
+from oomeventer.store import Store
 from samples import POD, incident, victim
 
 #: A deadline of the test's own.
@@ -470,7 +472,8 @@ class Held(Direct):
         return await super().request(method, path, body, content_type)
 
 
-async def test_a_disk_that_hangs_during_a_request(path: Path, hanging: Callable[..., Hanging]) -> None:
+@pytest.mark.parametrize("answered", ["while the disk is away", "when it is back"])
+async def test_a_disk_that_hangs_during_a_request(path: Path, hanging: Callable[..., Hanging], answered: str) -> None:
     """What was planned on disk is answered when the journal is in memory, and a kill of that series is told from there:
     when the disk is back, what was perhaps sent is sent as it was, and each kill counts once."""
     api = Held()
@@ -480,15 +483,55 @@ async def test_a_disk_that_hangs_during_a_request(path: Path, hanging: Callable[
         disk = hanging("begin")
         await agent.kill(8)
         assert agent.journal.trouble
-        api.open.set()
-        await until(lambda: api.told == 2)
+        if answered == "while the disk is away":
+            api.open.set()
+            await until(lambda: api.told == 2)
         disk.release()
-        await until(lambda: not agent.journal.trouble and not agent.journal.totals.waiting)
+        await until(lambda: not agent.journal.trouble)
+        api.open.set()
+        await until(lambda: not agent.journal.totals.waiting)
         await agent.kill(15)
         await until(lambda: not agent.journal.totals.waiting)
         agent.check()
         assert agent.journal.totals.seen == 3
     assert api.told == 3
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+async def test_a_disk_that_hangs_again_and_again(path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    """At random calls, for random times: in the end every kill is told once and counted once."""
+    monkeypatch.setattr(module, "DEADLINE_SECONDS", 0.05)
+    monkeypatch.setattr(module, "RETRY_SECONDS", 0.05)
+    rng = random.Random(seed)
+    well = False
+
+    def sometimes_slow(method: Any) -> Any:
+        def slow(store: Store, *arguments: Any, **named: Any) -> Any:
+            hangs = store.path != ":memory:" and not well and rng.random() < 0.05
+            early = rng.random() < 0.5
+            if hangs and early:
+                time.sleep(rng.uniform(0.02, 0.3))
+            result = method(store, *arguments, **named)
+            if hangs and not early:
+                time.sleep(rng.uniform(0.02, 0.3))
+            return result
+
+        return slow
+
+    for name in ("begin", "describe", "plan", "settle", "totals", "begun", "waiting"):
+        monkeypatch.setattr(Store, name, sometimes_slow(getattr(Store, name)))
+    api = Direct()
+    async with Agent(path, api) as agent:
+        for number in range(1, 201):
+            await agent.kill(number)
+            await asyncio.sleep(0.01)
+        assert agent.journal.failures > 3
+        well = True
+        await agent.kill(201)
+        await until(lambda: not agent.journal.trouble and not agent.journal.totals.waiting)
+        agent.check()
+        assert agent.journal.totals.seen == 201
+    assert api.told == 201
 
 
 async def test_a_disk_that_hangs_at_the_end(
@@ -537,6 +580,36 @@ async def test_a_damaged_file(path: Path, caplog: pytest.LogCaptureFixture, dama
         assert f"is moved to {aside}" in caplog.text
     assert {file.name for file in path.parent.iterdir()} <= {path.name, aside.name}
     assert {kill(number).key for number in range(201, 206)} <= {one["key"] for one in history(path)}
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+async def test_bits_that_flip(path: Path, when: str) -> None:
+    """Of 40 files with a few bits flipped, before an agent begins or while it runs: whatever they held, the kills of
+    other Pods are told, and the agent lives and ends."""
+    await left_by_an_earlier_process(path)
+    whole = path.read_bytes()
+    rng = random.Random(2)
+    for _ in range(40):
+        damaged = bytearray(whole)
+        for _ in range(rng.choice([1, 3, 30])):
+            damaged[rng.randrange(len(damaged))] ^= 1 << rng.randrange(8)
+        for file in path.parent.iterdir():
+            file.unlink()
+        path.write_bytes(damaged if when == "before" else whole)
+        await tells_others(path, damaged if when == "meanwhile" else None)
+
+
+async def tells_others(path: Path, damaged: bytes | None) -> None:
+    """An agent lives with that file, and with what it becomes."""
+    api = Direct()
+    others = {f"other-{number}" for number in range(5)}
+    async with asyncio.timeout(SECONDS), Agent(path, api) as agent:
+        if damaged:
+            with path.open("r+b") as file:
+                file.write(damaged)
+        for number, name in enumerate(sorted(others), 200):
+            await agent.journal.begin(replace(kill(number), pod=replace(POD, name=name, uid=f"uid-of-{name}")))
+        await until(lambda: others <= {name.rpartition(".")[0] for name in counts(api)})
 
 
 def tells(api: Direct, number: int) -> bool:

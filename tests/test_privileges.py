@@ -17,7 +17,7 @@ import pytest
 
 from faults import Restarted, mounted
 from machine import kubeconfig
-from oomeventer.store import history
+from oomeventer.history import history
 from realcri import Containerd
 from standin import ApiServer
 

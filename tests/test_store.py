@@ -14,9 +14,11 @@ import pytest
 
 from moving import START, Time
 from oomeventer import store as module
+from oomeventer.database import MEMORY, StoreError
 from oomeventer.events import COMBINED, compose, drafts
+from oomeventer.history import history
 from oomeventer.incident import Incident
-from oomeventer.store import MEMORY, Plan, Store, StoreError, Waiting, history
+from oomeventer.store import Plan, Store, Waiting
 from samples import POD, incident, victim
 
 SIZE, AGE = 64 << 20, 7 * 86400.0
@@ -462,5 +464,5 @@ def large(number: int) -> Incident:
 
 
 def used(store: Store) -> int:
-    with store._transaction() as db:
+    with store.transaction() as db:
         return store._used_bytes(db)

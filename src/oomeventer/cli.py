@@ -93,8 +93,8 @@ def _command(command: str, settings: Settings, as_json: bool) -> Coroutine[Any, 
 
 
 async def _history(settings: Settings, as_json: bool) -> None:
+    from oomeventer.history import history
     from oomeventer.report import table
-    from oomeventer.store import history
 
     if settings.journal is None:
         raise OomeventerError("there is no journal to read: name its file (--journal)")

@@ -18,9 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from oomeventer.database import MEMORY, StoreError
 from oomeventer.events import Draft
 from oomeventer.incident import Incident, from_json
-from oomeventer.store import MEMORY, Plan, Rows, State, Store, StoreError, Totals, Waiting
+from oomeventer.store import Plan, State, Store, Totals, Waiting
+from oomeventer.transfer import Held, export, take_over
 
 log = logging.getLogger(__name__)
 
@@ -176,7 +178,8 @@ class Journal:
         async with self._turn:
             if self._path and (not self.trouble or time.monotonic() >= self._retry_at):
                 try:
-                    done: tuple[T, Totals] = await self._in_thread(self._on_disk, self._held(), method, *arguments)
+                    await self._take_back()
+                    done: tuple[T, Totals] = await self._in_thread(self._on_disk, method, *arguments)
                     self.totals = done[1]
                     if self.trouble:
                         self._return()
@@ -200,25 +203,29 @@ class Journal:
         async with asyncio.timeout(DEADLINE_SECONDS):
             return await asyncio.shield(asyncio.wrap_future(self._running))
 
-    def _held(self) -> tuple[Rows, Rows] | None:
-        """What is in memory, whole and what of it is still to be done: for the thread, which may not read it itself."""
-        return (self._memory.export(True), self._memory.export(False)) if self._memory else None
-
-    def _on_disk(self, held: tuple[Rows, Rows] | None, method: Callable[..., T], *arguments: Any) -> tuple[T, Totals]:
+    def _on_disk(self, method: Callable[..., T], *arguments: Any) -> tuple[T, Totals]:
         """In the thread. It may end long after its deadline, and so changes nothing here but the disk."""
         if self._disk is None:
             self._disk = self._open()
-        if held:
-            self._take_back(self._disk, *held)
         return method(self._disk, *arguments), self._disk.totals()
 
-    def _take_back(self, disk: Store, whole: Rows, outbox: Rows) -> None:
-        """What memory has goes to disk; where there is little room, only what is still to be done."""
+    async def _take_back(self) -> None:
+        """What memory has goes to disk: in a call of its own, as one that ends too late is made again. Where there is
+        little room, only what is still to be done."""
+        if self._memory is None:
+            return
+        whole, outbox = export(self._memory, True), export(self._memory, False)
+
+        def take(disk: Store, held: Held) -> None:
+            take_over(disk, held, self._knew)
+
         try:
-            disk.take_over(whole, self._knew)
+            await self._in_thread(self._on_disk, take, whole)
         except StoreError:
-            disk.take_over(outbox, self._knew)
+            await self._in_thread(self._on_disk, take, outbox)
             log.error("journal %s has no room for what was told meanwhile: it is not in the history", self._path)
+        self._memory.close()
+        self._memory = None
 
     def _in_memory(self, method: Callable[..., T], *arguments: Any) -> T:
         assert self._memory
@@ -230,21 +237,29 @@ class Journal:
         assert self._path
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            return Store(str(self._path), self._size_bytes, self._age_seconds)
-        except StoreError as e:
-            if not e.damaged:
-                raise
-            aside = self._path.with_name(f"{self._path.name}.damaged")
-            log.error("journal %s cannot be used and is moved to %s: %s", self._path, aside, e)
+            if self._damaged:
+                self._move_aside(self.trouble)
+                self._damaged = False
             try:
-                self._path.replace(aside)
-                for suffix in ("-wal", "-shm"):
-                    self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
-            except OSError as other:
-                raise StoreError(f"journal {self._path} cannot be moved aside: {other.strerror}") from other
+                return Store(str(self._path), self._size_bytes, self._age_seconds)
+            except StoreError as e:
+                if not e.damaged:
+                    raise
+                self._move_aside(e)
             return Store(str(self._path), self._size_bytes, self._age_seconds)
         except (OSError, sqlite3.Error) as e:
             raise StoreError(f"journal {self._path}: {e}") from e
+
+    def _move_aside(self, why: object) -> None:
+        assert self._path
+        aside = self._path.with_name(f"{self._path.name}.damaged")
+        log.error("journal %s cannot be used and is moved to %s: %s", self._path, aside, why)
+        try:
+            self._path.replace(aside)
+            for suffix in ("-wal", "-shm"):
+                self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+        except OSError as e:
+            raise StoreError(f"journal {self._path} cannot be moved aside: {e.strerror}") from e
 
     def _new_memory(self) -> Store:
         return Store(MEMORY, min(self._size_bytes, MEMORY_BYTES), self._age_seconds)
@@ -255,19 +270,16 @@ class Journal:
         if disk is None or memory is None:
             return False
         try:
-            memory.take_over(await self._in_thread(disk.export, False), True)
+            take_over(memory, await self._in_thread(export, disk, False), True)
         except (StoreError, TimeoutError) as e:
-            log.error("what the journal held and was not sent cannot be read: %s", e)
+            log.error("what the journal held and was not sent cannot be read: %s", e or "it hangs")
             return False
         return True
 
     def _return(self) -> None:
         """The disk is back, and has what memory had; it may also hold what an earlier process left."""
         log.warning("journal %s is written again", self._path)
-        self.trouble, self._damaged = None, False
-        if self._memory:
-            self._memory.close()
-            self._memory = None
+        self.trouble = None
         self._is_stale = True
         self._news.set()
         self.returned()
@@ -288,4 +300,4 @@ class Journal:
         if not self.trouble:
             log.error("%s: going on in memory", error)
         self.trouble = str(error)
-        self._damaged = error.damaged
+        self._damaged |= error.damaged

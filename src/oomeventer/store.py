@@ -1,30 +1,27 @@
-"""The journal's tables, in SQLite. Flows in: incidents, then the Events that tell them, then what became of these.
+"""What the journal's tables mean. Flows in: incidents, then the Events that tell them, then what became of these.
 Flows out: what is still to be done, and what was.
 
 An incident is in it from the moment it is known; with what the runtime and the API say of it come the drafts of its
 Events; a request is planned in it before it is sent. So wherever the process dies, the next one goes on from here: what
 was not sent is sent, and what may have been sent is sent again, with the same name and the same count.
 
-Rules: one connection, used by one thread at a time; each method is one transaction. WAL with synchronous=NORMAL: a
-commit survives the death of the process; a power failure may cost the last ones, and never the file. Ids grow with
-time, and are not used again, in another file neither. Raises StoreError.
+Rules: each method is one transaction. Ids grow with time, and are not used again, in another file neither. Raises
+StoreError.
 """
 
 import json
+import logging
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
-from oomeventer.errors import OomeventerError
+from oomeventer.database import Database, add
 from oomeventer.events import ANNOTATION, Draft, combine
 
-FORMAT = 1
-MEMORY = ":memory:"
+log = logging.getLogger(__name__)
+
 #: As many series of an object within that time stay apart; further ones are told as one. As client-go's aggregator.
 SIMILAR, SIMILAR_SECONDS = 10, 600.0
 #: Series that are remembered: as many as client-go's recorder has. Of a forgotten one the next kill is a new Event.
@@ -32,35 +29,7 @@ SERIES = 4096
 #: Incidents that one trim takes away at most, so that no transaction is long; and at once, to take no more than must.
 _TRIM, _TRIM_STEP = 512, 16
 
-_TABLES = """
-CREATE TABLE incidents (
-    id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, seen_at REAL NOT NULL, state TEXT NOT NULL, body TEXT NOT NULL
-);
-CREATE INDEX begun ON incidents (id) WHERE state = 'begun';
-CREATE TABLE events (
-    id INTEGER PRIMARY KEY, incident INTEGER NOT NULL, seen_at REAL NOT NULL, object TEXT NOT NULL,
-    series TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL UNIQUE,
-    killed_at REAL NOT NULL, state TEXT NOT NULL, reason TEXT, draft TEXT
-);
-CREATE INDEX waiting ON events (series, id) WHERE state = 'waiting';
-CREATE INDEX objects ON events (object, seen_at, series);
-CREATE INDEX of_incident ON events (incident);
-CREATE TABLE series (series TEXT PRIMARY KEY, name TEXT, told INTEGER NOT NULL, used_at REAL NOT NULL, plan TEXT);
-CREATE TABLE totals (what TEXT NOT NULL, reason TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (what, reason));
-CREATE TABLE notes (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-"""
-
 State = Literal["delivered", "given up"]
-#: By table.
-Rows = dict[str, list[Any]]
-
-
-class StoreError(OomeventerError):
-    """The file cannot be read or written. damaged: it is no journal that this program can use, now or later."""
-
-    def __init__(self, words: str, damaged: bool = False) -> None:
-        super().__init__(words)
-        self.damaged = damaged
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,72 +76,40 @@ class Totals:
         return self.delivered + self.merged + self.given_up.total() + self.waiting
 
 
-class Store:
-    """An open file, or MEMORY. bytes: how large it may grow before the oldest goes."""
+class Store(Database):
+    """An open file, or MEMORY. size_bytes: how large it may grow before the oldest goes."""
 
     def __init__(self, path: str, size_bytes: int, age_seconds: float) -> None:
-        self.path = path
+        super().__init__(path)
         self._size_bytes = size_bytes
         self._age_seconds = age_seconds
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=2.0)
-        try:
-            self._open()
-        except BaseException:
-            self._db.close()
-            raise
-        self._id = 0
-
-    def _open(self) -> None:
-        with self._errors():
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = NORMAL")
-            self._db.execute("PRAGMA journal_size_limit = 1048576")
-            (found,) = self._db.execute("PRAGMA user_version").fetchone()
-            if found not in (0, FORMAT):
-                raise StoreError(f"{self.path} has format {found}, this program has {FORMAT}", damaged=True)
-            tables = _tables(self._db)
-            if tables != (_tables_expected() if found else set()):
-                raise StoreError(f"{self.path} has other tables than format {found} has", damaged=True)
-            if (damage := self._db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-                raise StoreError(f"{self.path} is damaged: {damage}", damaged=True)
-        if found == 0:
-            with self._transaction() as db:
-                for statement in filter(str.strip, _TABLES.split(";")):
-                    db.execute(statement)
-                db.execute(f"PRAGMA user_version = {FORMAT}")
-
-    def close(self) -> None:
-        """Close the file."""
-        with self._errors():
-            self._db.close()
 
     # -- incidents -------------------------------------------------------------------------------------------------
 
     def begin(self, key: str, body: dict[str, Any]) -> bool:
         """Write an incident down. False where it is known."""
-        with self._transaction() as db:
+        with self.transaction() as db:
             now = time.time()
             row = (self._new_id(db), key, now, json.dumps(body, ensure_ascii=False))
             new = db.execute("INSERT OR IGNORE INTO incidents VALUES (?, ?, ?, 'begun', ?)", row).rowcount == 1
             if new:
-                _add(db, "seen", 1)
+                add(db, "seen", 1)
             return new
 
     def begun(self, after: int, most: int) -> list[tuple[int, str]]:
         """Incidents whose Events are not drafted, by id and as JSON, the oldest first, from behind that id on."""
         query = "SELECT id, body FROM incidents WHERE state = 'begun' AND id > ? ORDER BY id LIMIT ?"
-        with self._errors():
-            return self._db.execute(query, (after, most)).fetchall()
+        with self.errors() as db:
+            return db.execute(query, (after, most)).fetchall()
 
     def describe(self, incident: int, body: dict[str, Any], drafts: list[Draft]) -> list[Waiting]:
         """Write down all that became known of an incident, and the Events that are to tell it."""
         waiting = []
-        with self._transaction() as db:
+        with self.transaction() as db:
             now = time.time()
             change = "UPDATE incidents SET state = 'described', body = ? WHERE id = ? AND state = 'begun'"
             if db.execute(change, (json.dumps(body, ensure_ascii=False), incident)).rowcount == 0:
                 return []
-            _add(db, "seen", len(drafts) - 1)
             for draft in drafts:
                 series = json.dumps(draft.series)
                 if self._is_crowded(db, draft.object, series, now):
@@ -180,18 +117,20 @@ class Store:
                     series = json.dumps(draft.series)
                 number = self._new_id(db)
                 text = json.dumps(draft.body, ensure_ascii=False)
-                db.execute(
-                    "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'waiting', NULL, ?)",
+                new = db.execute(
+                    "INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'waiting', NULL, ?)",
                     (number, incident, now, draft.object, series, draft.namespace, draft.name, draft.killed_at, text),
                 )
-                waiting.append(Waiting(series, draft.object, number, now))
+                if new.rowcount:
+                    waiting.append(Waiting(series, draft.object, number, now))
+            add(db, "seen", len(waiting) - 1)
         return waiting
 
     def give_up(self, incident: int, reason: str) -> None:
         """Write down that an incident gets no Event, and why."""
-        with self._transaction() as db:
+        with self.transaction() as db:
             change = "UPDATE incidents SET state = 'described' WHERE id = ? AND state = 'begun'"
-            _add(db, "given up", db.execute(change, (incident,)).rowcount, reason)
+            add(db, "given up", db.execute(change, (incident,)).rowcount, reason)
 
     def _is_crowded(self, db: sqlite3.Connection, about: str, series: str, now: float) -> bool:
         recent = "SELECT DISTINCT series FROM events WHERE object = ? AND seen_at > ? LIMIT ?"
@@ -203,13 +142,13 @@ class Store:
     def waiting(self) -> list[Waiting]:
         """The series that have something to tell."""
         query = "SELECT series, object, min(id), min(seen_at) FROM events WHERE state = 'waiting' GROUP BY series"
-        with self._errors():
-            return [Waiting(*row) for row in self._db.execute(query)]
+        with self.errors() as db:
+            return [Waiting(*row) for row in db.execute(query)]
 
     def plan(self, series: str, anew: bool = False) -> Plan | None:
         """The series' next request: the one that was planned and perhaps sent, else a new one for all that waits. anew:
         its Event has expired, so that another one is to be created. None where nothing waits."""
-        with self._transaction() as db:
+        with self.transaction() as db:
             known = db.execute("SELECT name, told, plan FROM series WHERE series = ?", (series,)).fetchone()
             name, told, planned = known or (None, 0, None)
             those = "series = ? AND state = 'waiting' AND id <= ifnull(?, id)"
@@ -223,7 +162,7 @@ class Store:
                 return None
             if planned is None or anew:
                 create = anew or name is None
-                planned = json.dumps({"create": create, "count": kills if create else told + kills, "upto": last})
+                planned = _planned(create, kills if create else told + kills, last)
                 db.execute(
                     "INSERT INTO series VALUES (?, ?, ?, ?, ?) ON CONFLICT (series) DO UPDATE SET plan = excluded.plan",
                     (series, name, told, time.time(), planned),
@@ -247,19 +186,23 @@ class Store:
         )
 
     def settle(self, plan: Plan, state: State, reason: str) -> Waiting | None:
-        """Write down what became of a request. Returns the series, where it has more to tell."""
+        """Write down what became of a request. Returns the series, where it has more to tell. A plan that is not this
+        store's (a disk failed, or is back) is not known to have been carried out, and stays."""
         those = "series = ? AND state = 'waiting'"
         told = f"UPDATE events SET state = ?, reason = ?, draft = NULL WHERE {those} AND id <= ?"
-        with self._transaction() as db:
+        with self.transaction() as db:
             query = f"SELECT min(id) FROM events WHERE {those} AND id <= ?"
             (first,) = db.execute(query, (plan.series, plan.upto)).fetchone()
-            if state == "delivered":
-                _add(db, "delivered", db.execute(told, (state, reason, plan.series, first)).rowcount)
-                _add(db, "merged", db.execute(told, ("merged", reason, plan.series, plan.upto)).rowcount)
+            ours = db.execute("SELECT plan FROM series WHERE series = ?", (plan.series,)).fetchone()
+            if ours != (_planned(plan.create, plan.count, plan.upto),):
+                log.info("series %.200s is to be told again: it was planned elsewhere", plan.series)
+            elif state == "delivered":
+                add(db, "delivered", db.execute(told, (state, reason, plan.series, first)).rowcount)
+                add(db, "merged", db.execute(told, ("merged", reason, plan.series, plan.upto)).rowcount)
                 change = "UPDATE series SET name = ?, told = ?, used_at = ?, plan = NULL WHERE series = ?"
                 db.execute(change, (plan.name, plan.count, time.time(), plan.series))
             else:
-                _add(db, state, db.execute(told, (state, reason, plan.series, plan.upto)).rowcount, reason)
+                add(db, state, db.execute(told, (state, reason, plan.series, plan.upto)).rowcount, reason)
                 db.execute("UPDATE series SET plan = NULL WHERE series = ?", (plan.series,))
             query = f"SELECT series, object, min(id), min(seen_at) FROM events WHERE {those} GROUP BY series"
             row = db.execute(query, (plan.series,)).fetchone()
@@ -270,20 +213,20 @@ class Store:
     def totals(self) -> Totals:
         """How many Events were seen, and what became of them."""
         totals = Totals()
-        with self._errors():
-            for what, reason, count in self._db.execute("SELECT what, reason, count FROM totals"):
+        with self.errors() as db:
+            for what, reason, count in db.execute("SELECT what, reason, count FROM totals"):
                 if what == "given up":
                     totals.given_up[reason] = count
                 else:
                     setattr(totals, what, count)
-            (begun,) = self._db.execute("SELECT count(*) FROM incidents WHERE state = 'begun'").fetchone()
-            (waiting,) = self._db.execute("SELECT count(*) FROM events WHERE state = 'waiting'").fetchone()
+            (begun,) = db.execute("SELECT count(*) FROM incidents WHERE state = 'begun'").fetchone()
+            (waiting,) = db.execute("SELECT count(*) FROM events WHERE state = 'waiting'").fetchone()
         totals.waiting = begun + waiting
         return totals
 
     def note(self, name: str, value: str | None = None) -> str | None:
         """Remember a word under a name, or, without one, tell what is remembered."""
-        with self._transaction() as db:
+        with self.transaction() as db:
             if value is not None:
                 db.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, value))
             row = db.execute("SELECT value FROM notes WHERE name = ?", (name,)).fetchone()
@@ -292,10 +235,11 @@ class Store:
     def trim(self) -> int:
         """Let go of what is too old, and of the oldest while there is too much: first of what is told, then of what
         waits, which is given up with a reason. Returns how many incidents went."""
-        gone = 0
-        with self._transaction() as db:
+        with self.transaction() as db:
             old = time.time() - self._age_seconds
-            gone += self._forget(db, "incidents.seen_at < ?", (old,), "too old")
+            gone = self._forget(db, "incidents.seen_at < ?", (old,), "too old")
+            without = "incident NOT IN (SELECT id FROM incidents) AND state != 'waiting'"  # see transfer.py
+            db.execute(f"DELETE FROM events WHERE seen_at < ? AND {without}", (old,))
             latest = "SELECT series FROM series ORDER BY used_at DESC LIMIT ?"
             db.execute(f"DELETE FROM series WHERE plan IS NULL AND series NOT IN ({latest})", (SERIES,))
             told = "NOT EXISTS (SELECT 1 FROM events WHERE incident = incidents.id AND state = 'waiting')"
@@ -319,7 +263,7 @@ class Store:
         (waiting,) = db.execute(
             f"SELECT count(*) FROM events WHERE incident IN ({marks}) AND state = 'waiting'", ids
         ).fetchone()
-        _add(db, "given up", begun + waiting, reason)
+        add(db, "given up", begun + waiting, reason)
         db.execute(f"DELETE FROM events WHERE incident IN ({marks})", ids)
         db.execute(f"DELETE FROM incidents WHERE id IN ({marks})", ids)
         return len(ids)
@@ -330,122 +274,15 @@ class Store:
         )
         return int((pages - free) * page)
 
-    # -- moving ----------------------------------------------------------------------------------------------------
-
-    def export(self, whole: bool) -> Rows:
-        """What is begun or waits, the series, the totals; with `whole` also what was told. For take_over()."""
-        with self._errors():
-            return {
-                table: self._db.execute(f"SELECT * FROM {table} WHERE {'1' if whole else where}").fetchall()
-                for table, where in _OUTBOX.items()
-            }
-
-    def take_over(self, rows: Rows, knew: bool) -> None:
-        """Make known here what another store has exported. knew: that one began with all that this one has, so it also
-        knows what became of it."""
-        rows = dict(rows)
-        totals = rows.pop("totals")
-        with self._transaction() as db:
-            if knew:  # what waited here and is not there has been given up there, and is in its totals
-                db.execute("DELETE FROM incidents WHERE state = 'begun'")
-                db.execute("DELETE FROM events WHERE state = 'waiting'")
-                db.execute("DELETE FROM totals")
-            else:
-                self._uncount(db, rows)
-            for what, reason, count in totals:
-                _add(db, what, count, reason)
-            for table, found in rows.items():
-                if not found:
-                    continue
-                marks = ",".join("?" * len(found[0]))
-                db.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", found)
-            if not knew:
-                known = "(SELECT ifnull(sum(count), 0) FROM totals WHERE what != 'seen')"
-                begun = "(SELECT count(*) FROM incidents WHERE state = 'begun')"
-                waiting = "(SELECT count(*) FROM events WHERE state = 'waiting')"
-                change = f"INSERT OR REPLACE INTO totals VALUES ('seen', '', {known} + {begun} + {waiting})"
-                db.execute(change)
-
-    def _uncount(self, db: sqlite3.Connection, rows: Rows) -> None:
-        """What a disk that hung has carried out in the end, after it was done elsewhere, too, counts once; and a
-        request that was planned on it, and perhaps sent, stays planned."""
-        for *_, name, _killed_at, _state, _reason, _draft in rows["events"]:
-            row = db.execute("SELECT state, reason FROM events WHERE name = ?", (name,)).fetchone()
-            if row and row[0] != "waiting":
-                _add(db, row[0], -1, row[1] if row[0] == "given up" else "")
-        planned = {row[0] for row in db.execute("SELECT series FROM series WHERE plan IS NOT NULL")}
-        rows["series"] = [row for row in rows["series"] if row[0] not in planned]
-
-    # -- SQLite ----------------------------------------------------------------------------------------------------
-
     def _new_id(self, db: sqlite3.Connection) -> int:
         """Microseconds of UNIX time, or one more than the last: also unique among files that are merged later."""
-        if not self._id:
-            query = "SELECT max(ifnull((SELECT max(id) FROM incidents), 0), ifnull((SELECT max(id) FROM events), 0))"
-            (self._id,) = db.execute(query).fetchone()
-        self._id = max(self._id + 1, time.time_ns() // 1000)
-        return self._id
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._errors():
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:  # SQLite itself may have rolled it back
-                    self._db.execute("ROLLBACK")
-                raise
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as e:
-            damaged = getattr(e, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-            raise StoreError(f"{self.path}: {e}", damaged) from e
+        query = "SELECT max(ifnull((SELECT max(id) FROM incidents), 0), ifnull((SELECT max(id) FROM events), 0))"
+        (last,) = db.execute(query).fetchone()
+        return max(int(last) + 1, time.time_ns() // 1000)
 
 
-#: By table: what of it is still to be done.
-_OUTBOX = {
-    "incidents": "state = 'begun' OR id IN (SELECT incident FROM events WHERE state = 'waiting')",
-    "events": "state = 'waiting'",
-    "series": "1",
-    "totals": "1",
-    "notes": "1",
-}
-
-
-def _tables(db: sqlite3.Connection) -> set[tuple[str, ...]]:
-    return set(db.execute("SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall())
-
-
-def _tables_expected() -> set[tuple[str, ...]]:
-    with closing(sqlite3.connect(MEMORY)) as db:
-        db.executescript(_TABLES)
-        return _tables(db)
-
-
-def history(path: Path) -> Iterator[dict[str, Any]]:
-    """What a journal's file knows, the oldest first: incidents as JSON, and as `events` what became of theirs. Looks
-    only, also while an agent writes. Raises StoreError."""
-    query = (
-        "SELECT body, group_concat(events.state || ifnull(': ' || nullif(reason, ''), ''), '; ') FROM incidents "
-        "LEFT JOIN events ON events.incident = incidents.id GROUP BY incidents.id ORDER BY incidents.id"
-    )
-    try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=2.0)) as db:
-            for body, events in db.execute(query):
-                yield json.loads(body) | {"events": events or "waiting"}
-    except sqlite3.Error as e:
-        raise StoreError(f"journal {path} cannot be read: {e}: name the agent's file (--journal)") from e
-
-
-def _add(db: sqlite3.Connection, what: str, count: int, reason: str = "") -> None:
-    if count:
-        row = "INSERT INTO totals VALUES (?, ?, ?) ON CONFLICT (what, reason)"
-        db.execute(f"{row} DO UPDATE SET count = count + excluded.count", (what, reason, count))
+def _planned(create: bool, count: int, upto: int) -> str:
+    return json.dumps({"create": create, "count": count, "upto": upto})
 
 
 def _created(first: dict[str, Any], last: dict[str, Any], name: str, count: int) -> dict[str, Any]:

@@ -1,0 +1,125 @@
+"""The journal's file: its tables, in SQLite, and its transactions. In: statements. Out: rows, or StoreError.
+
+Rules: one connection, used by one thread at a time. WAL with synchronous=NORMAL: a commit survives the death of the
+process; a power failure may cost the last ones, and never the file. Text that was damaged is read with a mark in place
+of what was lost (U+FFFD): one bad row is one bad incident, and not the end of the others.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from uuid import uuid4
+
+from oomeventer.errors import OomeventerError
+
+FORMAT = 1
+MEMORY = ":memory:"
+
+_TABLES = """
+CREATE TABLE incidents (
+    id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, seen_at REAL NOT NULL, state TEXT NOT NULL, body TEXT NOT NULL
+);
+CREATE INDEX begun ON incidents (id) WHERE state = 'begun';
+CREATE TABLE events (
+    id INTEGER PRIMARY KEY, incident INTEGER NOT NULL, seen_at REAL NOT NULL, object TEXT NOT NULL,
+    series TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL UNIQUE,
+    killed_at REAL NOT NULL, state TEXT NOT NULL, reason TEXT, draft TEXT
+);
+CREATE INDEX waiting ON events (series, id) WHERE state = 'waiting';
+CREATE INDEX objects ON events (object, seen_at, series);
+CREATE INDEX of_incident ON events (incident);
+CREATE TABLE series (series TEXT PRIMARY KEY, name TEXT, told INTEGER NOT NULL, used_at REAL NOT NULL, plan TEXT);
+CREATE TABLE totals (what TEXT NOT NULL, reason TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (what, reason));
+CREATE TABLE notes (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+"""
+
+
+class StoreError(OomeventerError):
+    """The file cannot be read or written. damaged: it is no journal that this program can use, now or later."""
+
+    def __init__(self, words: str, damaged: bool = False) -> None:
+        super().__init__(words)
+        self.damaged = damaged
+
+
+class Database:
+    """An open file, or MEMORY. origin: no other has it, nor has the same file when it is opened again."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.origin = uuid4().hex
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=2.0)
+        self._db.text_factory = text
+        try:
+            self._open()
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _open(self) -> None:
+        with self.errors():
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            self._db.execute("PRAGMA journal_size_limit = 1048576")
+            (found,) = self._db.execute("PRAGMA user_version").fetchone()
+            if found not in (0, FORMAT):
+                raise StoreError(f"{self.path} has format {found}, this program has {FORMAT}", damaged=True)
+            tables = _tables(self._db)
+            if tables != (_tables_expected() if found else set()):
+                raise StoreError(f"{self.path} has other tables than format {found} has", damaged=True)
+            if (damage := self._db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+                raise StoreError(f"{self.path} is damaged: {damage}", damaged=True)
+        if found == 0:
+            with self.transaction() as db:
+                for statement in filter(str.strip, _TABLES.split(";")):
+                    db.execute(statement)
+                db.execute(f"PRAGMA user_version = {FORMAT}")
+
+    def close(self) -> None:
+        """Close the file."""
+        with self.errors():
+            self._db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All of it is written, or nothing."""
+        with self.errors():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:  # SQLite itself may have rolled it back
+                    self._db.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def errors(self) -> Iterator[sqlite3.Connection]:
+        """To look: without a transaction. SQLite's errors are StoreError here."""
+        try:
+            yield self._db
+        except sqlite3.Error as e:
+            damaged = getattr(e, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+            raise StoreError(f"{self.path}: {e}", damaged) from e
+
+
+def add(db: sqlite3.Connection, what: str, count: int, reason: str = "") -> None:
+    """Count so many more Events, or with a negative count fewer, among the totals."""
+    if count:
+        row = "INSERT INTO totals VALUES (?, ?, ?) ON CONFLICT (what, reason)"
+        db.execute(f"{row} DO UPDATE SET count = count + excluded.count", (what, reason, count))
+
+
+def text(found: bytes) -> str:
+    """A column's text, with U+FFFD for what is none."""
+    return found.decode(errors="replace")
+
+
+def _tables(db: sqlite3.Connection) -> set[tuple[str, ...]]:
+    return set(db.execute("SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall())
+
+
+def _tables_expected() -> set[tuple[str, ...]]:
+    with closing(sqlite3.connect(MEMORY)) as db:
+        db.executescript(_TABLES)
+        return _tables(db)
