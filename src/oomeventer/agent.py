@@ -13,6 +13,7 @@ import logging
 from dataclasses import replace
 
 from oomeventer import __version__, api, health, node, watch
+from oomeventer.containers import Containers
 from oomeventer.delivery import Delivery, Limits
 from oomeventer.describer import Describer
 from oomeventer.events import drafts, message
@@ -20,6 +21,7 @@ from oomeventer.incident import Incident
 from oomeventer.journal import Begun, Journal
 from oomeventer.kernel import Episode, Tracer
 from oomeventer.metrics import Metrics, Parts
+from oomeventer.observer import Observer
 from oomeventer.pipeline import Pipeline, Stage
 from oomeventer.pods import Pods
 from oomeventer.settings import Settings
@@ -30,6 +32,69 @@ log = logging.getLogger(__name__)
 DESCRIBING = 4
 #: How long a stop waits for the runtime and the API; what they have not said by then, the next process asks again.
 DRAIN_SECONDS = 3.0
+
+
+class _Way:
+    """What is done with a kill, from the ring to the journal, and from the journal to its drafts in the outbox."""
+
+    def __init__(
+        self,
+        tracer: Tracer,
+        observer: Observer,
+        journal: Journal,
+        containers: Containers,
+        describer: Describer,
+        delivery: Delivery,
+        metrics: Metrics,
+        progress: health.Progress,
+    ) -> None:
+        self._tracer = tracer
+        self._observer = observer
+        self._journal = journal
+        self._containers = containers
+        self._describer = describer
+        self._delivery = delivery
+        self._metrics = metrics
+        self._progress = progress
+        self.recording = Pipeline([Stage("record", self._record)], abandon=self._forget, timed=metrics.timed)
+        self.describing = Pipeline(
+            [
+                Stage("container", self._resolve, watch.RESOLVING),
+                Stage("pod", self._describe, DESCRIBING),
+                Stage("draft", self._draft),
+            ],
+            DRAIN_SECONDS,
+            self._give_up,
+            metrics.timed,
+        )
+
+    async def _record(self, episode: Episode) -> None:
+        incident = await self._observer(episode)
+        await self._journal.begin(incident)
+        await self._forget(episode)
+
+    async def _forget(self, episode: Episode) -> None:
+        self._tracer.free(episode)
+        self._progress.freed()
+
+    async def _resolve(self, begun: Begun) -> Begun:
+        return replace(begun, incident=await self._containers(begun.incident))
+
+    async def _describe(self, begun: Begun) -> Begun:
+        return replace(begun, incident=await self._describer(begun.incident))
+
+    async def _draft(self, begun: Begun) -> None:
+        incident = begun.incident
+        waiting = await self._journal.describe(begun.id, incident, drafts(incident))
+        if not waiting:
+            return  # it came twice, after the journal's disk was away, and is told already
+        log.warning("%s: %s", _where(incident), message(incident), extra={"incident": incident.as_json()})
+        self._delivery.add(waiting)
+        self._metrics.killed(incident)
+
+    async def _give_up(self, begun: Begun) -> None:
+        await self._journal.give_up(begun.id, "a fault of this program")
+        self._metrics.killed(begun.incident)
 
 
 async def run(settings: Settings) -> None:
@@ -48,83 +113,49 @@ async def run(settings: Settings) -> None:
             Journal(settings.journal, settings.journal_bytes, settings.journal_days * 86400)
         )
         cluster = await stack.enter_async_context(await api.connect(settings.kubeconfig, settings.api_timeout_seconds))
-        observer = watch.observer(settings, stack)
-        containers = await watch.containers(settings, settings.cri_patience_seconds, wants_runtime=True)
-        describer = Describer(cluster, Pods(cluster, settings.node_name))
-        delivery = Delivery(
-            cluster,
+        delivery = Delivery(cluster, journal, _limits(settings), metrics.told)
+        way = _Way(
+            tracer,
+            watch.observer(settings, stack),
             journal,
-            Limits(
-                settings.object_burst,
-                settings.object_seconds,
-                settings.burst,
-                settings.events_per_second,
-                settings.give_up_seconds,
-            ),
-            metrics.told,
+            await watch.containers(settings, settings.cri_patience_seconds, wants_runtime=True),
+            Describer(cluster, Pods(cluster, settings.node_name)),
+            delivery,
+            metrics,
+            outside.progress,
         )
-
-        async def record(episode: Episode) -> None:
-            incident = await observer(episode)
-            await journal.begin(incident)
-            await forget(episode)
-
-        async def forget(episode: Episode) -> None:
-            tracer.free(episode)
-            outside.progress.freed()
-
-        async def resolve(begun: Begun) -> Begun:
-            return replace(begun, incident=await containers(begun.incident))
-
-        async def describe(begun: Begun) -> Begun:
-            return replace(begun, incident=await describer(begun.incident))
-
-        async def draft(begun: Begun) -> None:
-            incident = begun.incident
-            waiting = await journal.describe(begun.id, incident, drafts(incident))
-            if not waiting:
-                return  # it came twice, after the journal's disk was away, and is told already
-            log.warning("%s: %s", _where(incident), message(incident), extra={"incident": incident.as_json()})
-            delivery.add(waiting)
-            metrics.killed(incident)
-
-        async def give_up(begun: Begun) -> None:
-            await journal.give_up(begun.id, "a fault of this program")
-            metrics.killed(begun.incident)
-
-        recording = Pipeline([Stage("record", record)], abandon=forget, timed=metrics.timed)
-        describing = Pipeline(
-            [
-                Stage("container", resolve, watch.RESOLVING),
-                Stage("pod", describe, DESCRIBING),
-                Stage("draft", draft),
-            ],
-            DRAIN_SECONDS,
-            give_up,
-            metrics.timed,
-        )
-        pipelines = {"recording": recording, "describing": describing}
+        pipelines = {"recording": way.recording, "describing": way.describing}
         parts = Parts(tracer, pins.directory if pins else None, journal, cluster, delivery, pipelines)
         stack.enter_context(metrics.watching(parts))
         log.info("oomeventer %s watches node %s and tells %s", __version__, settings.node_name, cluster.server)
         recorded, described = asyncio.Event(), asyncio.Event()
+
+        async def records() -> None:
+            lost = int(await journal.note("lost") or 0) if pins else 0
+            await way.recording.run(watch.episodes(tracer, stop, lost), stop)
+            await journal.note("lost", str(tracer.lost))
+            recorded.set()
+
+        async def describes() -> None:
+            await way.describing.run(journal.begun(recorded), recorded)
+            described.set()
+
         async with asyncio.TaskGroup() as group:
-
-            async def records() -> None:
-                lost = int(await journal.note("lost") or 0) if pins else 0
-                await recording.run(watch.episodes(tracer, stop, lost), stop)
-                await journal.note("lost", str(tracer.lost))
-                recorded.set()
-
-            async def describes() -> None:
-                await describing.run(journal.begun(recorded), recorded)
-                described.set()
-
             group.create_task(records())
             group.create_task(describes())
             group.create_task(delivery.run(described))
         log.info("stopped: %s; lost in the kernel: %d", journal.totals, tracer.lost)
         await node.leave(settings, cluster, pins)
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        settings.object_burst,
+        settings.object_seconds,
+        settings.burst,
+        settings.events_per_second,
+        settings.give_up_seconds,
+    )
 
 
 def _where(incident: Incident) -> str:

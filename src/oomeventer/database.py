@@ -100,7 +100,7 @@ class Database:
             yield self._db
         except sqlite3.Error as e:
             damaged = getattr(e, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-            raise StoreError(f"{self.path}: {e}", damaged) from e
+            raise StoreError(f"{self.path}: {e} ({getattr(e, 'sqlite_errorname', 'no code')})", damaged) from e
 
 
 def add(db: sqlite3.Connection, what: str, count: int, reason: str = "") -> None:
