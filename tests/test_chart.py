@@ -14,7 +14,9 @@ import promql_parser
 import pytest
 import yaml
 
-helm_python = pytest.importorskip("helm_python", reason="Helm as a Python module is not built for this machine")
+pytest.importorskip("helm_python", reason="Helm as a Python module is not built for this machine")
+
+import helm_python
 
 from chart import CHART, REPOSITORY, posture, publish, render, values
 from oomeventer import __version__, settings

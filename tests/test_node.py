@@ -153,15 +153,14 @@ async def test_a_stop_while_waiting(told: Callable[..., Settings], tmp_path: Pat
 
 
 async def test_pins_that_cannot_be(
-    told: Callable[..., Settings], tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    told: Callable[..., Settings], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Where somebody asked for them the agent does not begin; else it goes on without, and says what that costs."""
     async with contextlib.AsyncExitStack() as stack:
         with pytest.raises(PinsError, match="is not in a BPF file system"):
             await hold(told("--pins", str(tmp_path / "pins")), stack, asyncio.Event())
-    monkeypatch.setattr("oomeventer.settings.DEFAULT_PINS", tmp_path / "pins")
     async with contextlib.AsyncExitStack() as stack:
-        assert await hold(told("--pins", "auto"), stack, asyncio.Event()) is None
+        assert await hold(told("--pins", f"auto:{tmp_path}/pins"), stack, asyncio.Event()) is None
     assert "kills are not recorded while no agent runs" in caplog.text
 
 

@@ -129,7 +129,12 @@ def test_ring_bytes(text: str, size: int) -> None:
 
 @pytest.mark.parametrize(
     ("text", "pins", "required"),
-    [("auto", DEFAULT_PINS, False), ("none", None, False), (str(DEFAULT_PINS), DEFAULT_PINS, True)],
+    [
+        ("auto", DEFAULT_PINS, False),
+        ("none", None, False),
+        ("/host/bpf/other", Path("/host/bpf/other"), True),
+        ("auto:/host/bpf/other", Path("/host/bpf/other"), False),
+    ],
 )
 def test_pins(text: str, pins: Path | None, required: bool) -> None:
     """A directory that somebody names is to be had; the usual one is taken where it can be."""
@@ -182,6 +187,10 @@ def test_listen(text: str, address: tuple[str, int] | None) -> None:
         ("--give-up-seconds", "2592001", "must be a number of seconds"),
         ("--pins", "sys/fs/bpf", "must be auto, none or the path of a directory in a BPF file system"),
         ("--pins", "on", "must be auto, none or"),
+        ("--pins", "auto:", "must be auto, none or"),
+        ("--pins", "auto:bpf", "must be auto, none or"),
+        ("--pins", "automatic", "must be auto, none or"),
+        ("--pins", "auto/:/bpf", "must be auto, none or"),
         ("--journal", "journal.db", "must be none or the path of a file, from the root on"),
         ("--journal", "/var/lib/oomeventer/", "must be none or the path of a file"),
         ("--journal-bytes", "1023Ki", "must be a size from 1Mi to 1024Gi, such as 64Mi"),

@@ -116,12 +116,14 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _pins(text: str) -> Path | str:
-    if text in ("auto", "none"):
-        return text
-    if not text.startswith("/"):
-        raise ValueError("must be auto, none or the path of a directory in a BPF file system")
-    return Path(text)
+def _pins(text: str) -> tuple[Path | None, bool]:
+    """The directory, and whether it is required."""
+    if text == "none":
+        return None, False
+    auto, _, named = text.partition(":") if text.startswith("auto") else ("", "", text)
+    if text != "auto" and not (auto in ("", "auto") and named.startswith("/")):
+        raise ValueError("must be auto, none or the path of a directory in a BPF file system, or auto:PATH")
+    return Path(named or DEFAULT_PINS), not auto
 
 
 def _journal(text: str) -> Path | None:
@@ -217,8 +219,8 @@ SETTINGS = (
         "pins",
         _pins,
         "auto",
-        f"where the kernel's side stays while no agent runs: a directory in a BPF file system, none, or auto: "
-        f"{DEFAULT_PINS} where that is possible",
+        "where the kernel's side stays while no agent runs: a directory in a BPF file system; auto:PATH: there if that "
+        f"can be; auto: {DEFAULT_PINS} if that can be; or none",
     ),
     Setting("journal", _journal, "/var/lib/oomeventer/journal.db", "outbox and history, a file; none: memory only"),
     Setting("journal_bytes", _journal_bytes, "64Mi", "how large it may grow before the oldest goes"),
@@ -267,9 +269,7 @@ def read(flags: Sequence[str], environ: Mapping[str, str]) -> Settings:
         values["node_name"] = socket.gethostname().lower()
     if mistakes:
         raise SettingsError("\n".join(mistakes))
-    pins = values["pins"]
-    values["pins_required"] = isinstance(pins, Path)
-    values["pins"] = {"auto": DEFAULT_PINS, "none": None}[pins] if isinstance(pins, str) else pins
+    values["pins"], values["pins_required"] = values["pins"]
     return Settings(**values)
 
 
