@@ -15,7 +15,7 @@ PROTOC  = PATH=$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc -Isrc/oomeventer
 
 Q := $(if $(V),,@)
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-cluster kind test-faults test-kernels image chart check format object stubs verify-stubs lock wheel clean packages
+.PHONY: help demo test test-cluster kind test-faults test-kernels bench image chart check format object stubs verify-stubs lock wheel clean packages
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
@@ -45,6 +45,9 @@ test-kernels: $(VENV)/dev packages-kernels ## every kernel that we know, under e
 	$(Q)KERNELS=all $(BIN)/python -m pytest tests/test_kernels.py
 	$(Q)PYTHONPATH=tests $(BIN)/python -m kernels.publish
 	$(Q)cat .cache/kernels/table.md
+
+bench: $(VENV)/dev packages-test ## what the agent costs, and how soon it tells, in figures that one run compares (90 s; root)
+	$(Q)PYTHONPATH=tests $(BIN)/python -m bench
 
 check: $(VENV)/dev ## lint, types, import contract, stubs
 	$(Q)$(BIN)/ruff check .

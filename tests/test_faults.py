@@ -24,6 +24,7 @@ import pytest
 
 from faults import POINTS, Partition, Restarted, mounted
 from machine import Cgroup, Victim, kubeconfig
+from machine.process import resident_mib
 from oomeventer.history import history
 from realcri import Containerd
 from standin import Answer, ApiServer, Fault, Garbage, Hang, LostAnswer, Reset, Trickle, Truncated
@@ -284,10 +285,6 @@ def free_port() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return int(one.getsockname()[1])
-
-
-def resident_mib(pid: int) -> float:
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
 
 
 @pytest.mark.containerd
