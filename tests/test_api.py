@@ -150,6 +150,17 @@ async def test_a_hang_is_unreachable(api: ApiServer, tmp_path: Path, fault: Faul
             await cluster.request("GET", EVENTS)
 
 
+async def test_whatever_goes_wrong_is_unreachable(cluster: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as what an event loop says of a connection that it closes, or what renews a token of its file."""
+
+    async def closed(*_: object, **__: object) -> None:
+        raise RuntimeError("unable to perform operation; the handler is closed")
+
+    monkeypatch.setattr("oomeventer._kubernetes.ApiClient.call_api", closed)
+    with pytest.raises(Unreachable, match="the handler is closed"):
+        await cluster.request("GET", EVENTS)
+
+
 async def test_nobody_there_is_unreachable(tmp_path: Path) -> None:
     """A port that nobody listens on."""
     with socket.socket() as unused:

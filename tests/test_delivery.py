@@ -117,8 +117,6 @@ class Sending:
         self.running.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self.running
-        while self.journal._running and not self.journal._running.done():
-            await asyncio.sleep(0.001)
         await self.journal.__aexit__()
 
     async def __call__(self, *incidents: Incident) -> None:

@@ -20,8 +20,11 @@ from typing import Any, Self
 import pytest
 
 from direct import Direct, counts
+from oomeventer import disk as disk_module
 from oomeventer import journal as module
+from oomeventer.database import StoreError
 from oomeventer.delivery import Delivery, Limits
+from oomeventer.disk import Disk
 from oomeventer.events import compose, drafts
 from oomeventer.history import history
 from oomeventer.incident import Incident
@@ -84,7 +87,10 @@ class Agent:
 
     async def kill(self, *numbers: int) -> None:
         for number in numbers:
-            await self.journal.begin(kill(number))
+            await self.kill_of(kill(number))
+
+    async def kill_of(self, one: Incident) -> None:
+        await self.journal.begin(one)
 
     def check(self) -> None:
         assert self.journal.totals.seen == self.journal.totals.accounted
@@ -389,7 +395,7 @@ class Hanging:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *methods: str) -> None:
         self.hangs = 0
         self._released = False
-        monkeypatch.setattr(module, "DEADLINE_SECONDS", DEADLINE)
+        monkeypatch.setattr(disk_module, "DEADLINE_SECONDS", DEADLINE)
         for name in methods:
             monkeypatch.setattr(Store, name, self._slow(getattr(Store, name)))
 
@@ -500,7 +506,7 @@ async def test_a_disk_that_hangs_during_a_request(path: Path, hanging: Callable[
 @pytest.mark.parametrize("seed", [1, 2, 3])
 async def test_a_disk_that_hangs_again_and_again(path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     """At random calls, for random times: in the end every kill is told once and counted once."""
-    monkeypatch.setattr(module, "DEADLINE_SECONDS", 0.05)
+    monkeypatch.setattr(disk_module, "DEADLINE_SECONDS", 0.05)
     monkeypatch.setattr(module, "RETRY_SECONDS", 0.05)
     rng = random.Random(seed)
     well = False
@@ -532,6 +538,100 @@ async def test_a_disk_that_hangs_again_and_again(path: Path, monkeypatch: pytest
         agent.check()
         assert agent.journal.totals.seen == 201
     assert api.told == 201
+
+
+async def test_a_cancelled_fail_over(
+    path: Path, hanging: Callable[..., Hanging], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has changed nothing: what waited on disk waits there."""
+    await left_by_an_earlier_process(path)
+    async with Journal(path) as journal:
+        rescuing = asyncio.Event()
+
+        async def rescue(disk: Disk, most_bytes: int) -> None:
+            rescuing.set()
+            await asyncio.sleep(SECONDS)
+
+        monkeypatch.setattr(Disk, "rescue", rescue)
+        monkeypatch.setattr(Store, "begin", fails)
+        beginning = asyncio.create_task(journal.begin(kill(101)))
+        await rescuing.wait()
+        beginning.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await beginning
+        monkeypatch.undo()
+    async with Journal(path) as journal:
+        assert (journal.totals.seen, journal.totals.waiting) == (20, 10)
+
+
+_BEGIN = Store.begin
+
+
+def fails(store: Store, *arguments: Any) -> bool:
+    """Store.begin on a disk that is full."""
+    if store.path != ":memory:":
+        raise StoreError("full")
+    return _BEGIN(store, *arguments)
+
+
+async def test_told_in_memory_and_ended(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What memory told comes to disk at the end, though nothing waits: counts go on from there, and never back."""
+    monkeypatch.setattr(module, "RETRY_SECONDS", 3600)
+    api = Direct()
+    async with Agent(path, api) as agent:
+        await agent.kill(1, 8)
+        await until(lambda: not agent.journal.totals.waiting)
+        with monkeypatch.context() as patched:
+            patched.setattr(Store, "begin", fails)
+            await agent.kill(15, 22)
+            await until(lambda: not agent.journal.totals.waiting)
+            assert agent.journal.trouble
+    async with Agent(path, api) as agent:
+        await agent.kill(29)
+        await until(lambda: not agent.journal.totals.waiting)
+        assert agent.journal.totals.seen == 5
+    assert counts(api) == {compose(kill(1)).name: 5}
+
+
+async def test_a_cancelled_caller(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk is not blamed for what its thread does for one who does not wait any more."""
+    whole = Store.begin
+
+    def slow(store: Store, *arguments: Any) -> bool:
+        time.sleep(0.3)
+        return whole(store, *arguments)
+
+    monkeypatch.setattr(Store, "begin", slow)
+    async with Journal(path) as journal:
+        beginning = asyncio.create_task(journal.begin(kill(1)))
+        await asyncio.sleep(0.1)
+        beginning.cancel()
+        await journal.note("x", "y")
+        assert (journal.trouble, journal.failures, journal.totals.seen) == (None, 0, 1)
+
+
+async def test_more_than_memory_takes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits on disk waits there, while the agent goes on in memory; none of it is given up, and all is counted."""
+    monkeypatch.setattr(module, "MEMORY_BYTES", 1 << 20)
+    monkeypatch.setattr(module, "RETRY_SECONDS", 3600)
+    api = Direct()
+    api.answers = [503] * 100000
+    async with Agent(path, api) as agent:
+        for number in range(1, 101):
+            await agent.kill_of(kill(number, notes=("x" * 8000,)))
+        await until(lambda: agent.delivery.series == 7)
+        with monkeypatch.context() as patched:
+            patched.setattr(Store, "begin", fails)
+            await agent.kill(*range(101, 111))
+            assert agent.journal.trouble
+            await until(lambda: agent.journal.totals.waiting == 110)
+            agent.check()
+    api.answers = []
+    async with Agent(path, api) as agent:
+        await until(lambda: not agent.journal.totals.waiting)
+        assert agent.journal.totals.given_up == {}
+        assert agent.journal.totals.seen == 110
+    assert api.told == 110
 
 
 async def test_a_disk_that_hangs_at_the_end(
@@ -638,6 +738,40 @@ async def test_a_file_that_is_damaged_while_it_is_used(path: Path, caplog: pytes
         await until(lambda: all(tells(api, number) for number in range(300, 307)))
     assert "is moved to" in caplog.text or "going on in memory" in caplog.text
     assert {kill(number).key for number in range(303, 310)} <= {one["key"] for one in history(path)}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE events SET draft = substr(draft, 1, 50) WHERE state = 'waiting'",
+        "UPDATE events SET draft = '[]' WHERE state = 'waiting'",
+        "UPDATE events SET draft = NULL WHERE state = 'waiting'",
+        "INSERT OR REPLACE INTO series SELECT DISTINCT series, NULL, 0, 0, '{\"create\"' FROM events",
+        "INSERT OR REPLACE INTO series SELECT DISTINCT series, NULL, 0, 0, '[1]' FROM events",
+        "INSERT INTO notes VALUES ('taken', '{')",
+        "INSERT INTO notes VALUES ('taken', '[]')",
+        "INSERT INTO notes VALUES ('taken', '{\"origin\": 1}')",
+    ],
+)
+async def test_words_that_are_damaged(path: Path, monkeypatch: pytest.MonkeyPatch, change: str) -> None:
+    """What SQLite finds whole and we do not: nothing waits for ever, others are told, and the disk is taken back."""
+    await left_by_an_earlier_process(path)
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute(change)
+    api = Direct()
+    async with Agent(path, api) as agent:
+        with monkeypatch.context() as patched:
+            patched.setattr(Store, "begin", fails)
+            await agent.kill(101)
+        await until(lambda: not agent.journal.trouble)
+        await agent.kill(102)
+        await until(lambda: not agent.journal.totals.waiting)
+        agent.check()
+        given_up = agent.journal.totals.given_up
+        assert set(given_up) <= {"damaged in the journal"}
+        assert bool(given_up) == ("draft" in change)
+        assert agent.journal.totals.seen == 22
+    assert api.told == 12 - given_up.total()
 
 
 async def test_a_newer_format(path: Path, caplog: pytest.LogCaptureFixture) -> None:

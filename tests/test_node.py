@@ -35,8 +35,9 @@ class Pins:
 
 
 class Api:
-    def __init__(self, answer: Answer | None) -> None:
+    def __init__(self, answer: Answer | None, may_post: bool | None = None) -> None:
         self._answer = answer
+        self._may_post = may_post
         self.asked: list[tuple[str, str]] = []
 
     async def request(self, method: str, path: str) -> Answer:
@@ -44,6 +45,12 @@ class Api:
         if self._answer is None:
             raise Unreachable("refused")
         return self._answer
+
+    async def may(self, verb: str, resource: str) -> bool:
+        assert (verb, resource) == ("create", "events")
+        if self._may_post is None:
+            raise Unreachable("refused")
+        return self._may_post
 
 
 @pytest.fixture
@@ -71,8 +78,6 @@ def left(directory: Path) -> list[str]:
         pytest.param(Answer(200, {"metadata": {"name": "oomeventer"}}), False, id="it is there"),
         pytest.param(Answer(200, GOING), True, id="it is being deleted"),
         pytest.param(Answer(404), True, id="it is gone"),
-        pytest.param(Answer(401), True, id="the account is gone"),
-        pytest.param(Answer(403), True, id="the role is gone"),
         pytest.param(Answer(500), False, id="the server fails"),
         pytest.param(Answer(429), False, id="the server is busy"),
         pytest.param(Answer(503, GOING), False, id="somebody else answers"),
@@ -99,7 +104,37 @@ async def test_leaving(
     if goes:
         assert "DaemonSet monitoring/oom is gone: pins of 1 generations removed" in caplog.text
     elif answer is None:
-        assert "'oomeventer detach' removes them" in caplog.text
+        assert "'oomeventer detach' removes the pins: refused" in caplog.text
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("may_post", [True, False, None])
+@pytest.mark.parametrize("waiting", [0, 3])
+async def test_leaving_without_a_right(
+    told: Callable[..., Settings],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    status: int,
+    may_post: bool | None,
+    waiting: int,
+) -> None:
+    """Who may not ask any more, and may nothing else either, was removed with all of it. Who may still create Events
+    never had that right; and what waits to be told is never thrown away on a guess."""
+    before, pins, api = left(tmp_path), Pins(), Api(Answer(status), may_post)
+    await leave(told("--daemonset", "monitoring/oom"), api, pins, waiting)  # type: ignore[arg-type]
+    goes = not waiting and (status == 401 or may_post is False)
+    assert pins.removed == goes
+    assert left(tmp_path) == (["something"] if goes else before)
+    assert ("pins and journal stay" in caplog.text) == (not goes)
+
+
+async def test_leaving_with_events_that_wait(
+    told: Callable[..., Settings], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They go with the DaemonSet, and that is said."""
+    await leave(told("--daemonset", "a/b"), Api(Answer(404)), Pins(), 3)  # type: ignore[arg-type]
+    assert left(tmp_path) == ["something"]
+    assert "3 Events that were not told go with the journal" in caplog.text
 
 
 async def test_leaving_without_a_daemonset(told: Callable[..., Settings], tmp_path: Path) -> None:

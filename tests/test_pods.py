@@ -314,6 +314,17 @@ async def test_a_failure_is_told_to_all_who_wait(api: ApiServer, cluster: Api) -
     assert len(api.requests) == 1
 
 
+async def test_a_fault_is_not_kept(api: ApiServer, cluster: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever went wrong, the next one asks again."""
+    api.put_pod(pod())
+    pods = Pods(cluster, NODE)
+    with monkeypatch.context() as patched:
+        patched.setattr(Pods, "_get", None)
+        with pytest.raises(TypeError):
+            await pods.find(UID, "shop", "checkout-0")
+    assert await pods.find(UID, "shop", "checkout-0") == SPEC
+
+
 async def test_one_who_gives_up_waiting_spoils_nothing(api: ApiServer, cluster: Api) -> None:
     """A look-up that is cancelled goes on for the others."""
     api.put_pod(pod())

@@ -11,7 +11,7 @@ import pytest
 
 from oomeventer.database import MEMORY
 from oomeventer.store import Plan, Store, Waiting
-from oomeventer.transfer import export, take_over
+from oomeventer.transfer import export, merge, replace
 from test_store import begin, described, figures, kill, opened, planned, tell
 
 
@@ -50,14 +50,14 @@ def test_memory_knew_all(disk: Store, memory: Store, whole: bool) -> None:
     """What waited on disk was brought into memory and told there: on disk it is told, too; once or twice taken over."""
     tell(disk, kill(1))
     described(disk, kill(2), kill(3))
-    take_over(memory, export(disk, False), True)
+    replace(memory, export(disk, False))
     described(memory, kill(4))
     for _ in range(2):
-        take_over(disk, export(memory, whole), True)
+        replace(disk, export(memory, whole))
         assert figures(disk) == (4, 1, 0, {}, 3)
     (plan,) = tell_all(memory)
     assert (plan.count, plan.kills) == (4, 3)
-    take_over(disk, export(memory, whole), True)
+    replace(disk, export(memory, whole))
     assert figures(disk) == (4, 2, 2, {}, 0)
     assert disk.waiting() == []
 
@@ -68,12 +68,12 @@ def test_a_take_over_that_came_too_late(disk: Store, memory: Store, whole: bool)
     tell(disk, kill(1))
     described(memory, kill(2, pod=2), kill(3, pod=2))
     begin(memory, kill(4, pod=3))
-    take_over(disk, export(memory, whole), False)
+    merge(disk, export(memory, whole))
     assert figures(disk) == (4, 1, 0, {}, 3)
     plans = tell_all(memory)
     described(memory, kill(5, pod=2))
-    take_over(disk, export(memory, whole), False)
-    take_over(disk, export(memory, whole), False)
+    merge(disk, export(memory, whole))
+    merge(disk, export(memory, whole))
     assert figures(disk) == (5, 2, 1, {}, 2)
     (plan,) = tell_all(disk)
     assert (plan.create, plan.name, plan.count, plan.kills) == (False, plans[0].name, 3, 1)
@@ -85,11 +85,11 @@ def test_a_plan_that_was_taken_too_late(disk: Store, memory: Store) -> None:
     tell(memory, kill(1))
     waits = one(described(memory, kill(2)))
     plan = planned(memory, waits)
-    take_over(disk, export(memory, True), False)
+    merge(disk, export(memory, True))
     memory.settle(plan, "delivered", "")
     tell(memory, kill(3))
     described(memory, kill(4))
-    take_over(disk, export(memory, True), False)
+    merge(disk, export(memory, True))
     (plan,) = tell_all(disk)
     assert (plan.create, plan.count, plan.kills) == (False, 4, 1)
     assert figures(disk) == (4, 4, 0, {}, 0)
@@ -101,7 +101,7 @@ def test_planned_in_both(disk: Store, memory: Store) -> None:
     second = planned(memory, one(described(memory, kill(3))))
     assert first.series == second.series
     for _ in range(2):
-        take_over(disk, export(memory, True), False)
+        merge(disk, export(memory, True))
     again = tell_all(disk)
     assert [(plan.create, plan.name, plan.count) for plan in again] == [
         (True, first.name, 2),
@@ -115,11 +115,11 @@ def test_a_plan_is_for_what_it_was_made_for(disk: Store, memory: Store) -> None:
     first = kill(1)
     described(disk, first)
     plan = planned(memory, one(described(memory, kill(2))))
-    take_over(disk, export(memory, True), False)
+    merge(disk, export(memory, True))
     memory.settle(plan, "delivered", "")
     plan = planned(memory, one(described(memory, kill(3))))
     for _ in range(2):
-        take_over(disk, export(memory, True), False)
+        merge(disk, export(memory, True))
     assert [(again.create, again.count, again.kills) for again in tell_all(disk)] == [(True, 1, 1), (False, 2, 1)]
     assert figures(disk) == (3, 3, 0, {}, 0)
 
@@ -129,7 +129,7 @@ def test_answers_that_come_to_the_other_store(disk: Store, memory: Store) -> Non
     first = planned(disk, one(described(disk, kill(1))))
     second = planned(memory, one(described(memory, kill(2))))
     assert memory.settle(first, "delivered", "") == one(memory.waiting())
-    take_over(disk, export(memory, True), False)
+    merge(disk, export(memory, True))
     assert disk.settle(second, "delivered", "")
     assert figures(disk) == (2, 0, 0, {}, 2)
     assert disk.settle(first, "delivered", "") is None
@@ -149,7 +149,7 @@ def test_a_kill_that_both_were_given(disk: Store, memory: Store, here: str, ther
         if state != "waiting":
             store.settle(planned(store, waits), "delivered" if state == "told" else "given up", "")
     for _ in range(2):
-        take_over(disk, export(memory, True), False)
+        merge(disk, export(memory, True))
     totals = disk.totals()
     assert totals.seen == totals.accounted == 1
     for number, _ in disk.begun(0, 9):

@@ -40,13 +40,11 @@ _prepare()
 
 from kubernetes_asyncio.client.api_client import ApiClient  # noqa: E402
 from kubernetes_asyncio.client.configuration import Configuration  # noqa: E402
-from kubernetes_asyncio.client.exceptions import OpenApiException  # noqa: E402
 from kubernetes_asyncio.config.incluster_config import load_incluster_config  # noqa: E402
 
 __all__ = [
     "ApiClient",
     "Configuration",
-    "OpenApiException",
     "load_incluster_config",
     "load_kube_config",
 ]

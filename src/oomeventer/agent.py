@@ -10,6 +10,7 @@ finished as far as the deadlines allow; the rest is the next process's.
 import asyncio
 import contextlib
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from oomeventer import __version__, api, health, node, watch
@@ -78,10 +79,19 @@ class _Way:
         self._progress.freed()
 
     async def _resolve(self, begun: Begun) -> Begun:
-        return replace(begun, incident=await self._containers(begun.incident))
+        return await self._enriched(begun, self._containers)
 
     async def _describe(self, begun: Begun) -> Begun:
-        return replace(begun, incident=await self._describer(begun.incident))
+        return await self._enriched(begun, self._describer)
+
+    async def _enriched(self, begun: Begun, ask: Callable[[Incident], Awaitable[Incident]]) -> Begun:
+        incident = begun.incident
+        try:
+            incident = await ask(incident)
+        except Exception:  # an Event that says less is better than none
+            log.exception("incident %s goes on without an answer, through a fault of this program", incident.key)
+            incident = replace(incident, notes=(*incident.notes, "a fault of this program: something is missing"))
+        return replace(begun, incident=incident)
 
     async def _draft(self, begun: Begun) -> None:
         incident = begun.incident
@@ -131,8 +141,7 @@ async def run(settings: Settings) -> None:
         recorded, described = asyncio.Event(), asyncio.Event()
 
         async def records() -> None:
-            lost = int(await journal.note("lost") or 0) if pins else 0
-            await way.recording.run(watch.episodes(tracer, stop, lost), stop)
+            await way.recording.run(watch.episodes(tracer, stop, await _lost(journal, tracer)), stop)
             await journal.note("lost", str(tracer.lost))
             recorded.set()
 
@@ -145,7 +154,13 @@ async def run(settings: Settings) -> None:
             group.create_task(describes())
             group.create_task(delivery.run(described))
         log.info("stopped: %s; lost in the kernel: %d", journal.totals, tracer.lost)
-        await node.leave(settings, cluster, pins)
+        await node.leave(settings, cluster, pins, journal.totals.waiting)
+
+
+async def _lost(journal: Journal, tracer: Tracer) -> int:
+    """Of the records that this ring has lost, how many an earlier process has told; another ring counts anew."""
+    noted = await journal.note("lost") or ""
+    return min(int(noted), tracer.lost) if noted.isdecimal() else 0
 
 
 def _limits(settings: Settings) -> Limits:

@@ -83,10 +83,22 @@ class Api:
             )
             async with response:
                 raw = await _read(response)
-        except (aiohttp.ClientError, _kubernetes.OpenApiException, OSError, TimeoutError, ValueError) as e:
+        except Exception as e:  # aiohttp's, the loop's, the credentials': whatever it is, there is no answer
             what = str(e) or type(e).__name__
             raise Unreachable(f"{method} {self.server}{path}: {what}") from e
         return _answer(response.status, raw, response.headers.get("Retry-After"))
+
+    async def may(self, verb: str, resource: str) -> bool:
+        """Whether this account may do that, in every namespace (SelfSubjectAccessReview, authorization.k8s.io/v1).
+        Raises Unreachable."""
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": {"verb": verb, "resource": resource}},
+        }
+        answer = await self.request("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body=review)
+        status = answer.body.get("status")
+        return isinstance(status, dict) and status.get("allowed") is True
 
 
 async def connect(kubeconfig: str | None = None, timeout_seconds: float = 10.0) -> Api:

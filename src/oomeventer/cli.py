@@ -2,9 +2,11 @@
 
 import contextlib
 import json
+import logging
 import os
 import sys
 import textwrap
+import threading
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
@@ -22,6 +24,9 @@ COMMANDS = {
     "history": "the kills that the agent's journal knows of (--json: one JSON object a line)",
     "detach": "remove what an agent left in the kernel for the next one; kills are then no longer recorded",
 }
+
+#: How long the end waits for a thread, which has nothing more to do.
+THREAD_SECONDS = 0.5
 
 
 def usage() -> str:
@@ -59,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     logs.setup(settings.log_level, settings.log_format)
     try:
-        return int(uvloop.run(_command(command, settings, as_json)) or 0)
+        return _ended(int(uvloop.run(_command(command, settings, as_json)) or 0))
     except OomeventerError as e:
         logs.last_words(str(e), settings.log_format)
         return 1
@@ -67,6 +72,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _ended(status: int) -> int:
+    """The status. A thread that hangs in the kernel (a disk, /proc) is not waited for: then the process ends here."""
+    for thread in threading.enumerate():
+        if thread is not threading.main_thread() and not thread.daemon:
+            thread.join(THREAD_SECONDS)
+            if thread.is_alive():
+                logging.getLogger(__name__).warning("thread %s hangs, and is left behind", thread.name)
+                logging.shutdown()
+                sys.stdout.flush()
+                os._exit(status)
+    return status
 
 
 def _command(command: str, settings: Settings, as_json: bool) -> Coroutine[Any, Any, int | None]:

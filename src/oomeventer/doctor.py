@@ -149,18 +149,10 @@ async def _cluster(settings: Settings) -> AsyncIterator[Finding]:
 
 
 async def _may(cluster: api.Api, verb: str, resource: str) -> Finding:
-    """Ask the API server whether we may (SelfSubjectAccessReview, authorization.k8s.io/v1)."""
-    review = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SelfSubjectAccessReview",
-        "spec": {"resourceAttributes": {"verb": verb, "resource": resource}},
-    }
     try:
-        answer = await cluster.request("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body=review)
+        allowed = await cluster.may(verb, resource)
     except api.Unreachable as e:
         return Finding(f"may {verb} {resource}", False, str(e), need=False)
-    status = answer.body.get("status")
-    allowed = isinstance(status, dict) and status.get("allowed") is True
     return Finding(
         f"may {verb} {resource}",
         allowed,

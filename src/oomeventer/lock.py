@@ -20,6 +20,8 @@ class Lock:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as e:
             os.close(self._fd)
+            if not isinstance(e, BlockingIOError):
+                raise
             raise Held(f"{directory} is held by another agent on this machine") from e
 
     def close(self) -> None:

@@ -25,6 +25,8 @@ HELD_SECONDS = 0.2
 #: What the kubelet gives a Pod of priority class system-node-critical. Lower is only for what must outlive all else.
 OOM_SCORE_ADJ = -997
 
+_STAYS = "pins and journal stay on this node; if no agent follows, 'oomeventer detach' removes the pins"
+
 T = TypeVar("T")
 
 
@@ -75,22 +77,38 @@ def protect() -> None:
         log.debug("oom_score_adj stays as it is: %s", e)
 
 
-async def leave(settings: Settings, cluster: Api, pins: Pins | None) -> None:
-    """Remove pins and journal if the agent's DaemonSet is gone, or is going."""
+async def leave(settings: Settings, cluster: Api, pins: Pins | None, waiting: int = 0) -> None:
+    """Remove pins and journal if the agent's DaemonSet is gone, or is going. waiting: Events that are not told yet."""
     if settings.daemonset is None:
         return
-    namespace, name = settings.daemonset
+    ours = namespace, name = settings.daemonset
     path = f"/apis/apps/v1/namespaces/{quote(namespace, safe='')}/daemonsets/{quote(name, safe='')}"
     try:
         answer = await cluster.request("GET", path)
     except Unreachable as e:
-        log.warning("pins and journal stay on this node; if no agent follows, 'oomeventer detach' removes them: %s", e)
+        log.warning("%s: %s", _STAYS, e)
         return
     metadata = answer.body.get("metadata")
     going = answer.status == 200 and isinstance(metadata, dict) and bool(metadata.get("deletionTimestamp"))
-    # 401 and 403: the account, or what it may do, was removed with the DaemonSet.
-    if going or answer.status in (401, 403, 404):
-        log.info("DaemonSet %s/%s is gone: %s", namespace, name, clear(settings, pins))
+    if going or answer.status == 404:
+        if waiting:
+            log.error("DaemonSet %s/%s is gone: %d Events that were not told go with the journal", *ours, waiting)
+    elif answer.status in (401, 403):
+        # The account, or what it may do, was removed with the DaemonSet. Or this Pod alone was deleted by force, and
+        # its token with it; or the account never had this right.
+        if waiting or (answer.status == 403 and await _may_still_post(cluster)):
+            log.warning("%s; whether this DaemonSet is gone is not known: %s", _STAYS, answer.words)
+            return
+    else:
+        return
+    log.info("DaemonSet %s/%s is gone: %s", *ours, clear(settings, pins))
+
+
+async def _may_still_post(cluster: Api) -> bool:
+    try:
+        return await cluster.may("create", "events")
+    except Unreachable:
+        return True
 
 
 def clear(settings: Settings, pins: Pins | None) -> str:

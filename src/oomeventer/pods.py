@@ -84,7 +84,7 @@ class Pods:
                 self._kept.popitem(last=False)
         try:
             return await asyncio.shield(known[1])
-        except PodsError:
+        except Exception:
             self._kept.pop(uid, None)  # only answers are kept
             raise
 

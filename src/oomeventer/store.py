@@ -9,6 +9,7 @@ Rules: each method is one transaction. Ids grow with time, and are not used agai
 StoreError.
 """
 
+import contextlib
 import json
 import logging
 import sqlite3
@@ -28,18 +29,19 @@ SIMILAR, SIMILAR_SECONDS = 10, 600.0
 SERIES = 4096
 #: Incidents that one trim takes away at most, so that no transaction is long; and at once, to take no more than must.
 _TRIM, _TRIM_STEP = 512, 16
+#: Why an Event is given up whose draft cannot be read.
+_DAMAGED = "damaged in the journal"
 
 State = Literal["delivered", "given up"]
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A series that has something to tell. seen_at: since when, in seconds of UNIX time."""
+    """A series that has something to tell. oldest: the id of the Event that has waited longest."""
 
     series: str
     object: str
     oldest: int
-    seen_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,15 @@ class Totals:
     def accounted(self) -> int:
         """What `seen` must be."""
         return self.delivered + self.merged + self.given_up.total() + self.waiting
+
+    def __add__(self, other: "Totals") -> "Totals":
+        return Totals(
+            self.seen + other.seen,
+            self.delivered + other.delivered,
+            self.merged + other.merged,
+            self.given_up + other.given_up,
+            self.waiting + other.waiting,
+        )
 
 
 class Store(Database):
@@ -122,7 +133,7 @@ class Store(Database):
                     (number, incident, now, draft.object, series, draft.namespace, draft.name, draft.killed_at, text),
                 )
                 if new.rowcount:
-                    waiting.append(Waiting(series, draft.object, number, now))
+                    waiting.append(Waiting(series, draft.object, number))
             add(db, "seen", len(waiting) - 1)
         return waiting
 
@@ -141,7 +152,7 @@ class Store(Database):
 
     def waiting(self) -> list[Waiting]:
         """The series that have something to tell."""
-        query = "SELECT series, object, min(id), min(seen_at) FROM events WHERE state = 'waiting' GROUP BY series"
+        query = "SELECT series, object, min(id) FROM events WHERE state = 'waiting' GROUP BY series"
         with self.errors() as db:
             return [Waiting(*row) for row in db.execute(query)]
 
@@ -151,39 +162,51 @@ class Store(Database):
         with self.transaction() as db:
             known = db.execute("SELECT name, told, plan FROM series WHERE series = ?", (series,)).fetchone()
             name, told, planned = known or (None, 0, None)
-            those = "series = ? AND state = 'waiting' AND id <= ifnull(?, id)"
-            query = f"SELECT min(id), max(id), count(*) FROM events WHERE {those}"
-            upto = None if planned is None else json.loads(planned)["upto"]
-            first, last, kills = db.execute(query, (series, upto)).fetchone()
-            if not kills:  # what was planned has been let go of since: see trim()
-                planned = None
-                first, last, kills = db.execute(query, (series, None)).fetchone()
-            if not kills:
+            decided = _decided(planned)
+            span = self._span(db, series, decided["upto"]) if decided else None
+            if span is None:  # nothing was planned, or that has been let go of since: see trim()
+                decided, span = None, self._span(db, series, None)
+            if span is None:
                 return None
-            if planned is None or anew:
+            first, last, kills = span
+            if decided is None or anew:
                 create = anew or name is None
-                planned = _planned(create, kills if create else told + kills, last)
+                planned = _planned(create, kills if create else told + kills, last.id)
+                decided = json.loads(planned)
                 db.execute(
                     "INSERT INTO series VALUES (?, ?, ?, ?, ?) ON CONFLICT (series) DO UPDATE SET plan = excluded.plan",
                     (series, name, told, time.time(), planned),
                 )
-            draft = "SELECT namespace, name, seen_at, killed_at, draft FROM events WHERE id = ?"
-            namespace, first_name, seen_at, _, first_body = db.execute(draft, (first,)).fetchone()
-            *_, killed_at, last_body = db.execute(draft, (last,)).fetchone()
-        decided = json.loads(planned)
         body = _created if decided["create"] else _patched
         return Plan(
             series=series,
             create=decided["create"],
-            namespace=namespace,
-            name=first_name if decided["create"] or name is None else name,
+            namespace=first.namespace,
+            name=first.name if decided["create"] or name is None else name,
             count=decided["count"],
             upto=decided["upto"],
             kills=kills,
-            killed_at=killed_at,
-            seen_at=seen_at,
-            body=body(json.loads(first_body), json.loads(last_body), first_name, decided["count"]),
+            killed_at=last.killed_at,
+            seen_at=first.seen_at,
+            body=body(first.body, last.body, first.name, decided["count"]),
         )
+
+    def _span(self, db: sqlite3.Connection, series: str, upto: int | None) -> "tuple[_Draft, _Draft, int] | None":
+        """The first and the last of what waits, and how many they are. A draft that is damaged is given up."""
+        query = "SELECT min(id), max(id), count(*) FROM events WHERE series = ? AND state = 'waiting'"
+        query += " AND id <= ifnull(?, id)"
+        while True:
+            first, last, kills = db.execute(query, (series, upto)).fetchone()
+            if not kills:
+                return None
+            ends = {number: _draft(db, number) for number in (first, last)}
+            if (begin := ends[first]) and (end := ends[last]):
+                return begin, end, kills
+            gone = [number for number, draft in ends.items() if draft is None]
+            change = "UPDATE events SET state = 'given up', reason = ?, draft = NULL WHERE id = ?"
+            db.executemany(change, [(_DAMAGED, number) for number in gone])
+            add(db, "given up", len(gone), _DAMAGED)
+            log.error("series %.200s: %d drafts of Events are damaged, and not told", series, len(gone))
 
     def settle(self, plan: Plan, state: State, reason: str) -> Waiting | None:
         """Write down what became of a request. Returns the series, where it has more to tell. A plan that is not this
@@ -204,7 +227,7 @@ class Store(Database):
             else:
                 add(db, state, db.execute(told, (state, reason, plan.series, plan.upto)).rowcount, reason)
                 db.execute("UPDATE series SET plan = NULL WHERE series = ?", (plan.series,))
-            query = f"SELECT series, object, min(id), min(seen_at) FROM events WHERE {those} GROUP BY series"
+            query = f"SELECT series, object, min(id) FROM events WHERE {those} GROUP BY series"
             row = db.execute(query, (plan.series,)).fetchone()
         return Waiting(*row) if row else None
 
@@ -232,6 +255,16 @@ class Store(Database):
             row = db.execute("SELECT value FROM notes WHERE name = ?", (name,)).fetchone()
         return row[0] if row else None
 
+    def outbox_bytes(self) -> int:
+        """About how much is still to be done."""
+        begun = "SELECT ifnull(sum(length(body)), 0) FROM incidents WHERE state = 'begun'"
+        waiting = (
+            "SELECT ifnull(sum(length(draft) + length(body)), 0) FROM events "
+            "JOIN incidents ON incidents.id = events.incident WHERE events.state = 'waiting'"
+        )
+        with self.errors() as db:
+            return sum(int(db.execute(query).fetchone()[0]) for query in (begun, waiting))
+
     def trim(self) -> int:
         """Let go of what is too old, and of the oldest while there is too much: first of what is told, then of what
         waits, which is given up with a reason. Returns how many incidents went."""
@@ -240,6 +273,8 @@ class Store(Database):
             gone = self._forget(db, "incidents.seen_at < ?", (old,), "too old")
             without = "incident NOT IN (SELECT id FROM incidents) AND state != 'waiting'"  # see transfer.py
             db.execute(f"DELETE FROM events WHERE seen_at < ? AND {without}", (old,))
+            waits = "SELECT series FROM events WHERE state = 'waiting'"
+            db.execute(f"UPDATE series SET plan = NULL WHERE plan IS NOT NULL AND series NOT IN ({waits})")
             latest = "SELECT series FROM series ORDER BY used_at DESC LIMIT ?"
             db.execute(f"DELETE FROM series WHERE plan IS NULL AND series NOT IN ({latest})", (SERIES,))
             told = "NOT EXISTS (SELECT 1 FROM events WHERE incident = incidents.id AND state = 'waiting')"
@@ -279,6 +314,36 @@ class Store(Database):
         query = "SELECT max(ifnull((SELECT max(id) FROM incidents), 0), ifnull((SELECT max(id) FROM events), 0))"
         (last,) = db.execute(query).fetchone()
         return max(int(last) + 1, time.time_ns() // 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    id: int
+    namespace: str
+    name: str
+    seen_at: float
+    killed_at: float
+    body: dict[str, Any]
+
+
+def _draft(db: sqlite3.Connection, number: int) -> _Draft | None:
+    """None where it is damaged."""
+    query = "SELECT id, namespace, name, seen_at, killed_at, draft FROM events WHERE id = ?"
+    number, namespace, name, seen_at, killed_at, text = db.execute(query, (number,)).fetchone()
+    try:
+        body = json.loads(text)
+        _patched({}, body, "", 0), _created(body, body, "", 0)
+    except (KeyError, TypeError, ValueError):
+        return None
+    return _Draft(number, namespace, name, seen_at, killed_at, body)
+
+
+def _decided(planned: str | None) -> dict[str, Any] | None:
+    """None where nothing was planned, or what was is damaged."""
+    with contextlib.suppress(KeyError, TypeError, ValueError):
+        decided = json.loads(planned or "null")
+        return {name: decided[name] for name in ("create", "count", "upto")}
+    return None
 
 
 def _planned(create: bool, count: int, upto: int) -> str:

@@ -6,6 +6,7 @@ whose rows it took, and what they counted. Requests that either has planned may 
 a series that waits in both stays apart, as two. Raises StoreError.
 """
 
+import contextlib
 import json
 import sqlite3
 from dataclasses import dataclass
@@ -41,58 +42,55 @@ def export(source: Database, whole: bool) -> Held:
         return Held(source.origin, rows)
 
 
-def take_over(target: Database, held: Held, knew: bool) -> None:
-    """Make known here what another store has. knew: that one began with all that this one has, so it also knows what
-    became of it."""
+def replace(target: Database, held: Held) -> None:
+    """Put what another store has in place of what is here, where that one began with all that was to be done here: what
+    waited here and is not there has been given up there, and is in its totals."""
     with target.transaction() as db:
-        if knew:
-            _replace(db, held.rows)
-        else:
-            _merge(db, held)
+        db.execute("DELETE FROM incidents WHERE state = 'begun'")
+        db.execute("DELETE FROM events WHERE state = 'waiting'")
+        db.execute("DELETE FROM totals")
+        for table in _TABLES:
+            _insert(db, table, held.rows[table])
 
 
-def _replace(db: sqlite3.Connection, rows: Rows) -> None:
-    """What waited here and is not there has been given up there, and is in its totals."""
-    db.execute("DELETE FROM incidents WHERE state = 'begun'")
-    db.execute("DELETE FROM events WHERE state = 'waiting'")
-    db.execute("DELETE FROM totals")
-    for table in _TABLES:
-        _insert(db, table, rows[table])
-
-
-def _merge(db: sqlite3.Connection, held: Held) -> None:
-    taken = _taken(db, held.origin)
-    for what, reason, count in taken["totals"]:  # they are taken again, as they have become
-        add(db, what, -count, reason)
-    apart = set(taken["apart"])
-    suffix = f" {held.origin}"
-    events = [(*row[:4], row[4] + suffix, *row[5:]) if row[4] in apart else row for row in held.rows["events"]]
-    series = [(row[0] + suffix, *row[1:]) if row[0] in apart else row for row in held.rows["series"]]
-    for row in events:
-        if row[0] > taken["last"]:
-            _uncount(db, name=row[6])
-    for what, reason, count in held.rows["totals"]:
-        add(db, what, count, reason)
-    begun = [row for row in held.rows["incidents"] if row[3] == "begun"]
-    _insert(db, "incidents", begun, "IGNORE")  # one that the kernel gave twice may be told already, here
-    _insert(db, "incidents", [row for row in held.rows["incidents"] if row[3] != "begun"])
-    _insert(db, "events", events)
-    _insert(db, "series", series)
-    _insert(db, "notes", held.rows["notes"])
-    db.execute("UPDATE incidents SET state = 'described' WHERE state = 'begun' AND id IN (SELECT incident FROM events)")
-    known = "(SELECT ifnull(sum(count), 0) FROM totals WHERE what != 'seen')"
-    waiting = "(SELECT count(*) FROM events WHERE state = 'waiting')"
-    waiting += " + (SELECT count(*) FROM incidents WHERE state = 'begun')"
-    db.execute(f"INSERT OR REPLACE INTO totals VALUES ('seen', '', {known} + {waiting})")
-    taken |= {"totals": held.rows["totals"], "last": max((row[0] for row in events), default=0)}
-    _insert(db, "notes", [(_TAKEN, json.dumps(taken))])
+def merge(target: Database, held: Held) -> None:
+    """Add what another store has, where each went its own way. It may be added again, as it has become since."""
+    with target.transaction() as db:
+        taken = _taken(db, held.origin)
+        for what, reason, count in taken["totals"]:  # they are taken again, as they have become
+            add(db, what, -count, reason)
+        apart = set(taken["apart"])
+        suffix = f" {held.origin}"
+        events = [(*row[:4], row[4] + suffix, *row[5:]) if row[4] in apart else row for row in held.rows["events"]]
+        series = [(row[0] + suffix, *row[1:]) if row[0] in apart else row for row in held.rows["series"]]
+        for row in events:
+            if row[0] > taken["last"]:
+                _uncount(db, name=row[6])
+        for what, reason, count in held.rows["totals"]:
+            add(db, what, count, reason)
+        begun = [row for row in held.rows["incidents"] if row[3] == "begun"]
+        _insert(db, "incidents", begun, "IGNORE")  # one that the kernel gave twice may be told already, here
+        _insert(db, "incidents", [row for row in held.rows["incidents"] if row[3] != "begun"])
+        _insert(db, "events", events)
+        _insert(db, "series", series)
+        _insert(db, "notes", held.rows["notes"])
+        db.execute(
+            "UPDATE incidents SET state = 'described' WHERE state = 'begun' AND id IN (SELECT incident FROM events)"
+        )
+        known = "(SELECT ifnull(sum(count), 0) FROM totals WHERE what != 'seen')"
+        waiting = "(SELECT count(*) FROM events WHERE state = 'waiting')"
+        waiting += " + (SELECT count(*) FROM incidents WHERE state = 'begun')"
+        db.execute(f"INSERT OR REPLACE INTO totals VALUES ('seen', '', {known} + {waiting})")
+        taken |= {"totals": held.rows["totals"], "last": max((row[0] for row in events), default=0)}
+        _insert(db, "notes", [(_TAKEN, json.dumps(taken))])
 
 
 def _taken(db: sqlite3.Connection, origin: str) -> dict[str, Any]:
     """What was taken over from there, if that was the last: totals, the last event, and the series that stay apart."""
     row = db.execute("SELECT value FROM notes WHERE name = ?", (_TAKEN,)).fetchone()
-    if row and (taken := json.loads(row[0]))["origin"] == origin:
-        return dict(taken)
+    with contextlib.suppress(KeyError, TypeError, ValueError):  # damaged, it says nothing
+        if row and (taken := json.loads(row[0]))["origin"] == origin:
+            return {name: taken[name] for name in ("origin", "totals", "last", "apart")}
     query = "SELECT series FROM series WHERE plan IS NOT NULL UNION SELECT series FROM events WHERE state = 'waiting'"
     return {"origin": origin, "totals": [], "last": 0, "apart": [row[0] for row in db.execute(query)]}
 
