@@ -11,10 +11,13 @@ asks the agent what should be expected of it.
 import json
 import os
 import re
+import signal
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from datetime import datetime
+from importlib.util import find_spec
+from pathlib import PurePosixPath
 from typing import Any
 from uuid import uuid4
 
@@ -30,10 +33,17 @@ VICTIM_IMAGE = os.environ.get("VICTIM_IMAGE") or "busybox"
 VICTIM_COMMAND = os.environ.get("VICTIM_COMMAND") or "/bin/dd if=/dev/zero of=/dev/null bs=100M count=1"
 NODES = os.environ.get("CLUSTER_NODES") or "3"
 #: Both, so that nobody's cluster is tested because a KUBECONFIG happens to be set.
-WANTED = bool(KUBECONFIG and IMAGE)
-MISSING = "KUBECONFIG and CLUSTER_IMAGE name no cluster and no image: make test-cluster, make kind"
+NAMED = bool(KUBECONFIG and IMAGE)
+#: It is not imported here: it brings a runtime with signal handlers along (cluster/helm.py).
+HELM = find_spec("helm_python") is not None
 
-pytestmark = [pytest.mark.cluster, pytest.mark.skipif(not WANTED, reason=MISSING)]
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.skipif(
+        not NAMED, reason="KUBECONFIG and CLUSTER_IMAGE name no cluster and no image: make test-cluster, make kind"
+    ),
+    pytest.mark.skipif(not HELM, reason="Helm as a Python module is not built for this machine"),
+]
 
 NAME = f"oomeventer-test-{uuid4().hex[:6]}"
 PODS = f"{NAME}-pods"
@@ -43,17 +53,20 @@ CAPABILITIES = 1 << 38 | 1 << 39
 EVERYWHERE = {("events", "", frozenset({"create", "patch"})), ("pods", "", frozenset({"get"}))}
 #: Requests about one Pod at once, as settings have it by default, and one more for each five minutes.
 BURST = 25
+#: By this label all objects of the release are found.
+INSTANCE = f"app.kubernetes.io/instance={NAME}"
 STATE, PINS = "/var/lib/oomeventer", "/sys/fs/bpf/oomeventer"
 #: Containers that are killed one after the other while the agent is replaced, and the seconds between them.
 TURNS, TURN_SECONDS = 20, 1.5
 
+Run = Callable[[dict[str, Any]], str]
 Shown = Callable[[str], Told]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test that takes a node is run for each."""
     if "node" in metafunc.fixturenames:
-        metafunc.parametrize("node", nodes() if WANTED else ["no-cluster"])
+        metafunc.parametrize("node", nodes() if NAMED and HELM else ["no-cluster"])
 
 
 def nodes() -> list[str]:
@@ -75,21 +88,39 @@ def kubectl() -> Kubectl:
 @pytest.fixture(scope="session")
 def namespaces(kubectl: Kubectl) -> Iterator[None]:
     """The agent's, and the victims'. The agent needs host paths and the host's processes, and so do our eyes."""
-    for name in (NAME, PODS):
-        labels = {"pod-security.kubernetes.io/enforce": "privileged"}
-        kubectl.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
-    yield
-    for name in (NAME, PODS):
-        kubectl.delete("namespace", name)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that fixtures end then, too
+    try:
+        for name in (NAME, PODS):
+            labels = {"pod-security.kubernetes.io/enforce": "privileged"}
+            kubectl.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+        yield
+    finally:
+        for name in (NAME, PODS):
+            kubectl.delete("namespace", name)
+        kubectl("delete", "clusterrolebindings,clusterroles", "-l", INSTANCE)  # where Helm could not
+        for name in (NAME, PODS):
+            wait(f"namespace {name} is gone", lambda name=name: not kubectl.there("namespace", name), 300)
+        signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture(scope="session")
-def release(kubectl: Kubectl, namespaces: None) -> Iterator[Release]:
-    """The chart as it is by default, but for the image."""
+def all_eyes(kubectl: Kubectl, namespaces: None) -> Iterator[dict[str, Eyes]]:
+    """What looks around on each node."""
+    with ExitStack() as stack:
+        found: dict[str, Eyes] = {}
+        for number, node in enumerate(nodes()):
+            found[node] = stack.enter_context(Eyes(kubectl, PODS, f"eyes-{number}", node, VICTIM_IMAGE))
+        yield found
+
+
+@pytest.fixture(scope="session")
+def release(kubectl: Kubectl, all_eyes: dict[str, Eyes]) -> Iterator[Release]:
+    """The chart as it is by default, but for the image and the choice of nodes."""
     others = kubectl.json("get", "daemonsets", "-A", "-l", "app.kubernetes.io/name=oomeventer")["items"]
-    if others:
-        where = [f"{other['metadata']['namespace']}/{other['metadata']['name']}" for other in others]
-        pytest.fail(f"a node has one agent, and there are some already: {', '.join(where)}")
+    where = [f"{other['metadata']['namespace']}/{other['metadata']['name']}" for other in others]
+    where += [f"{path} of {node}" for node, eyes in all_eyes.items() for path in left(eyes)]
+    if where:
+        pytest.fail(f"a node has one agent, and there is something of another: {', '.join(where)}")
     installed = Release(KUBECONFIG or "", NAME, NAME)
     try:
         try:
@@ -99,17 +130,23 @@ def release(kubectl: Kubectl, namespaces: None) -> Iterator[Release]:
         yield installed
     finally:
         installed.uninstall()
+        wait("no agent is left", lambda: not kubectl.json("get", "pods", "-n", NAME)["items"], 180)
+        swept = [f"{path} of {node}" for node, eyes in all_eyes.items() for path in sweep(kubectl, eyes)]
+        assert not swept, f"the agents left something, which was removed now: {', '.join(swept)}"
 
 
-@pytest.fixture(scope="session")
-def all_eyes(kubectl: Kubectl, namespaces: None) -> Iterator[dict[str, Eyes]]:
-    """What looks around on each node."""
-    with ExitStack() as stack:
-        found: dict[str, Eyes] = {}
-        for number, node in enumerate(nodes()):
-            found[node] = Eyes(kubectl, PODS, f"eyes-{number}", node, VICTIM_IMAGE)
-            stack.callback(found[node].close)
-        yield found
+def left(eyes: Eyes) -> list[str]:
+    """Which of the agent's directories are not empty on a node."""
+    return [path for path in (PINS, STATE) if eyes.files(path)]
+
+
+def sweep(kubectl: Kubectl, eyes: Eyes) -> list[str]:
+    """Remove them, and say which. They are this release's agent's: there were none before it."""
+    found = left(eyes)
+    for path in map(PurePosixPath, found):
+        with Eyes(kubectl, PODS, f"hand-{uuid4().hex[:6]}", eyes.node, VICTIM_IMAGE, str(path.parent)) as hand:
+            hand.sh(f"rm -r /writable/{path.name}")
+    return found
 
 
 @pytest.fixture
@@ -133,15 +170,14 @@ def victims() -> Victims:
 
 
 @pytest.fixture
-def run(kubectl: Kubectl, release: Release, arrivals: Arrivals) -> Iterator[Callable[..., dict[str, Any]]]:
-    """Creates a Pod, and returns what the server made of it; ends it after the test."""
+def run(kubectl: Kubectl, release: Release, arrivals: Arrivals) -> Iterator[Run]:
+    """Creates a Pod, and returns its name; ends it after the test."""
     created: list[str] = []
 
-    def create(manifest: dict[str, Any]) -> dict[str, Any]:
-        name = manifest["metadata"]["name"]
-        created.append(name)
+    def create(manifest: dict[str, Any]) -> str:
         kubectl.create(manifest)
-        return kubectl.json("get", "pod", name, "-n", PODS)
+        created.append(manifest["metadata"]["name"])
+        return created[-1]
 
     yield create
     for name in created:
@@ -153,35 +189,46 @@ def shown(kubectl: Kubectl) -> Shown:
     """Waits for the first Event about a Pod, sees that kubectl shows it in both places, and returns it."""
 
     def look(pod: str) -> Told:
-        wait(f"an Event about {pod}", lambda: events(kubectl, PODS, pod))
-        rows, table = described(kubectl, PODS, pod), listed(kubectl, PODS, pod)
-        told = events(kubectl, PODS, pod)
+        told, rows, table = wait(f"an Event about {pod}", lambda: at_rest(pod))
         print(*(f"\n  describe pod {pod}: {row}" for row in rows), sep="")
         assert len(rows) == len(told), "kubectl describe pod shows it"
         assert len(table) == len(told), "kubectl get events shows it"
-        for one, row in zip(told, table, strict=True) if len(told) == 1 else ():
-            assert one.message in row
-            assert one.message in rows[0]
+        for one in told:
+            assert any(one.message in row for row in rows)
+            assert any(one.message in row for row in table)
         return told[0]
+
+    def at_rest(pod: str) -> tuple[list[Told], list[str], list[str]] | None:
+        """What is shown while nothing changes."""
+        told = events(kubectl, PODS, pod)
+        rows, table = described(kubectl, PODS, pod), listed(kubectl, PODS, pod)
+        return (told, rows, table) if told and told == events(kubectl, PODS, pod) else None
 
     return look
 
 
 def values(**settings: Any) -> dict[str, Any]:
-    """The chart's values: the image, and what this cluster needs."""
+    """The chart's values: the image, the nodes, and what this cluster needs."""
     repository, _, tag = str(IMAGE).rpartition(":")
     image = {"repository": repository, "tag": tag}
     if "@" in str(IMAGE):
         repository, _, digest = str(IMAGE).partition("@")
         image = {"repository": repository, "digest": digest}
+    terms = [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]} for node in nodes()]
+    affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}
     more = json.loads(os.environ.get("CLUSTER_VALUES") or "{}")
-    return {"image": image} | more | {"settings": more.get("settings", {}) | settings}
+    return {"image": image, "affinity": affinity} | more | {"settings": more.get("settings", {}) | settings}
 
 
 def agents(kubectl: Kubectl) -> dict[str, dict[str, Any]]:
     """The agent's Pods, by node."""
-    pods = kubectl.json("get", "pods", "-n", NAME, "-l", f"app.kubernetes.io/instance={NAME}")["items"]
+    pods = kubectl.json("get", "pods", "-n", NAME, "-l", INSTANCE)["items"]
     return {pod["spec"]["nodeName"]: pod for pod in pods if not pod["metadata"].get("deletionTimestamp")}
+
+
+def body(kubectl: Kubectl, pod: str) -> dict[str, Any]:
+    """A victim, as the server has it."""
+    return kubectl.json("get", "pod", pod, "-n", PODS)
 
 
 def states(pod: dict[str, Any], kind: str = "containerStatuses") -> dict[str, dict[str, Any]]:
@@ -193,17 +240,11 @@ def container_ended(kubectl: Kubectl, pod: str, name: str = "app", kind: str = "
     """Wait until the kubelet says how a container ended, also when another was started since."""
 
     def look() -> dict[str, Any] | None:
-        status = states(kubectl.json("get", "pod", pod, "-n", PODS), kind).get(name, {})
+        status = states(body(kubectl, pod), kind).get(name, {})
         found = status.get("state", {}).get("terminated") or status.get("lastState", {}).get("terminated")
         return found if isinstance(found, dict) else None
 
     return wait(f"the end of container {name} of {pod}", look)
-
-
-def version(kubectl: Kubectl) -> tuple[int, int]:
-    """The API server's."""
-    told = kubectl.raw("/version")
-    return int(told["major"]), int(re.sub(r"\D", "", told["minor"]))
 
 
 def ran_out(name: str, what: str = "Container") -> str:
@@ -265,139 +306,139 @@ def readable(rows: set[tuple[str, str, frozenset[str]]]) -> list[str]:
 # -- kills -------------------------------------------------------------------------------------------------------------
 
 
-def test_pid1(kubectl: Kubectl, run: Any, shown: Shown, victims: Victims, node: str) -> None:
+def test_pid1(kubectl: Kubectl, run: Run, shown: Shown, victims: Victims, node: str) -> None:
     """PID 1 is killed: the Event says so, and Kubernetes agrees."""
-    run(victims.pod("pid1", node, victims.container("app", victims.once)))
-    told = shown("pid1")
+    pod = run(victims.pod("pid1", node, victims.container("app", victims.once)))
+    told = shown(pod)
     assert told.message.startswith(ran_out("app") + f"{victims.program} (pid 1 in the container), which held ")
     assert "PID 1 was killed: the container ends with it" in told.message
     assert told.where == "spec.containers{app}"
     assert (told.count, told.incident["node"]) == (1, node)
-    assert container_ended(kubectl, "pid1")["reason"] == "OOMKilled"
+    assert container_ended(kubectl, pod)["reason"] == "OOMKilled"
 
 
-def test_child(kubectl: Kubectl, run: Any, shown: Shown, victims: Victims, eyes: Eyes) -> None:
+def test_child(kubectl: Kubectl, run: Run, shown: Shown, victims: Victims, eyes: Eyes) -> None:
     """A child is killed and PID 1 lives: Kubernetes says nothing, and the Event says it."""
     if eyes.kills_groups:
         pytest.skip(f"on {eyes.node} a container's processes are killed together (memory.oom.group is 1)")
-    run(victims.pod("child", eyes.node, victims.container("app", victims.child)))
-    told = shown("child")
+    pod = run(victims.pod("child", eyes.node, victims.container("app", victims.child)))
+    told = shown(pod)
     assert told.message.startswith(ran_out("app") + victims.program)
     assert "PID 1 lives on: the container was not restarted" in told.message
     assert told.incident["victims"][0]["container_pid"] > 1
     assert told.count == 1
-    wait("PID 1 goes on", lambda: "PID 1 goes on" in kubectl("logs", "child", "-n", PODS))
-    status = states(kubectl.json("get", "pod", "child", "-n", PODS))["app"]
+    wait("PID 1 goes on", lambda: "PID 1 goes on" in kubectl("logs", pod, "-n", PODS))
+    status = states(body(kubectl, pod))["app"]
     assert "running" in status["state"]
     assert status["restartCount"] == 0
 
 
-def test_group(kubectl: Kubectl, run: Any, shown: Shown, victims: Victims, eyes: Eyes) -> None:
-    """All of a container's processes are killed together: one Event for all of them."""
+def test_group(kubectl: Kubectl, run: Run, shown: Shown, victims: Victims, eyes: Eyes) -> None:
+    """All of a container's processes are killed together: one Event for all of them. PID 1 comes first, and its pid
+    namespace ends with it: what that ends before the kernel comes to it is not the OOM killer's, in its log neither."""
     if not eyes.kills_groups:
         pytest.skip(f"on {eyes.node} one process is killed at a time (no memory.oom.group, or 0)")
-    run(victims.pod("group", eyes.node, victims.container("app", victims.family)))
-    told = shown("group")
+    pod = run(victims.pod("group", eyes.node, victims.container("app", victims.family)))
+    told = shown(pod)
     assert told.message.startswith(ran_out("app"))
-    assert "With it went the rest of its group of 4 (memory.oom.group): " in told.message
-    assert told.message.count("sleep (") == 2
+    group = re.search(r"With it went the rest of its group of ([234]) \(memory\.oom\.group\): sh \(1\)", told.message)
+    assert group
+    assert told.message.count("sleep (") == int(group[1]) - 2
     assert "PID 1 was killed: the container ends with it" in told.message
     assert told.count == 1
-    assert container_ended(kubectl, "group")["reason"] == "OOMKilled"
+    assert container_ended(kubectl, pod)["reason"] == "OOMKilled"
 
 
-def test_init_container(kubectl: Kubectl, run: Any, shown: Shown, victims: Victims, node: str) -> None:
+def test_init_container(kubectl: Kubectl, run: Run, shown: Shown, victims: Victims, node: str) -> None:
     """An init container is killed, and the Event's path is its."""
     first = victims.container("prepare", victims.once)
-    run(victims.pod("init", node, victims.container("app", idle()), initContainers=[first]))
-    told = shown("init")
+    pod = run(victims.pod("init", node, victims.container("app", idle()), initContainers=[first]))
+    told = shown(pod)
     assert told.message.startswith(ran_out("prepare"))
     assert told.where == "spec.initContainers{prepare}"
-    assert container_ended(kubectl, "init", "prepare", "initContainerStatuses")["reason"] == "OOMKilled"
+    assert container_ended(kubectl, pod, "prepare", "initContainerStatuses")["reason"] == "OOMKilled"
 
 
-def test_sidecar(kubectl: Kubectl, run: Any, shown: Shown, victims: Victims, node: str) -> None:
+def test_sidecar(kubectl: Kubectl, run: Run, shown: Shown, victims: Victims, node: str) -> None:
     """A sidecar, an init container that goes on beside the others, is killed and started again; the others live on."""
-    if version(kubectl) < (1, 29):
-        pytest.skip("sidecars are Kubernetes 1.29's and newer ones'")
     sidecar = victims.container("proxy", victims.first_time, restartPolicy="Always")
-    run(victims.pod("sidecar", node, victims.container("app", idle()), initContainers=[sidecar]))
-    told = shown("sidecar")
+    pod = run(victims.pod("sidecar", node, victims.container("app", idle()), initContainers=[sidecar]))
+    if "restartPolicy" not in body(kubectl, pod)["spec"]["initContainers"][0]:
+        pytest.skip("this cluster does not know sidecars (Kubernetes 1.29 and newer do)")
+    told = shown(pod)
     assert told.message.startswith(ran_out("proxy"))
     assert told.where == "spec.initContainers{proxy}"
 
     def again() -> dict[str, Any] | None:
-        pod = kubectl.json("get", "pod", "sidecar", "-n", PODS)
-        status = states(pod, "initContainerStatuses").get("proxy", {})
-        return pod if status.get("restartCount") == 1 and "running" in states(pod).get("app", {})["state"] else None
+        found = body(kubectl, pod)
+        status = states(found, "initContainerStatuses").get("proxy", {})
+        runs = "running" in states(found).get("app", {}).get("state", {})
+        return found if status.get("restartCount") == 1 and runs else None
 
-    pod = wait("the sidecar is back and app runs", again)
-    assert states(pod)["app"]["restartCount"] == 0
-    assert [one.count for one in events(kubectl, PODS, "sidecar")] == [1]
+    assert states(wait("the sidecar is back and app runs", again))["app"]["restartCount"] == 0
+    assert [one.count for one in events(kubectl, PODS, pod)] == [1]
 
 
-def test_pod_limit(kubectl: Kubectl, run: Any, shown: Shown, victims: Victims, node: str) -> None:
+def test_pod_limit(kubectl: Kubectl, run: Run, shown: Shown, victims: Victims, node: str) -> None:
     """The limit is the Pod's, and no container's: the Event names the Pod."""
     resources = {"limits": {"memory": "64Mi"}, "requests": {"memory": SMALL}}
     containers = victims.container("app", victims.once, None), victims.container("other", idle(), None)
-    manifest = victims.pod("podlimit", node, *containers, resources=resources)
     try:
-        pod = run(manifest)
+        pod = run(victims.pod("podlimit", node, *containers, resources=resources))
     except Refused as e:
         pytest.skip(f"this cluster refuses a Pod's own limit: {e}")
-    if "resources" not in pod["spec"]:
+    if "resources" not in body(kubectl, pod)["spec"]:
         pytest.skip("this cluster does not know a Pod's own limit (Kubernetes 1.34 and newer do)")
-    told = shown("podlimit")
-    assert told.message.startswith(ran_out("podlimit", "Pod"))
+    told = shown(pod)
+    assert told.message.startswith(ran_out(pod, "Pod"))
     assert "in container app)" in told.message
     assert told.incident["scope"] == "pod"
 
 
 def test_static_pod(kubectl: Kubectl, release: Release, shown: Shown, victims: Victims, eyes: Eyes) -> None:
     """A static Pod, which the kubelet has from a file: the Event is where kubectl looks for its mirror's."""
-    path = os.environ.get("STATIC_POD_PATH") or static_pod_path(kubectl, eyes.node)
+    try:
+        path = os.environ.get("STATIC_POD_PATH") or static_pod_path(kubectl, eyes.node)
+    except Refused as e:
+        pytest.skip(f"STATIC_POD_PATH is not set, and the kubelet of {eyes.node} cannot be asked for it: {e}")
     if not path:
         pytest.skip(f"the kubelet of {eyes.node} reads no static Pods (staticPodPath), and STATIC_POD_PATH is not set")
     manifest = victims.pod("static", eyes.node, victims.container("app", victims.once))
+    mirror, file = f"{manifest['metadata']['name']}-{eyes.node}", f"/writable/{NAME}.yaml"
     del manifest["spec"]["nodeName"]  # the kubelet's own
-    hand = Eyes(kubectl, PODS, "hand", eyes.node, VICTIM_IMAGE, writable=path)
-    file, mirror = f"/writable/{NAME}.yaml", f"static-{eyes.node}"
-    try:
-        hand.sh(f"cat >{file}.part <<'END'\n{victims.text(manifest)}\nEND\nmv {file}.part {file}")
-        told = shown(mirror)
-    finally:
-        hand.sh(f"rm -f {file} {file}.part")
-        hand.close()
+    with Eyes(kubectl, PODS, f"hand-{uuid4().hex[:6]}", eyes.node, VICTIM_IMAGE, writable=path) as hand:
+        try:
+            hand.sh(f"cat >{file}.part <<'END'\n{json.dumps(manifest)}\nEND\nmv {file}.part {file}")
+            wait(f"{mirror} is there", lambda: kubectl.there("pod", mirror, PODS))  # it may come after the kill
+            told = shown(mirror)
+            annotations = body(kubectl, mirror)["metadata"]["annotations"]
+        finally:
+            hand.sh(f"rm -f {file} {file}.part")
     assert told.message.startswith(ran_out("app"))
     assert told.where == "spec.containers{app}"
-    pod = kubectl.json("get", "pod", mirror, "-n", PODS)
-    assert told.body["involvedObject"]["uid"] == pod["metadata"]["annotations"]["kubernetes.io/config.mirror"]
+    assert told.body["involvedObject"]["uid"] == annotations["kubernetes.io/config.mirror"]
+    wait("the static Pod is gone", lambda: not kubectl.there("pod", mirror, PODS))
 
 
-def test_crash_loop(kubectl: Kubectl, run: Any, shown: Shown, victims: Victims, arrivals: Arrivals, node: str) -> None:
+def test_crash_loop(kubectl: Kubectl, run: Run, shown: Shown, victims: Victims, arrivals: Arrivals, node: str) -> None:
     """A container that is killed each time it starts: one Event, whose count is the number of kills, and not more
     requests than kills."""
-    run(victims.pod("loop", node, victims.container("app", victims.once), restartPolicy="Always"))
-    shown("loop")
+    pod = run(victims.pod("loop", node, victims.container("app", victims.once), restartPolicy="Always"))
+    shown(pod)
 
-    def settled() -> tuple[int, list[int]] | None:
-        """Kills by the Pod's status, at a moment when no container runs, and by the Events."""
-        before, told, after = (status(), [one.count for one in events(kubectl, PODS, "loop")], status())
-        waiting = before["state"].get("waiting", {}).get("reason") == "CrashLoopBackOff"
-        if before != after or not waiting or before["restartCount"] < 3:
-            return None
-        return before["restartCount"] + 1, told
+    def agreed() -> tuple[int, str] | None:
+        """Kills by the Pod's status between two of them, and the row that says as many; one too many stays so."""
+        status = states(body(kubectl, pod))["app"]
+        kills, rows = status["restartCount"] + 1, described(kubectl, PODS, pod)
+        same = len(rows) == 1 and f"(x{kills} over " in rows[0]
+        return (kills, rows[0]) if kills >= 4 and same and "running" not in status["state"] else None
 
-    def status() -> dict[str, Any]:
-        return states(kubectl.json("get", "pod", "loop", "-n", PODS))["app"]
-
-    kills, counts = wait("four kills", settled, 240)
-    (row,) = described(kubectl, PODS, "loop")
-    changes = arrivals.of("loop")
-    print(f"\n  loop: {kills} kills, counted {counts}, {len(changes)} requests\n  describe pod loop: {row}")
-    assert counts == [kills]
-    assert f"(x{kills} over " in row
-    assert len(changes) <= min(kills, BURST + 1)
+    kills, row = wait("four kills, and as many told", agreed, 300)
+    wait("the watch has them, too", lambda: arrivals.of(pod)[-1][2].count >= kills)
+    changes = arrivals.of(pod)
+    print(f"\n  {pod}: {kills} kills, {len(changes)} requests\n  describe pod {pod}: {row}")
+    assert [one.count for one in events(kubectl, PODS, pod)] == [changes[-1][2].count]
+    assert len(changes) <= min(changes[-1][2].count, BURST + 1)
 
 
 def test_delay(kubectl: Kubectl, release: Release, arrivals: Arrivals, eyes: Eyes) -> None:
@@ -408,84 +449,74 @@ def test_delay(kubectl: Kubectl, release: Release, arrivals: Arrivals, eyes: Eye
     told, total = metrics[f"{name}_count"], metrics[f"{name}_sum"]
     if not told:
         pytest.skip("no kill was made on this node: run this after the others")
-    buckets = {
-        float(key.partition("<=")[2]): value for key, value in metrics.items() if key.startswith(f"{name}_bucket<=")
-    }
-    seen = sorted(
-        arrived - one.killed_at
-        for arrived, change, one in arrivals.seen
-        if change == "ADDED" and one.incident["node"] == eyes.node
-    )
+    within = {float(key.partition("<=")[2]): n for key, n in metrics.items() if key.startswith(f"{name}_bucket<=")}
     print(
-        f"\n  {eyes.node}: {total / told:.2f} s on average from kill to the server's word, {buckets[0.25]:.0f} of "
-        f"{told:.0f} within 0.25 s, {buckets[1]:.0f} within 1 s, {buckets[5]:.0f} within 5 s; seen here after "
-        f"{[round(delay, 2) for delay in seen]} s, if the clocks agree"
+        f"\n  {eyes.node}, from the kill to the server's word, by the agent: {total / told:.3f} s on average; of "
+        f"{told:.0f}, " + ", ".join(f"{n:.0f} within {seconds:g} s" for seconds, n in within.items() if seconds <= 10)
     )
-    assert buckets[5] >= told / 2
+    print("  from the kill until it is seen here, if the clocks agree:")
+    for arrived, change, one in arrivals.seen:
+        if one.incident["node"] == eyes.node:
+            print(f"    {arrived - one.killed_at:6.3f} s {change:8} {one.body['involvedObject']['name']} {one.where}")
+    assert within[1] >= told / 2, "half of the Events are there within a second of the kill"
+    assert within[30] == told, "and all, on a slow machine, too"
     assert metrics["oomeventer_ring_lost_records_total"] == 0
     assert metrics["oomeventer_faults_total"] == 0
-    assert metrics["oomeventer_events_given_up_total"] == 0
-    seen_total = metrics["oomeventer_events_seen_total"]
-    known = sum(metrics[f"oomeventer_events_{what}_total"] for what in ("delivered", "merged", "given_up"))
-    assert seen_total == known + metrics["oomeventer_events_waiting"]
+    given_up = metrics.get("oomeventer_events_given_up_total", 0)  # a label's: not there until it happens
+    assert given_up == 0
+    known = metrics["oomeventer_events_delivered_total"] + metrics["oomeventer_events_merged_total"] + given_up
+    assert metrics["oomeventer_events_seen_total"] == known + metrics["oomeventer_events_waiting"]
 
 
 # -- the release's life ------------------------------------------------------------------------------------------------
 
 
 def test_upgrade(
-    kubectl: Kubectl, run: Any, release: Release, victims: Victims, all_eyes: dict[str, Eyes], arrivals: Arrivals
+    kubectl: Kubectl, run: Run, release: Release, victims: Victims, all_eyes: dict[str, Eyes], arrivals: Arrivals
 ) -> None:
     """The agents are replaced while kills go on, on all nodes: each kill is told once."""
     before = agents(kubectl)
-    single = [node for node, eyes in all_eyes.items() if not eyes.kills_groups]
-    for number, node in enumerate(all_eyes):
-        turns = [victims.container(f"app{turn}", victims.in_turn(turn, TURN_SECONDS)) for turn in range(TURNS)]
-        run(victims.pod(f"turns-{number}", node, victims.container("start", idle(), SMALL), *turns))
-        if node in single:
-            run(victims.pod(f"storm-{number}", node, victims.container("app", victims.storm)))
-    for number in range(len(all_eyes)):
-        wait(f"turns-{number} runs", lambda pod=f"turns-{number}": phase(kubectl, pod) == "Running", 240)
-    for number in range(len(all_eyes)):
-        kubectl("exec", f"turns-{number}", "-n", PODS, "-c", "start", "--", "sh", "-c", ": >/shared/go")
+    turns, storms = [], []
+    for node, eyes in all_eyes.items():
+        apps = [victims.container(f"app{turn}", victims.in_turn(turn, TURN_SECONDS)) for turn in range(TURNS)]
+        turns.append(run(victims.pod("turns", node, victims.container("start", idle(), SMALL), *apps)))
+        if not eyes.kills_groups:
+            storms.append(run(victims.pod("storm", node, victims.container("app", victims.storm))))
+    for pod in turns:
+        wait(f"{pod} runs", lambda pod=pod: body(kubectl, pod)["status"]["phase"] == "Running", 400)
+    for pod in turns:
+        kubectl("exec", pod, "-n", PODS, "-c", "start", "--", "sh", "-c", ": >/shared/go")
     time.sleep(3 * TURN_SECONDS)
-    with ThreadPoolExecutor(1) as pool:
-        # So many requests about one Pod that the counts are there at once, and not five minutes later.
-        upgrading = pool.submit(release.upgrade, values(object_burst=9999))
-        upgrading.result()
-    wait("new agents are ready", lambda: replaced(kubectl, before), 120)
-    made = {f"turns-{number}": TURNS for number in range(len(all_eyes))}
+    # So many requests about one Pod that the counts are there at once, and not five minutes later; and all agents are
+    # replaced at once, so that kills go on meanwhile on each node.
+    release.upgrade(values(object_burst=9999) | {"updateStrategy": {"rollingUpdate": {"maxUnavailable": "100%"}}})
+    wait("new agents are ready", lambda: replaced(kubectl, before), 180)
     time.sleep(2)
-    for number, node in enumerate(all_eyes):
-        if node in single:
-            made[f"storm-{number}"] = stopped(kubectl, f"storm-{number}")
-    for number in range(len(all_eyes)):
-        wait(f"all of turns-{number} are killed", lambda pod=f"turns-{number}": ended(kubectl, pod) == TURNS, 180)
-    told: dict[str, int] = {}
+    made = {pod: stopped(kubectl, pod) for pod in storms} | dict.fromkeys(turns, TURNS)
+    for pod in turns:
+        wait(f"all of {pod} are killed", lambda pod=pod: ended(kubectl, pod) == TURNS, 240)
 
-    def all_told() -> bool:
-        for pod in made:
-            told[pod] = sum(one.count for one in events(kubectl, PODS, pod))
-        return all(told[pod] >= made[pod] for pod in made)
+    def told() -> dict[str, int]:
+        return {pod: sum(one.count for one in events(kubectl, PODS, pod)) for pod in made}
 
     try:
-        wait("as many kills are told as were made", all_told, 90)
+        wait("as many kills are told as were made", lambda: all(n >= made[pod] for pod, n in told().items()))
     except AssertionError:
-        print(f"\n  kills made: {made}\n  kills told: {told}\n{troubles(kubectl)}")
+        print(f"\n  kills made: {made}\n  kills told: {told()}\n{troubles(kubectl)}")
         raise
     time.sleep(2)  # one too many would come now
-    all_told()
+    print(f"\n  kills made: {made}\n  kills told: {told()}")
+    assert told() == made
     after = agents(kubectl)
-    for node in all_eyes:
-        ready = after[node]["status"]["containerStatuses"][0]["state"]["running"]["startedAt"]
-        print(f"\n  {node}: the new agent's container started at {ready}")
-    requests = {pod: len(arrivals.of(pod)) for pod in made}
-    print(f"\n  kills made: {made}\n  kills told: {told}\n  requests: {requests}")
-    assert told == made
-
-
-def phase(kubectl: Kubectl, pod: str) -> str:
-    return str(kubectl.json("get", "pod", pod, "-n", PODS)["status"]["phase"])
+    for pod, node in zip(turns, all_eyes, strict=True):
+        started = datetime.fromisoformat(states(after[node])["oomeventer"]["state"]["running"]["startedAt"]).timestamp()
+        early = [one for one in events(kubectl, PODS, pod) if one.killed_at < started]
+        waited = [arrived - one.killed_at for arrived, change, one in arrivals.of(pod) if change == "ADDED"]
+        print(
+            f"  {pod}: {len(early)} of {TURNS} kills before the new agent began; from the kill until it is seen here "
+            f"{min(waited):.2f} to {max(waited):.2f} s"
+        )
+        assert early, "there were kills before the new agent"
 
 
 def replaced(kubectl: Kubectl, before: dict[str, dict[str, Any]]) -> bool:
@@ -507,7 +538,7 @@ def stopped(kubectl: Kubectl, pod: str) -> int:
 
 def ended(kubectl: Kubectl, pod: str) -> int:
     """How many of its containers were ended by the OOM killer."""
-    status = states(kubectl.json("get", "pod", pod, "-n", PODS)).values()
+    status = states(body(kubectl, pod)).values()
     return sum(one["state"].get("terminated", {}).get("exitCode") == 137 for one in status)
 
 
@@ -531,14 +562,12 @@ def test_uninstall(kubectl: Kubectl, release: Release, all_eyes: dict[str, Eyes]
     wait("no agent is left", lambda: not kubectl.json("get", "pods", "-n", NAME)["items"], 120)
     assert not kubectl("get", "-f", "-", "--ignore-not-found", "-o", "name", stdin=manifest).split()
     kinds = (
-        "clusterroles,clusterrolebindings,roles,rolebindings,serviceaccounts,daemonsets,controllerrevisions,configmaps"
+        "clusterroles,clusterrolebindings,roles,rolebindings,serviceaccounts,daemonsets,controllerrevisions,configmaps,"
+        "secrets,services,networkpolicies,resourcequotas,priorityclasses"
     )
-    for more in ("", ",secrets,services,networkpolicies,resourcequotas,priorityclasses"):
-        found = kubectl("get", kinds + more, "-A", "-l", f"app.kubernetes.io/instance={NAME}", "-o", "name").split()
-        assert not found
+    assert not kubectl("get", kinds, "-A", "-l", INSTANCE, "-o", "name").split()
     assert not kubectl("get", "secrets", "-n", NAME, "-o", "name").split(), "Helm's record of the release"
     for node, eyes in all_eyes.items():
-        left = [path for path in (PINS, STATE) if eyes.files(path)]
-        print(f"\n  {node}: before {held[node]}; after {[(path, eyes.files(path)) for path in (PINS, STATE)]}")
-        assert not left
+        print(f"\n  {node}: before {held[node]}; after {eyes.files(PINS), eyes.files(STATE)}")
+        assert not left(eyes)
         assert eyes.sh(f"[ ! -e /host{PINS} ] && echo gone").strip() == "gone"

@@ -1,12 +1,11 @@
-"""The chart, installed by Helm: its program where there is one, else its own code as a library for Python.
+"""The chart, installed by Helm's own code, which is a library for Python (helm-python-sdk).
 
-The library runs in a process of its own (library.py): it brings a runtime with threads and signal
-handlers along, and a call of it cannot be interrupted.
+It runs in a process of its own (library.py): it brings a runtime with threads and signal handlers along, and a call of
+it cannot be interrupted.
 """
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 
 CHART = Path(__file__).parent.parent.parent / "charts" / "oomeventer"
 #: For all Pods to be ready, on slow machines, too.
-SECONDS = 180
+SECONDS = 300
 
 
 class Release:
@@ -42,24 +41,11 @@ class Release:
         return self._run("manifest")
 
     def _run(self, action: str, values: dict[str, Any] | None = None) -> str:
-        helm = shutil.which("helm")
-        told = json.dumps(values) if values is not None else None
-        command = self._command(helm, action) if helm else [sys.executable, "-m", "cluster.library"]
-        if not helm:
-            told = json.dumps([action, self.namespace, self.name, values])
+        told = json.dumps([action, self.namespace, self.name, values])
+        command = [sys.executable, "-m", "cluster.library"]
         done = subprocess.run(
             command, input=told, capture_output=True, text=True, env=self._environ, timeout=SECONDS + 60, check=False
         )
         if done.returncode:
             raise AssertionError(f"helm {action}: {done.stderr.strip().splitlines()[-1:] or done.returncode}")
         return done.stdout
-
-    def _command(self, helm: str, action: str) -> list[str]:
-        place, patience = ["-n", self.namespace], ["--wait", "--timeout", f"{SECONDS}s"]
-        match action:
-            case "install" | "upgrade":
-                return [helm, action, self.name, str(CHART), *place, *patience, "-f", "-"]
-            case "uninstall":
-                return [helm, action, self.name, *place, "--ignore-not-found"]
-            case _:
-                return [helm, "get", action, self.name, *place]

@@ -22,7 +22,7 @@ class Kubectl:
     def __init__(self, kubeconfig: str) -> None:
         self.environ = os.environ | {"KUBECONFIG": kubeconfig}
 
-    def __call__(self, *arguments: str, stdin: str | None = None, seconds: float = 60) -> str:
+    def __call__(self, *arguments: str, stdin: str | None = None, seconds: float = 120) -> str:
         command = ["kubectl", *arguments]
         done = subprocess.run(
             command, input=stdin, capture_output=True, text=True, env=self.environ, timeout=seconds, check=False
@@ -40,19 +40,20 @@ class Kubectl:
         """The API server's answer to a GET."""
         return json.loads(self("get", "--raw", path))
 
-    def create(self, *objects: dict[str, Any]) -> None:
-        """Create them. What the server does not know of is dropped by it: whether it did, its answer to a GET shows."""
-        for each in objects:
-            self("create", "--validate=false", "-f", "-", stdin=json.dumps(each))
+    def create(self, body: dict[str, Any]) -> None:
+        """Create it. What the server does not know of is dropped by it: whether it did, its answer to a GET shows."""
+        self("create", "--validate=false", "-f", "-", stdin=json.dumps(body))
 
-    def delete(self, kind: str, name: str, namespace: str | None = None) -> None:
-        """Delete it at once, if it is there, and do not wait until it is gone."""
-        where = ("-n", namespace) if namespace else ()
-        grace = ("--grace-period=0", "--force") if kind == "pod" else ()
-        self("delete", kind, name, *where, "--ignore-not-found", "--wait=false", *grace)
+    def there(self, kind: str, name: str, namespace: str = "default") -> bool:
+        """Whether it is there. namespace: where that kind of object is in one."""
+        return bool(self("get", kind, name, "-n", namespace, "--ignore-not-found", "-o", "name").strip())
+
+    def delete(self, kind: str, name: str, namespace: str = "default") -> None:
+        """Delete it, if it is there, and do not wait until it is gone."""
+        self("delete", kind, name, "-n", namespace, "--ignore-not-found", "--wait=false")
 
 
-def wait(what: str, look: Callable[[], T | None], seconds: float = 90) -> T:
+def wait(what: str, look: Callable[[], T | None], seconds: float = 180) -> T:
     """Wait until something is there, and return it. look: None or False as long as it is not."""
     until = time.monotonic() + seconds
     while not (found := look()):

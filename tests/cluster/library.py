@@ -1,5 +1,5 @@
-"""`python -m cluster.library`: what helm.py asks of the program, by the library. Flows in, on standard input: action,
-namespace, the release's name, values. Flows out: the manifest, where that was asked for."""
+"""`python -m cluster.library`: what helm.py asks of Helm. Flows in, on standard input: action, namespace, the release's
+name, values. Flows out: the manifest, where that was asked for."""
 
 import json
 import sys

@@ -1,6 +1,6 @@
 """The machines of a cluster. Flows in: what the API says of them, and what a Pod sees that looks around there."""
 
-from typing import Any
+from typing import Any, Self
 
 from cluster.kubectl import Kubectl, wait
 
@@ -34,9 +34,8 @@ class Eyes:
     def __init__(self, kubectl: Kubectl, namespace: str, name: str, node: str, image: str, writable: str = "") -> None:
         self.node = node
         self._kubectl, self._namespace, self._name = kubectl, namespace, name
-        mounts: list[dict[str, Any]] = [
-            {"name": "host", "mountPath": "/host", "readOnly": True, "mountPropagation": "HostToContainer"}
-        ]
+        # Without mountPropagation, which asks that the node's / be shared: what is mounted there by now is seen.
+        mounts: list[dict[str, Any]] = [{"name": "host", "mountPath": "/host", "readOnly": True}]
         volumes: list[dict[str, Any]] = [{"name": "host", "hostPath": {"path": "/"}}]
         if writable:
             mounts.append({"name": "writable", "mountPath": "/writable"})
@@ -59,7 +58,18 @@ class Eyes:
         }
         metadata = {"name": name, "namespace": namespace}
         kubectl.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
-        self._id = wait(f"Pod {name} runs on {node}", self._running, 180)
+        try:
+            self._id = wait(f"Pod {name} runs on {node}", self._running)
+        except AssertionError as e:
+            told = kubectl("get", "events", "-n", namespace, "--field-selector", f"involvedObject.name={name}")
+            raise AssertionError(f"{e}\n{told}") from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End it."""
+        self._kubectl.delete("pod", self._name, self._namespace)
 
     def _running(self) -> str | None:
         status = self._kubectl.json("get", "pod", self._name, "-n", self._namespace)["status"]
@@ -86,7 +96,3 @@ class Eyes:
     def files(self, directory: str) -> list[str]:
         """All that lies in a directory of the node."""
         return self.sh(f"find /host{directory} -mindepth 1 2>/dev/null || :").split()
-
-    def close(self) -> None:
-        """End it."""
-        self._kubectl.delete("pod", self._name, self._namespace)

@@ -1,7 +1,6 @@
 """Pods that are killed. Flows in: a node, an image with a shell, a command that takes more memory than it may. Flows
 out: manifests."""
 
-import json
 from typing import Any
 
 LIMIT = "64Mi"
@@ -35,7 +34,7 @@ class Victims:
         }
 
     def pod(self, name: str, node: str, *containers: dict[str, Any], **spec: Any) -> dict[str, Any]:
-        """A Pod of these containers, with a directory /shared that they have in common."""
+        """A Pod of these containers, which have a directory /shared in common. Its name has the node's, too."""
         shared = {"name": "shared", "mountPath": "/shared"}
         for container in (*containers, *spec.get("initContainers", ())):
             container["volumeMounts"] = [shared]
@@ -47,12 +46,8 @@ class Victims:
             "containers": list(containers),
             "volumes": [{"name": "shared", "emptyDir": {}}],
         }
-        metadata = {"name": name, "namespace": self.namespace}
+        metadata = {"name": f"{name}-{node}", "namespace": self.namespace}
         return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": base | spec}
-
-    def text(self, manifest: dict[str, Any]) -> str:
-        """As a file for a kubelet; JSON is YAML."""
-        return json.dumps(manifest)
 
     @property
     def once(self) -> str:
@@ -85,7 +80,7 @@ class Victims:
 
     def in_turn(self, number: int, seconds: float) -> str:
         """From the moment that /shared/go is there, at its turn."""
-        return f"until [ -e /shared/go ]; do sleep 0.2; done; sleep {number * seconds:.1f}; {self.once}"
+        return f"until [ -e /shared/go ]; do sleep 1; done; sleep {number * seconds:.1f}; {self.once}"
 
 
 def idle() -> str:
