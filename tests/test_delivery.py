@@ -32,7 +32,8 @@ from oomeventer.events import ANNOTATION, COMBINED, compose, drafts
 from oomeventer.incident import Incident
 from oomeventer.journal import Journal
 from oomeventer.pace import Budget, Budgets, backoff
-from oomeventer.store import SIMILAR, SIMILAR_SECONDS, Plan
+from oomeventer.plans import Plan
+from oomeventer.store import SIMILAR, SIMILAR_SECONDS
 from samples import POD, incident, victim
 from standin import Answer, ApiServer, Fault, Garbage, LostAnswer, Reset, Truncated
 from standin.routing import Request

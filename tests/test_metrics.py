@@ -21,7 +21,7 @@ from oomeventer.events import drafts
 from oomeventer.journal import Journal
 from oomeventer.metrics import FAMILIES, NAMED, Metrics, Parts, page
 from oomeventer.pipeline import Pipeline, Stage
-from oomeventer.store import Plan
+from oomeventer.plans import Plan
 from samples import CONTAINER, POD, group_of, incident, on_the_host, victim
 
 Series = dict[tuple[str, tuple[tuple[str, str], ...]], float]

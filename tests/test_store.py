@@ -19,7 +19,8 @@ from oomeventer.database import MEMORY, StoreError
 from oomeventer.events import COMBINED, compose, drafts
 from oomeventer.history import history
 from oomeventer.incident import Incident
-from oomeventer.store import Plan, Store, Waiting
+from oomeventer.plans import Plan
+from oomeventer.store import Store, Waiting
 from oomeventer.transfer import export
 from samples import POD, incident, victim
 

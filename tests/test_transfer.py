@@ -10,7 +10,8 @@ from contextlib import closing
 import pytest
 
 from oomeventer.database import MEMORY
-from oomeventer.store import Plan, Store, Waiting
+from oomeventer.plans import Plan
+from oomeventer.store import Store, Waiting
 from oomeventer.transfer import export, merge, replace
 from test_store import begin, described, figures, kill, opened, planned, tell
 

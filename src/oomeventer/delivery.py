@@ -25,7 +25,8 @@ from urllib.parse import quote
 from oomeventer.api import Answer, Api, Unreachable
 from oomeventer.journal import Journal
 from oomeventer.pace import Budget, Budgets, backoff
-from oomeventer.store import Plan, Waiting
+from oomeventer.plans import Plan
+from oomeventer.store import Waiting
 
 log = logging.getLogger(__name__)
 

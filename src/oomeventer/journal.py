@@ -19,7 +19,8 @@ from oomeventer.database import MEMORY, StoreError
 from oomeventer.disk import Disk
 from oomeventer.events import Draft
 from oomeventer.incident import Incident, from_json
-from oomeventer.store import Plan, State, Store, Totals, Waiting
+from oomeventer.plans import Plan
+from oomeventer.store import State, Store, Totals, Waiting
 from oomeventer.transfer import export, merge, replace
 
 log = logging.getLogger(__name__)

@@ -27,7 +27,7 @@ from oomeventer.delivery import Delivery
 from oomeventer.incident import Incident
 from oomeventer.journal import Journal
 from oomeventer.pipeline import Pipeline
-from oomeventer.store import Plan
+from oomeventer.plans import Plan
 from oomeventer.text import printable
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4

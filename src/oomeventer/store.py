@@ -9,7 +9,6 @@ Rules: each method is one transaction. Ids grow with time, and are not used agai
 StoreError.
 """
 
-import contextlib
 import json
 import logging
 import sqlite3
@@ -18,8 +17,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from oomeventer import plans
 from oomeventer.database import Database, add
-from oomeventer.events import ANNOTATION, Draft, combine
+from oomeventer.events import Draft, combine
+from oomeventer.plans import Drafted, Plan
 
 log = logging.getLogger(__name__)
 
@@ -42,24 +43,6 @@ class Waiting:
     series: str
     object: str
     oldest: int
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """One request: an Event is created, or else the one of that name patched. kills: how many it tells that were not
-    told before, up to the event with the id `upto`. count: what the Event then says in all. killed_at: the latest of
-    them, in seconds of UNIX time; seen_at: since when the first one waits."""
-
-    series: str
-    create: bool
-    namespace: str
-    name: str
-    count: int
-    upto: int
-    kills: int
-    killed_at: float
-    seen_at: float
-    body: dict[str, Any]
 
 
 @dataclass(slots=True)
@@ -162,8 +145,8 @@ class Store(Database):
         with self.transaction() as db:
             known = db.execute("SELECT name, told, plan FROM series WHERE series = ?", (series,)).fetchone()
             name, told, planned = known or (None, 0, None)
-            decided = _decided(planned)
-            span = self._span(db, series, decided["upto"]) if decided else None
+            decided = plans.decision(planned)
+            span = self._span(db, series, decided.upto) if decided else None
             if span is None:  # nothing was planned, or that has been let go of since: see trim()
                 decided, span = None, self._span(db, series, None)
             if span is None:
@@ -171,27 +154,14 @@ class Store(Database):
             first, last, kills = span
             if decided is None or anew:
                 create = anew or name is None
-                planned = _planned(create, kills if create else told + kills, last.id)
-                decided = json.loads(planned)
+                decided = plans.Decision(create, kills if create else told + kills, last.id)
                 db.execute(
                     "INSERT INTO series VALUES (?, ?, ?, ?, ?) ON CONFLICT (series) DO UPDATE SET plan = excluded.plan",
-                    (series, name, told, time.time(), planned),
+                    (series, name, told, time.time(), decided.text),
                 )
-        body = _created if decided["create"] else _patched
-        return Plan(
-            series=series,
-            create=decided["create"],
-            namespace=first.namespace,
-            name=first.name if decided["create"] or name is None else name,
-            count=decided["count"],
-            upto=decided["upto"],
-            kills=kills,
-            killed_at=last.killed_at,
-            seen_at=first.seen_at,
-            body=body(first.body, last.body, first.name, decided["count"]),
-        )
+        return plans.plan(series, name, decided, first, last, kills)
 
-    def _span(self, db: sqlite3.Connection, series: str, upto: int | None) -> "tuple[_Draft, _Draft, int] | None":
+    def _span(self, db: sqlite3.Connection, series: str, upto: int | None) -> tuple[Drafted, Drafted, int] | None:
         """The first and the last of what waits, and how many they are. A draft that is damaged is given up."""
         query = "SELECT min(id), max(id), count(*) FROM events WHERE series = ? AND state = 'waiting'"
         query += " AND id <= ifnull(?, id)"
@@ -199,7 +169,8 @@ class Store(Database):
             first, last, kills = db.execute(query, (series, upto)).fetchone()
             if not kills:
                 return None
-            ends = {number: _draft(db, number) for number in (first, last)}
+            draft = "SELECT id, namespace, name, seen_at, killed_at, draft FROM events WHERE id = ?"
+            ends = {number: plans.drafted(*db.execute(draft, (number,)).fetchone()) for number in (first, last)}
             if (begin := ends[first]) and (end := ends[last]):
                 return begin, end, kills
             gone = [number for number, draft in ends.items() if draft is None]
@@ -217,7 +188,7 @@ class Store(Database):
             query = f"SELECT min(id) FROM events WHERE {those} AND id <= ?"
             (first,) = db.execute(query, (plan.series, plan.upto)).fetchone()
             ours = db.execute("SELECT plan FROM series WHERE series = ?", (plan.series,)).fetchone()
-            if ours != (_planned(plan.create, plan.count, plan.upto),):
+            if ours != (plan.decision.text,):
                 log.info("series %.200s is to be told again: it was planned elsewhere", plan.series)
             elif state == "delivered":
                 add(db, "delivered", db.execute(told, (state, reason, plan.series, first)).rowcount)
@@ -314,53 +285,3 @@ class Store(Database):
         query = "SELECT max(ifnull((SELECT max(id) FROM incidents), 0), ifnull((SELECT max(id) FROM events), 0))"
         (last,) = db.execute(query).fetchone()
         return max(int(last) + 1, time.time_ns() // 1000)
-
-
-@dataclass(frozen=True, slots=True)
-class _Draft:
-    id: int
-    namespace: str
-    name: str
-    seen_at: float
-    killed_at: float
-    body: dict[str, Any]
-
-
-def _draft(db: sqlite3.Connection, number: int) -> _Draft | None:
-    """None where it is damaged."""
-    query = "SELECT id, namespace, name, seen_at, killed_at, draft FROM events WHERE id = ?"
-    number, namespace, name, seen_at, killed_at, text = db.execute(query, (number,)).fetchone()
-    try:
-        body = json.loads(text)
-        _patched({}, body, "", 0), _created(body, body, "", 0)
-    except (KeyError, TypeError, ValueError):
-        return None
-    return _Draft(number, namespace, name, seen_at, killed_at, body)
-
-
-def _decided(planned: str | None) -> dict[str, Any] | None:
-    """None where nothing was planned, or what was is damaged."""
-    with contextlib.suppress(KeyError, TypeError, ValueError):
-        decided = json.loads(planned or "null")
-        return {name: decided[name] for name in ("create", "count", "upto")}
-    return None
-
-
-def _planned(create: bool, count: int, upto: int) -> str:
-    return json.dumps({"create": create, "count": count, "upto": upto})
-
-
-def _created(first: dict[str, Any], last: dict[str, Any], name: str, count: int) -> dict[str, Any]:
-    """The Event for several kills: the first one's name and time, the last one's words."""
-    metadata = last["metadata"] | {"name": name}
-    return last | {"metadata": metadata, "count": count, "firstTimestamp": first["firstTimestamp"]}
-
-
-def _patched(_first: dict[str, Any], last: dict[str, Any], _name: str, count: int) -> dict[str, Any]:
-    """What a further kill changes of an Event."""
-    return {
-        "count": count,
-        "lastTimestamp": last["lastTimestamp"],
-        "message": last["message"],
-        "metadata": {"annotations": {ANNOTATION: last["metadata"]["annotations"][ANNOTATION]}},
-    }
