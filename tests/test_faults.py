@@ -265,12 +265,12 @@ async def test_no_growth(api: ApiServer, program: Path, tmp_path: Path, bpffs: P
     async with Restarted(*settings, "--listen", (address := f"127.0.0.1:{free_port()}")) as agent:
         for _ in range(rounds):
             made += (await storm(program, cgroups, 20)).total()
-            async with asyncio.timeout(SECONDS):
-                while True:
-                    now = await metrics(f"http://{address}")
-                    if now["oomeventer_events_seen_total"] >= made and not now["oomeventer_events_waiting"]:
-                        break
-                    await asyncio.sleep(0.2)
+            until = time.monotonic() + SECONDS
+            while (now := await metrics(f"http://{address}"))["oomeventer_events_seen_total"] < made or (
+                now["oomeventer_events_waiting"]
+            ):
+                assert time.monotonic() < until, (made, now, agent.log[-20:])
+                await asyncio.sleep(0.2)
             api.events.clear()
             api.requests.clear()
             resident.append(resident_mib(agent.process.pid))
@@ -379,7 +379,7 @@ async def test_disk_full(api: ApiServer, program: Path, tmp_path: Path, bpffs: P
             fill(ballast)
             await kills.make(KILLS)
             await all_told(api, kills)
-            assert any(re.search(r"journal.db: .*full: going on in memory", line) for line in agent.log)
+            assert any(re.search(r"journal.db: .*full.*: going on in memory", line) for line in agent.log)
             ballast.unlink()
             async with asyncio.timeout(SECONDS):
                 while not any("is written again" in line for line in agent.log):
