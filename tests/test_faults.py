@@ -194,7 +194,8 @@ async def test_cut_off(program: Path, tmp_path: Path, bpffs: Path) -> None:
 
 
 async def storm(program: Path, cgroups: int, kills_each: int) -> Counter[str]:
-    """Many kills in many cgroups, as fast as two processors make them; by cgroup, how many."""
+    """Many kills in many cgroups, as fast as two processors make them; by cgroup, how many the kernel has counted. One
+    can hit the parent of those that were meant, and is the last in that cgroup then."""
     made: Counter[str] = Counter()
     places = iter(range(cgroups))
 
@@ -202,8 +203,8 @@ async def storm(program: Path, cgroups: int, kills_each: int) -> Counter[str]:
         for _ in places:
             with Cgroup(LIMIT) as cgroup, Victim(program, cgroup, ["storm", "100", str(kills_each)]) as victim:
                 victim.go()
-                assert await asyncio.to_thread(victim.wait) == 0
-            made[cgroup.path] += kills_each
+                assert await asyncio.to_thread(victim.wait) in (0, -9)
+                made[cgroup.path] += cgroup.kills
 
     await asyncio.gather(one_after_another(), one_after_another())
     return made

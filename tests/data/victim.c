@@ -74,9 +74,15 @@ int main(int argc, char **argv)
 	if (!strcmp(argv[1], "storm") && argc > 3) {
 		int status, survived = 0;
 		for (int children = atoi(argv[3]); children > 0; children--) {
-			if (fork() == 0) {
+			pid_t child = fork();
+			if (child == 0) {
 				first_choice();
 				take(NULL);
+			}
+			if (child < 0) { // what the one before held is not all given back
+				children++;
+				usleep(1000);
+				continue;
 			}
 			wait(&status);
 			survived |= !WIFSIGNALED(status);

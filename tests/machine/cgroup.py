@@ -48,6 +48,12 @@ class Cgroup:
             with contextlib.suppress(OSError):
                 (self.directory / "memory.swap.max").write_text("0")
 
+    @property
+    def kills(self) -> int:
+        """Processes in it that the kernel's OOM killer has ended, by its own count."""
+        lines = self.read("memory.events" if self.unified else "memory.oom_control").splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))
+
     def read(self, file: str) -> str:
         return (self.directory / file).read_text()
 
