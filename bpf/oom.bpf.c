@@ -27,6 +27,7 @@
 #include "oom.h"
 
 #define SIGKILL 9
+#define EEXIST 17
 #define PAGE 4096 /* or a divisor of the real page size */
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
@@ -37,7 +38,7 @@ struct {
 } ring SEC(".maps");
 
 struct counters {
-	__u64 lost; /* records that found the ring full */
+	__u64 lost; /* records that found no room in the ring */
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -126,8 +127,10 @@ static __always_inline bool emit(struct oom_header *header, __u32 fixed, __u64 t
 	if (text > most)
 		text = most;
 	header->size = fixed + text;
-	if (bpf_ringbuf_output(&ring, header, fixed + text, BPF_RB_FORCE_WAKEUP) == 0)
-		return true;
+	/* Since 6.15 the ring's lock can also time out (rqspinlock), in a guest whose other CPU was taken away. */
+	for (int tries = 0; tries < 4; tries++)
+		if (bpf_ringbuf_output(&ring, header, fixed + text, BPF_RB_FORCE_WAKEUP) == 0)
+			return true;
 	__sync_fetch_and_add(&count->lost, 1);
 	return false;
 }
@@ -348,8 +351,8 @@ int mark_victim(struct bpf_raw_tracepoint_args *ctx)
 		.tgid = BPF_CORE_READ(task, tgid),
 	};
 	const __u8 one = 1;
-	if (bpf_map_update_elem(&marked, &key, &one, BPF_NOEXIST))
-		return 0; /* marked before: a thread of it is dying */
+	if (bpf_map_update_elem(&marked, &key, &one, BPF_NOEXIST) == -EEXIST)
+		return 0; /* a thread of it is dying. Any other error: told twice is better than not, user space knows it */
 
 	struct oom_mark *mark = &scratch->mark;
 	bpf_probe_read_kernel(mark, sizeof(*mark), NULL); /* fails, and so zeroes: a memset this large won't compile */
