@@ -117,6 +117,18 @@ def fill(directory: Path) -> Path:
     return file
 
 
+async def until_full(agent: Agent, directory: Path) -> tuple[Path, int]:
+    """Ten kills while there is room, and then so many until there is none: what took it, and the last kill's number."""
+    await agent.kill(*range(1, 11))
+    filler = fill(directory)
+    number = 10
+    async with asyncio.timeout(SECONDS):
+        while not agent.journal.trouble:
+            number += 1
+            await agent.kill(number)
+    return filler, number
+
+
 async def left_by_an_earlier_process(path: Path) -> int:
     """A journal with incidents that are told, described, and begun. How many there are."""
     async with Agent(path, Direct()) as agent:
@@ -267,13 +279,7 @@ async def test_a_full_disk(small: Path, caplog: pytest.LogCaptureFixture) -> Non
     """While it is full all goes on in memory, and is said once; when there is room again, all is on disk."""
     api, path = Direct(), small / "journal.db"
     async with Agent(path, api) as agent:
-        await agent.kill(*range(1, 11))
-        filler = fill(small)
-        number = 10
-        async with asyncio.timeout(SECONDS):
-            while not agent.journal.trouble:
-                number += 1
-                await agent.kill(number)
+        filler, number = await until_full(agent, small)
         assert "full" in agent.journal.trouble or "I/O" in agent.journal.trouble
         assert agent.journal.kept == "memory"
         for _ in range(5):
@@ -302,13 +308,7 @@ async def test_a_full_disk_and_a_server_that_is_away(small: Path) -> None:
     api, path = Direct(), small / "journal.db"
     api.answers = [503] * 100000
     async with Agent(path, api) as agent:
-        await agent.kill(*range(1, 11))
-        filler = fill(small)
-        number = 10
-        async with asyncio.timeout(SECONDS):
-            while not agent.journal.trouble:
-                number += 1
-                await agent.kill(number)
+        filler, number = await until_full(agent, small)
         await agent.kill(*range(number + 1, number + 6))
         number += 5
         assert agent.journal.totals.waiting == number

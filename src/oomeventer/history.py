@@ -1,4 +1,7 @@
-"""`oomeventer history`: what a journal's file knows. Looks only, also while an agent writes."""
+"""`oomeventer history`: what a journal's file knows. In: its path. Out: incidents as JSON, with what became of each.
+
+Rules: looks only, also while an agent writes, and holds up nothing of it.
+"""
 
 import json
 import logging
