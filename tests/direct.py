@@ -22,29 +22,45 @@ def counts(api: Cluster) -> dict[str, int]:
 
 
 class Direct(Cluster):
-    """The stand-in without HTTP. answers: what it does with the requests to come; then it carries them out."""
+    """The stand-in without HTTP. answers: what it does with the requests to come; then it carries them out. A request
+    that is "late" gets no answer, and is carried out when so many others were: the network had kept it."""
 
     def __init__(self) -> None:
         super().__init__()
         self.put_namespace("shop")
         self.answers: list[int | str] = []
         self.expired = 0
+        self._late: list[tuple[int, Request]] = []
 
     async def request(self, method: str, path: str, body: Any = None, content_type: str | None = None) -> Answer:
         await asyncio.sleep(0)
         way = self.answers.pop(0) if self.answers else "carried out"
-        if way == "reset":
-            raise Unreachable("reset")
+        asked = Request(method, unquote(path), {}, {"Content-Type": content_type or "application/json"}, body, 0.0)
         if isinstance(way, int):
             return Answer(way, {}, 2.0 if way == 429 else None)
-        asked = Request(method, unquote(path), {}, {"Content-Type": content_type or "application/json"}, body, 0.0)
-        try:
-            answer = Answer(*carry_out(self, asked, "kubernetes-admin", True))
-        except ApiError as refusal:
-            answer = Answer(refusal.code, refusal.body)
-        if way == "lost":
-            raise Unreachable("closed")
+        if way.startswith("late"):
+            self._late.append((int(way.removeprefix("late")) + 1, asked))
+        if way in ("carried out", "lost"):
+            answer = self._carry_out(asked)
+        self.arrive(1)
+        if way != "carried out":
+            raise Unreachable(way)
         return answer
+
+    def _carry_out(self, asked: Request) -> Answer:
+        try:
+            return Answer(*carry_out(self, asked, "kubernetes-admin", True))
+        except ApiError as refusal:
+            return Answer(refusal.code, refusal.body)
+
+    def arrive(self, requests: int) -> None:
+        """So many requests have gone by: what was kept until then arrives."""
+        late, self._late = [(left - requests, asked) for left, asked in self._late], []
+        for left, asked in late:
+            if left <= 0:
+                self._carry_out(asked)
+            else:
+                self._late.append((left, asked))
 
     def expire(self) -> None:
         self.expired += sum(counts(self).values())

@@ -11,28 +11,30 @@ import logging
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import unquote
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from aiohttp import web
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from direct import Direct, counts, events
 from moving import Time
 from oomeventer import delivery as module
-from oomeventer import store
+from oomeventer import posting, store
 from oomeventer.api import Answer as ApiAnswer
 from oomeventer.api import Api, Unreachable
-from oomeventer.delivery import FATES, Delivery, Fate, Limits, fate
+from oomeventer.delivery import Delivery, Limits
 from oomeventer.events import ANNOTATION, COMBINED, compose, drafts
 from oomeventer.incident import Incident
 from oomeventer.journal import Journal
 from oomeventer.pace import Budget, Budgets, backoff
 from oomeventer.plans import Plan
+from oomeventer.posting import FATES, Fate, rule
 from oomeventer.store import SIMILAR, SIMILAR_SECONDS
 from samples import POD, incident, victim
 from standin import Answer, ApiServer, Fault, Garbage, LostAnswer, Reset, Truncated
@@ -242,14 +244,14 @@ async def test_a_kill_with_two_events(api: ApiServer, send: Sending) -> None:
 # -- answers -----------------------------------------------------------------------------------------------------------
 
 RULES = [
-    (method, status, rule)
-    for (of, status), rule in FATES.items()
+    (method, status, expected)
+    for (of, status), expected in FATES.items()
     for method in (["POST", "PATCH"] if of is None else [of])
 ]
 
 
-@pytest.mark.parametrize(("method", "status", "rule"), RULES, ids=[f"{one[0]}-{one[1]}" for one in RULES])
-async def test_every_fate(api: ApiServer, send: Sending, method: str, status: int, rule: Any) -> None:
+@pytest.mark.parametrize(("method", "status", "expected"), RULES, ids=[f"{one[0]}-{one[1]}" for one in RULES])
+async def test_every_fate(api: ApiServer, send: Sending, method: str, status: int, expected: Any) -> None:
     """Each answer in FATES, once, to the request it is about: what follows is what the table says."""
     first = 1 if method == "PATCH" else 0
     if first:
@@ -258,7 +260,7 @@ async def test_every_fate(api: ApiServer, send: Sending, method: str, status: in
     api.faults.append(Answer(status, method=method))
     await send(kill(2))
     kills = first + 1
-    match rule.fate:
+    match expected.fate:
         case Fate.DELIVERED:
             assert send.api.methods[before:] == [method]
             assert send.totals() == (kills, kills, 0)
@@ -267,7 +269,8 @@ async def test_every_fate(api: ApiServer, send: Sending, method: str, status: in
             assert send.totals(waiting=1) == (kills, kills - 1, 0)
             assert send.delivery.trouble
             await send.passes(1.0)
-            assert send.api.methods[before:] == [method, method]
+            asks = ["PATCH"] if status == 409 else []  # for the version that the Event has now
+            assert send.api.methods[before:] == [method, *asks, method]
             assert send.totals() == (kills, kills, 0)
             assert sum(counts(api).values()) == kills
             assert send.delivery.retries == 1
@@ -277,7 +280,7 @@ async def test_every_fate(api: ApiServer, send: Sending, method: str, status: in
             assert send.totals() == (2, 2, 0)
         case Fate.GIVE_UP:
             assert send.api.methods[before:] == [method]
-            assert send.totals(**{rule.reason: 1}) == (kills, first, 0)
+            assert send.totals(**{expected.reason: 1}) == (kills, first, 0)
     assert send.delivery.trouble is None
 
 
@@ -300,7 +303,7 @@ async def test_every_fate(api: ApiServer, send: Sending, method: str, status: in
 def test_statuses_beyond_the_table(status: int, expected: Fate) -> None:
     """Success is delivered, the server's own errors are tried again, what is unknown is not."""
     for method in ("POST", "PATCH"):
-        assert fate(method, ApiAnswer(status)).fate is expected
+        assert rule(method, ApiAnswer(status)).fate is expected
 
 
 @pytest.mark.parametrize("fault", [Garbage(), Truncated()])
@@ -357,14 +360,83 @@ async def test_no_answer_is_tried_again(api: ApiServer, send: Sending, fault: Fa
 
 
 async def test_a_lost_answer_to_a_patch_counts_once(api: ApiServer, send: Sending) -> None:
-    """A patch sends the count, so sending it twice is as good as once."""
+    """A patch sends the count, so sending it twice is as good as once. Before that an empty one asks for the version
+    that the Event has, and changes nothing."""
     await send(kill(1))
     api.faults.append(LostAnswer(method="PATCH"))
     await send(kill(2))
+    revision = api.revision
     await send.passes(1)
-    assert send.api.methods == ["POST", "PATCH", "PATCH"]
+    assert send.api.methods == ["POST", "PATCH", "PATCH", "PATCH"]
+    assert send.api.asked[2].body == {}
+    assert api.revision == revision
     assert counts(api) == {name(1): 2}
     assert send.totals() == (2, 2, 0)
+
+
+@dataclass(frozen=True)
+class Late(Fault):
+    """No answer; the request is put into `kept`, which carries it out when the test wants."""
+
+    kept: list[Callable[[], Any]] = field(default_factory=list)
+
+    async def answer(self, request: web.Request, carry_out: Callable[[], Any], closing: asyncio.Event) -> Any:
+        self.kept.append(carry_out)
+        return await Reset().answer(request, carry_out, closing)
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_a_request_that_arrives_late(
+    api: ApiServer, cluster: Api, time: Time, tmp_path: Path, restarted: bool
+) -> None:
+    """The network kept a patch while later ones were made, by its sender or the next process: it takes nothing back."""
+    api.put_namespace("shop")
+    network = Late(method="PATCH")
+    async with Sending(cluster, time, tmp_path / "journal.db") as send:
+        await send(kill(1))
+        api.faults.append(network)
+        await send(kill(2))
+        if restarted:
+            await send.die()
+            send = Sending(cluster, time, tmp_path / "journal.db")
+            await send.__aenter__()
+        await send(kill(3))
+        await send.passes(10)
+        assert counts(api) == {name(1): 3}
+        (arrive,) = network.kept
+        assert arrive().status == 409
+        assert counts(api) == {name(1): 3}
+        if restarted:
+            await send.__aexit__()
+
+
+async def test_an_answer_without_a_version(api: ApiServer, send: Sending) -> None:
+    """Success with garbage where the Event's version was asked for: it is asked again, and nothing is told before."""
+    api.faults += [Truncated(method="POST"), Garbage(method="PATCH")]
+    await send(kill(1))
+    await send(kill(2))
+    assert send.delivery.trouble == "an Event without resourceVersion"
+    await send.passes(1)
+    assert [(one.method, one.body.get("count")) for one in send.api.asked] == [
+        ("POST", 1),
+        ("PATCH", None),
+        ("PATCH", None),
+        ("PATCH", 2),
+    ]
+    assert counts(api) == {name(1): 2}
+
+
+async def test_versions_are_remembered_up_to_a_bound(
+    api: ApiServer, send: Sending, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of an Event that was told longer ago the version is asked for."""
+    monkeypatch.setattr(posting, "VERSIONS", 2)
+    for pod in (1, 2, 3):
+        await send(kill(pod, pod=pod))
+    for pod in (3, 1):
+        await send(kill(pod + 10, pod=pod))
+    assert send.api.methods == ["POST"] * 3 + ["PATCH"] + ["PATCH"] * 2
+    assert counts(api) == {name(1, pod=1): 2, name(2, pod=2): 1, name(3, pod=3): 2}
 
 
 async def test_kills_after_a_lost_answer(api: ApiServer, send: Sending) -> None:
@@ -373,9 +445,10 @@ async def test_kills_after_a_lost_answer(api: ApiServer, send: Sending) -> None:
     await send(kill(1))
     await send(kill(2), kill(3))
     await send.passes(1)
-    assert [(one.method, one.body["count"], one.name) for one in send.api.asked] == [
+    assert [(one.method, one.body.get("count"), one.name) for one in send.api.asked] == [
         ("POST", 1, name(1)),
         ("POST", 1, name(1)),
+        ("PATCH", None, name(1)),
         ("PATCH", 3, name(1)),
     ]
     assert counts(api) == {name(1): 3}
@@ -556,6 +629,7 @@ async def test_an_expired_event_and_kills_meanwhile(api: ApiServer, send: Sendin
         ("PATCH", name(1)),
         ("POST", name(2)),
         ("POST", name(2)),
+        ("PATCH", name(2)),
         ("PATCH", name(2)),
     ]
     assert send.totals() == (3, 3, 0)
@@ -883,16 +957,29 @@ async def live(steps: list[Any], path: Path, look: Callable[[Sending, Direct], N
             look(send, api)
         assert send.journal.totals.waiting == 0
         await send.__aexit__()
+        api.arrive(1000)
     return api
 
 
 THOROUGH = settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 
 
+def again(*kept: str) -> list[Any]:
+    """A kill that is told; then others of its series, one of whose requests the network keeps."""
+    kill = [("kill", 0, "hog"), ("pass", 1.0)]
+    return [*kill, ("answers", list(kept)), *kill, *kill, *kill]
+
+
 @THOROUGH
-@given(st.lists(KILLS | PASSES | DIES | answers(*RETRIED, "lost"), max_size=25))
+@given(st.lists(KILLS | PASSES | DIES | answers(*RETRIED, "lost", "late1", "late2", "late4"), max_size=25))
+@example(again("late1"))
+@example(again("late2"))
+@example(again("late3"))
+@example(again("late4"))
+@example(again("carried out", "late2"))
 def test_each_kill_is_counted_once(steps: list[Any]) -> None:
-    """Whatever the server answers short of a refusal, wherever the process dies: the Events' counts are the kills."""
+    """Whatever the server answers short of a refusal, wherever the process dies, and also where a request arrives that
+    nobody waits for any more: the Events' counts are the kills."""
     kills = sum(step[0] == "kill" for step in steps)
     with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
         api = asyncio.run(live(steps, Path(directory) / "journal.db", lambda _send, _api: None))

@@ -8,9 +8,8 @@ has, not as many as there are kills, and every kill is counted. A patch sends th
 a name is made of its kill: a request whose answer was lost can be sent again, by another process, too.
 
 A request that fails is tried again later, and its series waits; while the server fails for everybody, everybody waits.
-An Event that the server will not have is given up with its reason, and stops no other.
-
-What an answer means stands in FATES, and only there.
+An Event that the server will not have is given up with its reason, and stops no other. What an answer means stands in
+posting.py.
 """
 
 import asyncio
@@ -18,14 +17,13 @@ import logging
 import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any
-from urllib.parse import quote
 
-from oomeventer.api import Answer, Api, Unreachable
+from oomeventer.api import Api
 from oomeventer.journal import Journal
 from oomeventer.pace import Budget, Budgets, backoff
 from oomeventer.plans import Plan
+from oomeventer.posting import Fate, Outcome, Poster
 from oomeventer.store import Waiting
 
 log = logging.getLogger(__name__)
@@ -38,47 +36,6 @@ DRAIN_SECONDS = 5.0
 ASKED_SECONDS = 600.0
 #: A fault of this program in one series: it is looked at again so much later.
 FAULT_SECONDS = 60.0
-
-
-class Fate(Enum):
-    """What follows from an answer."""
-
-    DELIVERED = "delivered"
-    RETRY = "retry"
-    ANEW = "anew"  # the Event that was to be patched has expired: post one
-    GIVE_UP = "give up"
-
-
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    fate: Fate
-    reason: str
-
-
-#: By method and status; None stands for both methods. Statuses that are not here: see fate().
-FATES: dict[tuple[str | None, int], _Rule] = {
-    ("POST", 409): _Rule(Fate.DELIVERED, "it is there: the answer to an earlier try was lost"),
-    ("PATCH", 409): _Rule(Fate.RETRY, "conflict"),
-    ("PATCH", 404): _Rule(Fate.ANEW, "the Event has expired"),
-    ("POST", 404): _Rule(Fate.GIVE_UP, "the namespace is gone"),
-    (None, 400): _Rule(Fate.GIVE_UP, "malformed"),
-    (None, 401): _Rule(Fate.RETRY, "the token is not valid; it is read again within a minute"),
-    (None, 403): _Rule(Fate.GIVE_UP, "forbidden, or the namespace is being deleted"),
-    (None, 408): _Rule(Fate.RETRY, "timed out"),
-    (None, 413): _Rule(Fate.GIVE_UP, "too large"),
-    (None, 422): _Rule(Fate.GIVE_UP, "invalid"),
-    (None, 429): _Rule(Fate.RETRY, "too many requests"),
-}
-
-
-def fate(method: str, answer: Answer) -> _Rule:
-    """What follows from an answer: 2xx is delivered whatever its body, 5xx is tried again, what is unknown is not."""
-    if 200 <= answer.status < 300:
-        return _Rule(Fate.DELIVERED, "accepted")
-    rule = FATES.get((method, answer.status)) or FATES.get((None, answer.status))
-    if rule:
-        return rule
-    return _Rule(Fate.RETRY, "server error") if answer.status >= 500 else _Rule(Fate.GIVE_UP, "not understood")
 
 
 @dataclass(slots=True)
@@ -118,7 +75,7 @@ class Delivery:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Coroutine[Any, Any, None]] = asyncio.sleep,
     ) -> None:
-        self._api = api
+        self._poster = Poster(api)
         self._journal = journal
         self._told = told
         self._clock = clock
@@ -227,29 +184,29 @@ class Delivery:
         try:
             plan = await self._journal.plan(name)
             while plan is not None:
-                rule, answer, words = await self._send(plan)
-                if rule.fate is not Fate.ANEW:
+                outcome = await self._send(plan)
+                if outcome.fate is not Fate.ANEW:
                     break
                 plan = await self._journal.plan(name, anew=True)
             if plan is None:
                 self._go_on(series, None)
-            elif rule.fate is Fate.RETRY and time.time() - plan.seen_at < self._limits.give_up_seconds:
-                self._try_later(series, plan, words, answer)
+            elif outcome.fate is Fate.RETRY and time.time() - plan.seen_at < self._limits.give_up_seconds:
+                self._try_later(series, plan, outcome)
             else:
-                await self._settle(series, plan, rule, words)
+                await self._settle(series, plan, outcome)
         except Exception:
             log.exception("series %.200s: a fault of this program", name)
             series.not_before = self._clock() + FAULT_SECONDS
         finally:
             series.busy = False
 
-    async def _settle(self, series: _Series, plan: Plan, rule: _Rule, words: str) -> None:
-        if rule.fate is Fate.DELIVERED:
+    async def _settle(self, series: _Series, plan: Plan, outcome: Outcome) -> None:
+        if outcome.fate is Fate.DELIVERED:
             more = await self._journal.settle(plan, "delivered", "")
             self._told(plan)
         else:
-            log.error("Event %s is given up: %s; the server said: %s", plan.name, rule.reason, words)
-            more = await self._journal.settle(plan, "given up", rule.reason)
+            log.error("Event %s is given up: %s; the server said: %s", plan.name, outcome.reason, outcome.words)
+            more = await self._journal.settle(plan, "given up", outcome.reason)
         self._go_on(series, more)
 
     def _go_on(self, series: _Series, more: Waiting | None) -> None:
@@ -258,34 +215,26 @@ class Delivery:
         if following := more or series.more:
             self.add((following,))
 
-    def _try_later(self, series: _Series, plan: Plan, words: str, answer: Answer | None) -> None:
+    def _try_later(self, series: _Series, plan: Plan, outcome: Outcome) -> None:
         self.retries += 1
         series.tries += 1
         now = self._clock()
         self._budgets.give_back(series.waiting.object)
-        asked = min((answer.retry_after_seconds if answer else None) or 0.0, ASKED_SECONDS)
+        asked = min(outcome.retry_after_seconds, ASKED_SECONDS)
         wait = max(next(series.waits), asked)
         series.not_before = now + wait
         if now >= self._paused_until:  # and not for each of several that failed together
             self._paused_until = now + max(next(self._pauses), asked)
         if not self.trouble:
-            log.warning("Event %s: %s; next try in %.1f s", plan.name, words, wait)
-        self.trouble = words
+            log.warning("Event %s: %s; next try in %.1f s", plan.name, outcome.words, wait)
+        self.trouble = outcome.words
 
-    async def _send(self, plan: Plan) -> tuple[_Rule, Answer | None, str]:
-        """What follows, the answer if there was one, and the server's words."""
-        path = f"/api/v1/namespaces/{quote(plan.namespace, safe='')}/events"
-        method, content_type = "POST", None
-        if not plan.create:
-            method, content_type = "PATCH", "application/strategic-merge-patch+json"
-            path += f"/{quote(plan.name, safe='')}"
-        try:
-            answer = await self._api.request(method, path, body=plan.body, content_type=content_type)
-        except Unreachable as e:
-            return _Rule(Fate.RETRY, "no answer"), None, str(e)
-        rule = fate(method, answer)
-        if rule.fate is not Fate.RETRY:
+    async def _send(self, plan: Plan) -> Outcome:
+        outcome = await self._poster.send(plan)
+        for _ in range(1, outcome.requests):  # for the first one it was taken before
+            self._budget.take(self._clock())
+        if outcome.fate is not Fate.RETRY:
             if self.trouble:
                 log.info("the API server takes Events again")
             self.trouble, self._pauses, self._paused_until = None, backoff(), 0.0
-        return rule, answer, answer.words
+        return outcome
