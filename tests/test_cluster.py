@@ -29,6 +29,8 @@ from cluster.told import described, events, listed
 from cluster.victims import SMALL, Victims, idle
 
 KUBECONFIG, IMAGE = os.environ.get("KUBECONFIG"), os.environ.get("CLUSTER_IMAGE")
+#: Another version, to which the release is upgraded.
+NEXT_IMAGE = os.environ.get("CLUSTER_IMAGE_NEXT") or IMAGE
 VICTIM_IMAGE = os.environ.get("VICTIM_IMAGE") or "busybox"
 VICTIM_COMMAND = os.environ.get("VICTIM_COMMAND") or "/bin/dd if=/dev/zero of=/dev/null bs=100M count=1"
 NODES = os.environ.get("CLUSTER_NODES") or "3"
@@ -207,12 +209,12 @@ def shown(kubectl: Kubectl) -> Shown:
     return look
 
 
-def values(**settings: Any) -> dict[str, Any]:
+def values(of: str | None = IMAGE, **settings: Any) -> dict[str, Any]:
     """The chart's values: the image, the nodes, and what this cluster needs."""
-    repository, _, tag = str(IMAGE).rpartition(":")
+    repository, _, tag = str(of).rpartition(":")
     image = {"repository": repository, "tag": tag}
-    if "@" in str(IMAGE):
-        repository, _, digest = str(IMAGE).partition("@")
+    if "@" in str(of):
+        repository, _, digest = str(of).partition("@")
         image = {"repository": repository, "digest": digest}
     terms = [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]} for node in nodes()]
     affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}
@@ -474,7 +476,8 @@ def test_delay(kubectl: Kubectl, release: Release, arrivals: Arrivals, eyes: Eye
 def test_upgrade(
     kubectl: Kubectl, run: Run, release: Release, victims: Victims, all_eyes: dict[str, Eyes], arrivals: Arrivals
 ) -> None:
-    """The agents are replaced while kills go on, on all nodes: each kill is told once."""
+    """The agents are replaced while kills go on, on all nodes, by another version where one is named: each kill is told
+    once."""
     before = agents(kubectl)
     turns, storms = [], []
     for node, eyes in all_eyes.items():
@@ -489,7 +492,8 @@ def test_upgrade(
     time.sleep(3 * TURN_SECONDS)
     # So many requests about one Pod that the counts are there at once, and not five minutes later; and all agents are
     # replaced at once, so that kills go on meanwhile on each node.
-    release.upgrade(values(object_burst=9999) | {"updateStrategy": {"rollingUpdate": {"maxUnavailable": "100%"}}})
+    at_once = {"updateStrategy": {"rollingUpdate": {"maxUnavailable": "100%"}}}
+    release.upgrade(values(NEXT_IMAGE, object_burst=9999) | at_once)
     wait("new agents are ready", lambda: replaced(kubectl, before), 180)
     time.sleep(2)
     made = {pod: stopped(kubectl, pod) for pod in storms} | dict.fromkeys(turns, TURNS)
@@ -508,6 +512,7 @@ def test_upgrade(
     print(f"\n  kills made: {made}\n  kills told: {told()}")
     assert told() == made
     after = agents(kubectl)
+    assert {pod["spec"]["containers"][0]["image"] for pod in after.values()} == {NEXT_IMAGE}
     for pod, node in zip(turns, all_eyes, strict=True):
         started = datetime.fromisoformat(states(after[node])["oomeventer"]["state"]["running"]["startedAt"]).timestamp()
         early = [one for one in events(kubectl, PODS, pod) if one.killed_at < started]
