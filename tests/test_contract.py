@@ -1,9 +1,10 @@
 """The stand-in answers what a real kube-apiserver answered, in every recorded case.
 
-In: tests/data/apiserver.json, requests and answers recorded at kube-apiserver v1.36.2. Out: one test a case.
+In: two recordings of requests and answers of kube-apiserver v1.36.2, apiserver.json and apiserver-versions.json (what
+a patch says that names a version, or nothing) in tests/data. Out: one test a case.
 Rules:
-- all cases are replayed once, in the recorded order, against one stand-in, since later ones build on earlier
-  ones; each test then compares its own answer: status, content type and the whole body;
+- all cases of a recording are replayed once, in the recorded order, against one stand-in, since later ones build on
+  earlier ones; each test then compares its own answer: status, content type and the whole body;
 - resource versions and `continue` tokens are compared as they are: the stand-in starts at the revision that
   the recorded cluster had;
 - of an Event, and of nothing else, these differ from run to run and are replaced on both sides: the uid, by
@@ -23,43 +24,61 @@ from yarl import URL
 
 from standin import ApiServer
 
-CONTRACT = json.loads((Path(__file__).parent / "data" / "apiserver.json").read_text(encoding="utf-8"))
-CASES = {case["name"]: case for case in CONTRACT["cases"]}
-REVISION_BEFORE = 409
+#: Each recording, with the revision that its cluster had before.
+RECORDINGS = {"apiserver": 409, "apiserver-versions": 357}
+CASES: dict[str, dict[str, dict[str, Any]]] = {
+    recording: {
+        case["name"]: case
+        for case in json.loads((Path(__file__).parent / "data" / f"{recording}.json").read_text(encoding="utf-8"))[
+            "cases"
+        ]
+    }
+    for recording in RECORDINGS
+}
+NAMES = [(recording, name) for recording, cases in CASES.items() for name in cases]
+
+
+Answers = dict[tuple[str, str], dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def answers() -> dict[str, dict[str, Any]]:
+def answers() -> Answers:
     """The stand-in's answer to each case, in the form in which answers are recorded, normalised."""
-    replayed = asyncio.run(replay())
-    uids: dict[str, int] = {}
-    return {name: normalised(answer, uids) for name, answer in replayed.items()}
+    return {
+        (recording, name): answer
+        for recording in RECORDINGS
+        for name, answer in all_normalised(asyncio.run(replay(recording))).items()
+    }
 
 
 @pytest.fixture(scope="module")
-def recorded() -> dict[str, dict[str, Any]]:
+def recorded() -> Answers:
     """The recorded answer to each case, normalised."""
-    uids: dict[str, int] = {}
-    return {name: normalised(case["response"], uids) for name, case in CASES.items()}
+    return {
+        (recording, name): answer
+        for recording, cases in CASES.items()
+        for name, answer in all_normalised({name: case["response"] for name, case in cases.items()}).items()
+    }
 
 
-def test_every_recorded_case_is_replayed(answers: dict[str, Any], recorded: dict[str, Any]) -> None:
-    assert len(CONTRACT["cases"]) == len(answers) == len(recorded) == 47
+def test_every_recorded_case_is_replayed(answers: Answers, recorded: Answers) -> None:
+    assert answers.keys() == recorded.keys()
+    assert {recording: len(cases) for recording, cases in CASES.items()} == {"apiserver": 47, "apiserver-versions": 9}
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_answer_is_the_recorded_one(name: str, answers: dict[str, Any], recorded: dict[str, Any]) -> None:
-    assert answers[name] == recorded[name]
+@pytest.mark.parametrize("case", NAMES, ids=lambda case: case[1])
+def test_answer_is_the_recorded_one(case: tuple[str, str], answers: Answers, recorded: Answers) -> None:
+    assert answers[case] == recorded[case]
 
 
-async def replay() -> dict[str, dict[str, Any]]:
-    """Send all recorded requests to a stand-in that holds what the recorded cluster held."""
+async def replay(recording: str) -> dict[str, dict[str, Any]]:
+    """Send all requests of a recording to a stand-in that holds what the recorded cluster held."""
     async with ApiServer() as server:
-        server.put_pod(CASES["pods: get"]["response"]["body"])
+        server.put_pod(CASES["apiserver"]["pods: get"]["response"]["body"])
         # The recorded list of Pods says that more follow this one.
         server.put_pod({"metadata": {"name": "etcd", "namespace": "kube-system"}, "spec": {"nodeName": "lab-node"}})
         server.terminate_namespace("leaving")
-        server.revision = REVISION_BEFORE
+        server.revision = RECORDINGS[recording]
         tokens = {
             "cluster admin": server.token,
             "service account with no role": server.powerless_token,
@@ -68,7 +87,7 @@ async def replay() -> dict[str, dict[str, Any]]:
         async with aiohttp.ClientSession() as session:
             return {
                 name: await send(session, server.url, tokens[case["request"]["credentials"]], case["request"])
-                for name, case in CASES.items()
+                for name, case in CASES[recording].items()
             }
 
 
@@ -86,6 +105,12 @@ async def send(session: aiohttp.ClientSession, url: str, token: str, request: di
             "headers": {"Content-Type": response.headers["Content-Type"]},
             "body": json.loads(await response.read()),
         }
+
+
+def all_normalised(answers: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the answers of one recording, each normalised."""
+    uids: dict[str, int] = {}
+    return {name: normalised(answer, uids) for name, answer in answers.items()}
 
 
 def normalised(answer: dict[str, Any], uids: dict[str, int]) -> dict[str, Any]:
