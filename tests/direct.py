@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from oomeventer.api import Answer, Unreachable
 from standin.cluster import Cluster
 from standin.routing import Request, carry_out
-from standin.status import ApiError
+from standin.status import ApiError, status
 
 
 def events(api: Cluster) -> dict[str, Any]:
@@ -37,7 +37,7 @@ class Direct(Cluster):
         way = self.answers.pop(0) if self.answers else "carried out"
         asked = Request(method, unquote(path), {}, {"Content-Type": content_type or "application/json"}, body, 0.0)
         if isinstance(way, int):
-            return Answer(way, {}, 2.0 if way == 429 else None)
+            return Answer(way, status(way, "scripted"), 2.0 if way == 429 else None)
         if way.startswith("late"):
             self._late.append((int(way.removeprefix("late")) + 1, asked))
         if way in ("carried out", "lost"):

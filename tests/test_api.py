@@ -131,6 +131,24 @@ async def test_retry_after(api: ApiServer, cluster: Api, text: str, seconds: flo
     assert (await cluster.request("GET", EVENTS)).retry_after_seconds == seconds
 
 
+@pytest.mark.parametrize("status", [301, 302, 307])
+async def test_a_redirection_is_unreachable(api: ApiServer, cluster: Api, status: int) -> None:
+    """A proxy's, to a page for people, say: what that answers is not the API server's word."""
+    api.faults.append(Answer(status, {"Location": f"{api.url}/version"}))
+    with pytest.raises(Unreachable, match=r"redirected to .*/version"):
+        await cluster.request("POST", "/api/v1/namespaces/default/events", body={})
+
+
+async def test_long_words_are_cut(api: ApiServer, cluster: Api) -> None:
+    """Of megabytes of a server's words a log line has the ends."""
+    body = json.dumps({"kind": "Status", "message": "begin" + "x" * (1 << 20) + "end"}).encode()
+    api.faults.append(Answer(422, body=body))
+    words = (await cluster.request("GET", "/version")).words
+    assert len(words) < 1100
+    assert words.startswith("422 begin")
+    assert words.endswith("end")
+
+
 @pytest.mark.parametrize("fault", [Reset(), LostAnswer(), Hang(0)])
 async def test_no_answer_is_unreachable(api: ApiServer, cluster: Api, fault: Fault) -> None:
     """A connection that ends without an answer: the message names the request, the library's exception is the cause."""

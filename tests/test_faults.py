@@ -171,8 +171,8 @@ async def far_agent(
 
 
 async def test_cut_off(program: Path, tmp_path: Path, bpffs: Path) -> None:
-    """The network to the API server is cut: nothing is lost, and what comes later is in order, with the kills' times.
-    The agent is ended in between."""
+    """The network to the API server is cut: nothing is lost, what comes later has the kills' times, and what the
+    network kept until then takes nothing back. The agent is ended in between."""
     with Kills(program, 6) as kills:
         async with far_agent(program, tmp_path, bpffs) as (network, api, agent):
             await kills.make(10)
@@ -337,6 +337,7 @@ FAULTS: list[Fault] = [
     Reset(),
     LostAnswer(),
     Truncated(),
+    Garbage(),
     Hang(1.5),
     Trickle(0.3),
 ]
@@ -359,14 +360,15 @@ async def test_flapping(api: ApiServer, program: Path, tmp_path: Path, bpffs: Pa
 
 
 async def test_garbage(api: ApiServer, program: Path, tmp_path: Path, bpffs: Path) -> None:
-    """Success with a body that is none: the status counts."""
-    with Kills(program, 1) as kills:
-        api.faults.append(Garbage(method="POST"))
+    """Whatever says that it is a success, and has no Event in it, is none: each kill is told once all the same."""
+    with Kills(program, 4) as kills:
         async with Restarted(*flags(api, tmp_path, bpffs)):
-            await kills.make(1)
-            async with asyncio.timeout(SECONDS):
-                await api.until(lambda: bool(api.requests))
-    assert [request.method for request in api.requests] == ["POST"]
+            for _ in range(10):
+                api.faults += [Garbage(), Truncated(), Garbage(body=b"{}"), Garbage(body=b'{"kind": "Event"}')]
+                await kills.make(KILLS // 10)
+            api.faults.clear()
+            await all_told(api, kills)
+    all_accounted(tmp_path / "state" / "journal.db", kills)
 
 
 async def test_disk_full(api: ApiServer, program: Path, tmp_path: Path, bpffs: Path) -> None:
@@ -392,6 +394,25 @@ async def test_disk_full(api: ApiServer, program: Path, tmp_path: Path, bpffs: P
             await all_told(api, kills)
         assert agent.deaths == 1
         all_accounted(state / "journal.db", kills)
+
+
+async def test_killed_while_the_disk_is_full(api: ApiServer, program: Path, tmp_path: Path, bpffs: Path) -> None:
+    """What an agent told from memory is in no journal when it dies: the next one counts on from what the Events say."""
+    with Kills(program, 3) as kills, mounted(tmp_path / "state", "tmpfs", "size=3m") as state:
+        ballast = state / "ballast"
+        async with Restarted(*flags(api, tmp_path, bpffs)) as agent:
+            await kills.make(20)
+            await all_told(api, kills)
+            for room in (False, True):
+                fill(ballast)
+                await kills.make(20)
+                await all_told(api, kills)
+                if room:
+                    ballast.unlink()
+                agent.kill()
+                await kills.make(20)
+                await all_told(api, kills)
+        assert agent.deaths == 2
 
 
 def fill(file: Path) -> None:

@@ -15,9 +15,12 @@ import aiohttp
 
 from oomeventer import _kubernetes
 from oomeventer.errors import OomeventerError
+from oomeventer.text import cut_bytes
 
 #: No answer that this program reads is as large: an Event has a few KiB, a Pod seldom 100.
 ANSWER_BYTES = 8 << 20
+#: Of what it says in words, so much is shown.
+WORDS_BYTES = 1024
 
 
 class Unreachable(OomeventerError):
@@ -38,10 +41,15 @@ class Answer:
     garbage: bool = False
 
     @property
+    def is_status(self) -> bool:
+        """Whether it is a Status, the form of the API server's own refusals."""
+        return self.body.get("kind") == "Status"
+
+    @property
     def words(self) -> str:
         """What the server said, for a log: its Status message, or the bare status."""
-        message = self.body.get("message") if self.body.get("kind") == "Status" else None
-        return f"{self.status} {message}" if isinstance(message, str) else str(self.status)
+        message = self.body.get("message") if self.is_status else None
+        return f"{self.status} {cut_bytes(message, WORDS_BYTES)}" if isinstance(message, str) else str(self.status)
 
 
 class Api:
@@ -86,6 +94,10 @@ class Api:
         except Exception as e:  # aiohttp's, the loop's, the credentials': whatever it is, there is no answer
             what = str(e) or type(e).__name__
             raise Unreachable(f"{method} {self.server}{path}: {what}") from e
+        if response.history:  # a POST that is sent elsewhere becomes a GET there
+            raise Unreachable(
+                f"{method} {self.server}{path}: redirected to {response.url}, which is no API server's way"
+            )
         return _answer(response.status, raw, response.headers.get("Retry-After"))
 
     async def may(self, verb: str, resource: str) -> bool:

@@ -46,6 +46,7 @@ class _Series:
     more: Waiting | None = None  # came while a request was under way, which may not have seen it
     not_before: float = 0.0
     tries: int = 0  # that failed
+    refusals: int = 0  # in a row, that may end by themselves
     busy: bool = False
     waits: Iterator[float] = field(default_factory=backoff)
 
@@ -184,13 +185,17 @@ class Delivery:
         try:
             plan = await self._journal.plan(name)
             while plan is not None:
-                outcome = await self._send(plan)
-                if outcome.fate is not Fate.ANEW:
+                outcome = await self._send(series, plan)
+                if outcome.fate is Fate.ANEW:
+                    plan = await self._journal.plan(name, anew=True)
+                elif outcome.fate is Fate.AHEAD:
+                    log.warning("Event %s tells %d kills more than is known here", plan.name, outcome.told)
+                    plan = await self._journal.plan(name, told=outcome.told)
+                else:
                     break
-                plan = await self._journal.plan(name, anew=True)
             if plan is None:
                 self._go_on(series, None)
-            elif outcome.fate is Fate.RETRY and time.time() - plan.seen_at < self._limits.give_up_seconds:
+            elif outcome.fate is Fate.RETRY and not self._is_over(series, plan, outcome):
                 self._try_later(series, plan, outcome)
             else:
                 await self._settle(series, plan, outcome)
@@ -200,13 +205,21 @@ class Delivery:
         finally:
             series.busy = False
 
+    def _is_over(self, series: _Series, plan: Plan, outcome: Outcome) -> bool:
+        """Whether it was tried for long enough, or refused often enough."""
+        most = outcome.rule.refusals
+        series.refusals = series.refusals + 1 if most else 0
+        return (most is not None and series.refusals >= most) or (
+            time.time() - plan.seen_at >= self._limits.give_up_seconds
+        )
+
     async def _settle(self, series: _Series, plan: Plan, outcome: Outcome) -> None:
         if outcome.fate is Fate.DELIVERED:
             more = await self._journal.settle(plan, "delivered", "")
             self._told(plan)
         else:
-            log.error("Event %s is given up: %s; the server said: %s", plan.name, outcome.reason, outcome.words)
-            more = await self._journal.settle(plan, "given up", outcome.reason)
+            log.error("Event %s is given up: %s; the server said: %s", plan.name, outcome.rule.reason, outcome.words)
+            more = await self._journal.settle(plan, "given up", outcome.rule.reason)
         self._go_on(series, more)
 
     def _go_on(self, series: _Series, more: Waiting | None) -> None:
@@ -229,11 +242,12 @@ class Delivery:
             log.warning("Event %s: %s; next try in %.1f s", plan.name, outcome.words, wait)
         self.trouble = outcome.words
 
-    async def _send(self, plan: Plan) -> Outcome:
+    async def _send(self, series: _Series, plan: Plan) -> Outcome:
         outcome = await self._poster.send(plan)
-        for _ in range(1, outcome.requests):  # for the first one it was taken before
-            self._budget.take(self._clock())
         if outcome.fate is not Fate.RETRY:
+            for _ in range(1, outcome.requests):  # for the first one it was taken before
+                self._budgets.take(series.waiting.object, self._clock())
+                self._budget.take(self._clock())
             if self.trouble:
                 log.info("the API server takes Events again")
             self.trouble, self._pauses, self._paused_until = None, backoff(), 0.0

@@ -106,9 +106,9 @@ class Journal:
         """Write down that an incident gets no Event."""
         await self._write(Store.give_up, begun, reason)
 
-    async def plan(self, series: str, anew: bool = False) -> Plan | None:
+    async def plan(self, series: str, anew: bool = False, told: int | None = None) -> Plan | None:
         """See Store.plan()."""
-        return await self._write(Store.plan, series, anew)
+        return await self._write(Store.plan, series, anew, told)
 
     async def settle(self, plan: Plan, state: State, reason: str) -> Waiting | None:
         """See Store.settle()."""

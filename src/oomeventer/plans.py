@@ -32,16 +32,17 @@ class Plan:
     @property
     def decision(self) -> "Decision":
         """What it was made of."""
-        return Decision(self.create, self.count, self.upto)
+        return Decision(self.create, self.count, self.upto, self.name)
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Of a Plan, what later kills do not change."""
+    """Of a Plan, what neither later kills change, nor that of its own some are let go of (Store.trim)."""
 
     create: bool
     count: int
     upto: int
+    name: str
 
     @property
     def text(self) -> str:
@@ -62,10 +63,10 @@ class Drafted:
 
 
 def decision(text: str | None) -> Decision | None:
-    """Of a text of Decision's."""
+    """Of a text of Decision's; None where it is another version's: then it is decided anew."""
     with contextlib.suppress(KeyError, TypeError, ValueError):
         found = json.loads(text or "null")
-        return Decision(found["create"], found["count"], found["upto"])
+        return Decision(found["create"], found["count"], found["upto"], found["name"])
     return None
 
 
@@ -80,17 +81,17 @@ def drafted(
     return None
 
 
-def plan(series: str, name: str | None, decided: Decision, first: Drafted, last: Drafted, kills: int) -> Plan:
-    """The request for the kills from `first` to `last`. name: of the series' Event, where there is one."""
+def plan(series: str, decided: Decision, first: Drafted, last: Drafted, kills: int) -> Plan:
+    """The request for the kills from `first` to `last`."""
     if decided.create:
-        body = _created(first.body, last.body, first.name, decided.count)
+        body = _created(first.body, last.body, decided.name, decided.count)
     else:
         body = _patched(last.body, decided.count)
     return Plan(
         series=series,
         create=decided.create,
         namespace=first.namespace,
-        name=first.name if decided.create or name is None else name,
+        name=decided.name,
         count=decided.count,
         upto=decided.upto,
         kills=kills,

@@ -139,12 +139,13 @@ class Store(Database):
         with self.errors() as db:
             return [Waiting(*row) for row in db.execute(query)]
 
-    def plan(self, series: str, anew: bool = False) -> Plan | None:
+    def plan(self, series: str, anew: bool = False, told: int | None = None) -> Plan | None:
         """The series' next request: the one that was planned and perhaps sent, else a new one for all that waits. anew:
-        its Event has expired, so that another one is to be created. None where nothing waits."""
+        its Event has expired, so that another one is to be created. told: it tells so many kills without those that
+        wait, whatever is known here. None where nothing waits."""
         with self.transaction() as db:
             known = db.execute("SELECT name, told, plan FROM series WHERE series = ?", (series,)).fetchone()
-            name, told, planned = known or (None, 0, None)
+            name, told_before, planned = known or (None, 0, None)
             decided = plans.decision(planned)
             span = self._span(db, series, decided.upto) if decided else None
             if span is None:  # nothing was planned, or that has been let go of since: see trim()
@@ -152,14 +153,16 @@ class Store(Database):
             if span is None:
                 return None
             first, last, kills = span
-            if decided is None or anew:
-                create = anew or name is None
-                decided = plans.Decision(create, kills if create else told + kills, last.id)
+            if decided is None or anew or told is not None:
+                if anew or name is None:
+                    decided = plans.Decision(True, kills, last.id, first.name)
+                else:
+                    decided = plans.Decision(False, (told_before if told is None else told) + kills, last.id, name)
                 db.execute(
                     "INSERT INTO series VALUES (?, ?, ?, ?, ?) ON CONFLICT (series) DO UPDATE SET plan = excluded.plan",
-                    (series, name, told, time.time(), decided.text),
+                    (series, name, told_before, time.time(), decided.text),
                 )
-        return plans.plan(series, name, decided, first, last, kills)
+        return plans.plan(series, decided, first, last, kills)
 
     def _span(self, db: sqlite3.Connection, series: str, upto: int | None) -> tuple[Drafted, Drafted, int] | None:
         """The first and the last of what waits, and how many they are. A draft that is damaged is given up."""
@@ -187,8 +190,8 @@ class Store(Database):
         with self.transaction() as db:
             query = f"SELECT min(id) FROM events WHERE {those} AND id <= ?"
             (first,) = db.execute(query, (plan.series, plan.upto)).fetchone()
-            ours = db.execute("SELECT plan FROM series WHERE series = ?", (plan.series,)).fetchone()
-            if ours != (plan.decision.text,):
+            planned = db.execute("SELECT plan FROM series WHERE series = ?", (plan.series,)).fetchone()
+            if planned is None or plans.decision(planned[0]) != plan.decision:
                 log.info("series %.200s is to be told again: it was planned elsewhere", plan.series)
             elif state == "delivered":
                 add(db, "delivered", db.execute(told, (state, reason, plan.series, first)).rowcount)
