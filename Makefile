@@ -68,8 +68,8 @@ $(OBJECT): bpf/oom.bpf.c bpf/oom.h bpf/kernel.h | packages-build
 	$(Q)$(CLANG) -g -O2 -Wall -Wextra -Werror -target bpf -I/usr/include/$(ARCH)-linux-gnu -c $< -o $@
 	$(Q)$(STRIP) -g $@
 
-image: ## the container image, into build/oomeventer-image.tar (root)
-	$(Q)./.ci/image
+image: ## the container image, into build/oomeventer-image.tar (root); ARCH=arm64: for that, into ...-arm64.tar
+	$(Q)./.ci/image $(ARCH)
 
 wheel: $(VENV)/dev ## the wheel, with the object in it, into dist/
 	$(Q)$(BIN)/python -m hatchling build -t wheel

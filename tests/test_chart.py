@@ -3,6 +3,7 @@ that it is for, and to the least that the agent needs. And what is made of the c
 
 import copy
 import json
+import platform
 import re
 import tomllib
 from pathlib import Path
@@ -14,7 +15,8 @@ import promql_parser
 import pytest
 import yaml
 
-pytest.importorskip("helm_python", reason="Helm as a Python module is not built for this machine")
+if platform.machine() != "x86_64":
+    pytest.skip("Helm as a Python module is not built for this machine", allow_module_level=True)
 
 import helm_python
 
@@ -28,6 +30,7 @@ VERSIONS = [f"1.{minor}" for minor in range(30, 38)]
 #: Of operators' kinds the API server itself has no schema.
 FOREIGN = {"PodMonitor", "PrometheusRule", "SecurityContextConstraints"}
 VALUES = values.read((CHART / "values.yaml").read_text())
+LEAST = render.LEAST
 
 #: The agent's own, which the chart does not move.
 DEFAULT_JOURNAL = settings.read([], {}).journal
@@ -63,7 +66,7 @@ def test_without_helm() -> None:
     text = (REPOSITORY / "daemonset.yaml").read_text()
     namespace, *rest = list(yaml.safe_load_all(text))
     assert namespace["metadata"]["labels"] == {"pod-security.kubernetes.io/enforce": "privileged"}
-    wanted = render.objects({})
+    wanted = render.objects(LEAST)
     for item in wanted:
         for label in ("helm.sh/chart", "app.kubernetes.io/managed-by"):
             item["metadata"]["labels"].pop(label)
@@ -84,7 +87,7 @@ def groups(at: dict[str, Any], path: tuple[str, ...] = ()) -> list[tuple[str, ..
     """The maps whose keys are all known."""
     found = [path] if at.get("additionalProperties") is False else []
     for name, below in at.get("properties", {}).items():
-        found += groups(below, (*path, name))
+        found += groups(below, (*path, name)) if below else []  # false: a key that there must not be
     return found
 
 
@@ -94,34 +97,154 @@ def test_unknown_key(path: tuple[str, ...]) -> None:
     given: dict[str, Any] = {"surely_not_a_key": 1}
     for name in reversed(path):
         given = {name: given}
-    with pytest.raises(helm_python.HelmError, match="surely_not_a_key"):
-        render.texts(given)
+    with pytest.raises(helm_python.HelmValuesError, match="surely_not_a_key"):
+        render.texts(with_image(given))
+
+
+def with_image(given: dict[str, Any]) -> dict[str, Any]:
+    """Those values, with what everybody has to set."""
+    return {**LEAST, **given, "image": LEAST["image"] | given.get("image", {})}
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"image": {"repository": ""}},
+        {"image": {"repository": "a b"}},
+        {"image": {"repository": "Registry.example/Oomeventer"}},
+        {"image": {"repository": "registry.example/oomeventer:1"}},  # that is a tag
+        {"image": {"tag": "a b"}},
         {"image": {"digest": "latest"}},
         {"image": {"pullPolicy": "Sometimes"}},
+        {"nameOverride": "Oom"},
+        {"fullnameOverride": "oom_eventer"},
+        {"fullnameOverride": "-oom"},
+        {"fullnameOverride": "o" * 64},
         {"runtime": {"socket": "unix:///run/containerd/containerd.sock"}},
         {"runtime": {"socket": "/containerd.sock"}},  # its directory would be all of the node
+        {"runtime": {"socket": "/run/../containerd.sock"}},  # the same
+        {"runtime": {"socket": "/./containerd.sock"}},
+        {"runtime": {"socket": "/run/containerd/.."}},
+        {"pins": {"hostPath": "/sys/fs/bpf/.."}},
+        {"cgroups": {"hostPath": "/sys/./fs"}},
         {"journal": {"enabled": "no"}},
         {"journal": {"hostPath": "/"}},
+        {"journal": {"hostPath": "/var/../etc"}},
+        {"privileges": {"seccompProfile": {"type": "Localhost"}}},
+        {"privileges": {"seccompProfile": {"type": "RuntimeDefault", "localhostProfile": "a.json"}}},
+        {"privileges": {"appArmorProfile": {"type": "Localhost"}}},
+        {"privileges": {"appArmorProfile": {"localhostProfile": "a"}}},
+        {"privileges": {"appArmorProfile": {"type": "Unconfined", "localhostProfile": "a"}}},
         {"metrics": {"port": 80}},
         {"log": {"level": "loud"}},
         {"settings": {"arguments": "some"}},
         {"settings": {"journal_days": 0}},
         {"settings": {"burst": 1.5}},
         {"settings": {"pins": "none"}},  # has a value of its own
+        {"settings": {"ring_bytes": 5}},
+        {"settings": {"ring_bytes": "3Mi"}},  # no power of two
+        {"settings": {"ring_bytes": "32Ki"}},
+        {"settings": {"ring_bytes": "2Gi"}},
+        {"settings": {"journal_bytes": "lots"}},
+        {"settings": {"journal_bytes": 1048575}},
+        {"settings": {"journal_bytes": "1048575"}},
+        {"settings": {"journal_bytes": "1023Ki"}},
+        {"settings": {"journal_bytes": "0Mi"}},
+        {"settings": {"journal_bytes": "1025Gi"}},
+        {"settings": {"journal_bytes": "64MiB"}},
+        {"settings": {"cgroup_root": "sys/fs/cgroup"}},
+        {"settings": {"kubeconfig": 5}},
+        {"settings": {"kubeconfig": "config"}},
+        {"settings": {"environment_names": "A B"}},
+        {"settings": {"environment_names": "A;B"}},
+        {"settings": {"environment_names": "A,*"}},
+        {"extraEnv": [{"value": "x"}]},
+        {"extraEnv": [{"name": "A", "value": 1}]},
+        {"extraEnv": [{"name": "OOMEVENTER_LISTEN", "value": ":1"}]},  # has a value of its own
+        {"priorityClassName": "a b"},
+        {"podLabels": {"app.kubernetes.io/name": "other"}},
+        {"podLabels": {"app.kubernetes.io/instance": "other"}},
+        {"podAnnotations": {"kubectl.kubernetes.io/default-container": "other"}},
+        {"podMonitor": {"interval": "often"}},
+        {"podMonitor": {"interval": "30"}},
         {"networkPolicy": {"apiServerPorts": []}},
     ],
     ids=str,
 )
 def test_wrong_value(wrong: dict[str, Any]) -> None:
-    """Is refused before anything is installed."""
-    with pytest.raises(helm_python.HelmError):
-        render.texts(wrong)
+    """Is refused by the schema before anything is installed, and said by name."""
+    (name,) = wrong
+    with pytest.raises(helm_python.HelmValuesError, match=f"at '/{name}"):
+        render.texts(with_image(wrong))
+
+
+@pytest.mark.parametrize(
+    "right",
+    [
+        {"image": {"repository": "oomeventer"}},
+        {"image": {"repository": "localhost:5000/tools/oom__eventer"}},
+        {"image": {"repository": "Registry.example:5000/a-b/c.d/e"}},
+        {"image": {"tag": "0.1.0-rc.1_x"}},
+        {"fullnameOverride": "oom-eventer-2"},
+        {"runtime": {"socket": "/run/cri-dockerd.sock"}},
+        {"runtime": {"socket": "/var/snap/microk8s/common/run/containerd.sock"}},
+        {"runtime": {"socket": "/run/.hidden/..socket"}},
+        {"journal": {"hostPath": "/data"}},
+        {"privileges": {"seccompProfile": {"type": "Unconfined"}}},
+        {"privileges": {"appArmorProfile": {"type": "Unconfined"}}},
+        {"privileges": {"appArmorProfile": {"type": "Localhost", "localhostProfile": "a"}}},
+        {"settings": {"ring_bytes": 65536}},
+        {"settings": {"ring_bytes": "65536"}},
+        {"settings": {"ring_bytes": "64Ki"}},
+        {"settings": {"ring_bytes": "1Gi"}},
+        {"settings": {"journal_bytes": 1048576}},
+        {"settings": {"journal_bytes": "1048576"}},
+        {"settings": {"journal_bytes": "1024Ki"}},
+        {"settings": {"journal_bytes": "1Mi"}},
+        {"settings": {"journal_bytes": "10Gi"}},
+        {"settings": {"environment_names": ""}},
+        {"settings": {"environment_names": "A, _B2 ,CACHE_*,"}},
+        {"podMonitor": {"interval": "1m30s"}},
+    ],
+    ids=str,
+)
+def test_right_value(right: dict[str, Any]) -> None:
+    """Is taken, and the agent understands what it is told then."""
+    found = render.objects(with_image(right))
+    settings.read([], posture.environ(found) | {"OOMEVENTER_NODE_NAME": "node-1"})
+
+
+@pytest.mark.parametrize("setting", ["ring_bytes", "journal_bytes"])
+def test_sizes(setting: str) -> None:
+    """The schema takes no size that the agent refuses, whatever its unit."""
+    (of,) = (each for each in settings.SETTINGS if each.name == setting)
+    schema = values.schema(VALUES)["properties"]["settings"]["properties"][setting]
+    numbers = {near for bits in range(42) for near in ((1 << bits) - 1, 1 << bits, (1 << bits) + 1)}
+    numbers |= {10**digits + near for digits in range(13) for near in (-1, 0, 1)}
+    taken: set[bool] = set()
+    for size in numbers:
+        for text in (size, *(f"{size}{unit}" for unit in ("", "Ki", "Mi", "Gi"))):
+            if jsonschema.Draft7Validator(schema).is_valid(text):
+                of.parse(str(text))
+                taken.add(True)
+            else:
+                taken.add(False)
+    assert taken == {True, False}
+
+
+def test_no_image() -> None:
+    """None is published, and a name that is not ours could be anybody's: so one has to be given, by one sentence."""
+    for image in ({}, {"digest": f"sha256:{'0' * 64}"}, {"tag": "1"}):
+        with pytest.raises(helm_python.HelmError) as refused:
+            render.texts({"image": image})
+        assert "make image" in str(refused.value)
+        assert "--set image.repository=" in str(refused.value)
+
+
+def test_quota_without_class() -> None:
+    """A quota is of a priority class, so without one there is none to be made."""
+    with pytest.raises(helm_python.HelmError, match="priorityClassName is empty"):
+        render.texts(LEAST | {"priorityQuota": {"pods": 5}, "priorityClassName": ""})
+    assert "priorityClassName" not in posture.pod(render.objects(LEAST | {"priorityClassName": ""}))
 
 
 def test_each_value_is_set_somewhere() -> None:
@@ -173,7 +296,7 @@ def test_settings_are_understood(given: dict[str, Any]) -> None:
 
 def test_each_setting_is_reachable() -> None:
     """By a value that is for it, or by `settings`; none by both."""
-    environ = set(posture.environ(render.objects({})))
+    environ = set(posture.environ(render.objects(LEAST)))
     by_map = set(values.schema(VALUES)["properties"]["settings"]["properties"])
     by_value = {setting.name for setting in settings.SETTINGS if setting.variable in environ} | {"taskstats"}
     assert by_map | by_value == {setting.name for setting in settings.SETTINGS}
@@ -210,7 +333,7 @@ def test_schemas(given: dict[str, Any], version: str) -> None:
 
 def test_schemas_are_strict() -> None:
     """A field that no version has is refused, so the test above says something."""
-    wrong = render.one(render.objects({}), "DaemonSet")
+    wrong = render.one(render.objects(LEAST), "DaemonSet")
     wrong["spec"]["template"]["spec"]["hostPid"] = True
     with pytest.raises(jsonschema.ValidationError):
         kubernetes_validate.validate(wrong, VERSIONS[-1], strict=True)
@@ -220,14 +343,14 @@ def test_oldest_version() -> None:
     """kubeVersion is where the API has all of the fields: before, it does not."""
     assert yaml.safe_load((CHART / "Chart.yaml").read_text())["kubeVersion"] == f">={VERSIONS[0]}.0-0"
     with pytest.raises(jsonschema.ValidationError):
-        kubernetes_validate.validate(render.one(render.objects({}), "DaemonSet"), "1.29", strict=True)
+        kubernetes_validate.validate(render.one(render.objects(LEAST), "DaemonSet"), "1.29", strict=True)
 
 
 def test_two_releases() -> None:
     """Nothing that the whole cluster shares has the same name in both."""
     cluster = [
         {(item["kind"], item["metadata"]["name"]) for item in found if "namespace" not in item["metadata"]}
-        for found in (render.objects({"openshift": True}, namespace=name) for name in ("oomeventer", "other"))
+        for found in (render.objects(LEAST | {"openshift": True}, namespace=name) for name in ("oomeventer", "other"))
     ]
     assert len(cluster[0]) == 3
     assert not cluster[0] & cluster[1]
@@ -262,21 +385,64 @@ def test_references(given: dict[str, Any]) -> None:
 
 
 def test_notes(given: dict[str, Any]) -> None:
-    """The next step, and the namespace's level; that no image is published, where none is named."""
+    """The next step; and how to find the Pod that is not ready, what its Events mean, and how to remove it all."""
     notes = render.texts(given)["NOTES.txt"]
-    assert "pod-security.kubernetes.io/enforce=privileged" in notes
-    assert f"rollout status daemonset/{render.one(render.objects(given), 'DaemonSet')['metadata']['name']}" in notes
-    assert ("is not published" in notes) == ("image" not in given)
-    assert "rbac.listPods" not in notes
-    assert "rbac.listPods" in render.texts({"runtime": {"socket": ""}})["NOTES.txt"]
+    found = render.objects(given)
+    daemonset = render.one(found, "DaemonSet")
+    selector = ",".join(f"{key}={value}" for key, value in daemonset["spec"]["selector"]["matchLabels"].items())
+    for words in (
+        "kubectl label namespace oomeventer pod-security.kubernetes.io/enforce=privileged",
+        f"rollout status daemonset/{daemonset['metadata']['name']}",
+        f"get pods -o wide -l {selector}",
+        "exec POD -- oomeventer doctor",
+        "logs POD --previous",
+        "describe pod POD",
+        f"describe daemonset {daemonset['metadata']['name']}",
+        "runtime.socket",
+        "runtime.mountPropagation=None",
+        "priorityQuota.pods=",
+    ):
+        assert words in notes
+    assert notes.index("helm uninstall") < notes.index("delete namespace oomeventer")
+    assert "!" not in notes
+
+
+@pytest.mark.parametrize(
+    ("risky", "words"),
+    [
+        ({"runtime": {"socket": ""}}, "rbac.listPods=true"),
+        ({"serviceAccount": {"create": False}}, "account oomeventer has to be in namespace oomeventer already"),
+        ({"rbac": {"create": False}}, "rbac.create is false"),
+        ({"prometheusRule": {"enabled": True}}, "podMonitor.enabled is not"),
+    ],
+    ids=str,
+)
+def test_warnings(risky: dict[str, Any], words: str) -> None:
+    """What is likely to be a mistake is said first."""
+    notes = render.texts(LEAST | risky)["NOTES.txt"]
+    assert notes.startswith("!")
+    assert words in notes.partition("The agent uses")[0]
+
+
+def test_notes_in_default() -> None:
+    """Nobody is told to open the namespace that everybody's Pods are in, nor to delete it."""
+    notes = render.texts(LEAST, namespace="default")["NOTES.txt"]
+    assert "namespace of its own" in notes
+    assert "label namespace" not in notes
+    assert "delete namespace" not in notes
 
 
 def test_image() -> None:
-    """A digest wins over a tag, a tag over the chart's version; no registry is named."""
-    assert posture.container(render.objects({}))["image"] == f"oomeventer/oomeventer:{__version__}"
-    assert posture.container(render.objects({"image": {"tag": "x"}}))["image"] == "oomeventer/oomeventer:x"
+    """A digest wins over a tag, a tag over the chart's version."""
+
+    def image(**given: str) -> str:
+        found = posture.container(render.objects({"image": {"repository": "registry.example/oom", **given}}))["image"]
+        return str(found)
+
+    assert image() == f"registry.example/oom:{__version__}"
+    assert image(tag="x") == "registry.example/oom:x"
     digest = f"sha256:{'0' * 64}"
-    assert posture.container(render.objects({"image": {"tag": "x", "digest": digest}}))["image"].endswith(f"@{digest}")
+    assert image(tag="x", digest=digest) == f"registry.example/oom@{digest}"
 
 
 # -- posture -----------------------------------------------------------------------------------------------------------
@@ -297,7 +463,8 @@ def test_least_privileges(given: dict[str, Any]) -> None:
     }
     context = dict(pod["securityContext"])
     assert context.pop("seccompProfile")["type"] == privileges.get("seccompProfile", {}).get("type", "RuntimeDefault")
-    assert context.pop("seLinuxOptions", {}) == privileges.get("seLinuxOptions", {})
+    for name in ("seLinuxOptions", "appArmorProfile"):
+        assert context.pop(name, {}) == privileges.get(name, {})
     assert context == {"runAsUser": 0, "runAsGroup": 0}
     assert pod["hostPID"] is True
     assert not {"hostNetwork", "hostIPC", "shareProcessNamespace"} & set(pod)
@@ -316,7 +483,7 @@ def test_mounts(given: dict[str, Any]) -> None:
     socket = Path(given.get("runtime", {}).get("socket", "/run/containerd/containerd.sock"))
     journal = given.get("journal", {})
     wanted = {
-        str(socket.parent): (str(socket.parent), "Directory", False),
+        "/host/runtime": (str(socket.parent), "Directory", False),
         "/sys/fs/cgroup": ("/sys/fs/cgroup", "Directory", False),
         "/host/bpf": ("/sys/fs/bpf", "Directory", True),
     }
@@ -324,12 +491,24 @@ def test_mounts(given: dict[str, Any]) -> None:
         place = journal.get("hostPath", "/var/lib/oomeventer")
         wanted["/var/lib/oomeventer"] = (place, "DirectoryOrCreate", True)
     assert found == wanted
+    assert posture.environ(render.objects(given))["OOMEVENTER_CRI_ENDPOINT"] == f"unix:///host/runtime/{socket.name}"
+
+
+def test_nothing_over_the_account() -> None:
+    """A socket may lie in /run itself: what is mounted of the node hides nothing of the container's own /run, where the
+    account's token is."""
+    for socket in ("/run/cri-dockerd.sock", "/var/run/cri-dockerd.sock"):
+        found = posture.mounts(render.objects(LEAST | {"runtime": {"socket": socket}}))
+        assert found["/host/runtime"][0] == str(Path(socket).parent)
+        assert not [
+            place for place in found if place in ("/run", "/var/run") or place.startswith(("/run/", "/var/run/"))
+        ]
 
 
 def test_as_little_as_can_be() -> None:
     """Without pins, journal, runtime and cgroups nothing of the node is mounted."""
     off = {name: {"enabled": False} for name in ("pins", "journal", "cgroups")}
-    found = render.objects({**off, "runtime": {"socket": ""}})
+    found = render.objects({**LEAST, **off, "runtime": {"socket": ""}})
     assert posture.mounts(found) == {}
     environ = posture.environ(found)
     assert [environ[f"OOMEVENTER_{name}"] for name in ("PINS", "JOURNAL", "CRI_ENDPOINT")] == ["none"] * 3
@@ -337,7 +516,7 @@ def test_as_little_as_can_be() -> None:
 
 def test_pins_are_not_below_sys() -> None:
     """The runtimes' AppArmor profiles forbid to write below /sys/fs, the BPF file system there included."""
-    pins = settings.read([], posture.environ(render.objects({})) | {"OOMEVENTER_NODE_NAME": "n"}).pins
+    pins = settings.read([], posture.environ(render.objects(LEAST)) | {"OOMEVENTER_NODE_NAME": "n"}).pins
     assert pins == Path("/host/bpf/oomeventer")
 
 
@@ -362,7 +541,7 @@ def test_everywhere(given: dict[str, Any]) -> None:
 
 def test_one_agent_a_node() -> None:
     """Two cannot have a node's pins at once."""
-    strategy = render.one(render.objects({}), "DaemonSet")["spec"]["updateStrategy"]
+    strategy = render.one(render.objects(LEAST), "DaemonSet")["spec"]["updateStrategy"]
     assert strategy == {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "10%", "maxSurge": 0}}
 
 
@@ -380,7 +559,7 @@ def test_permissions_are_documented() -> None:
     found = objects("everything")
     for capability in posture.container(found)["securityContext"]["capabilities"]["add"]:
         assert f"`{capability}`" in page
-    for path, _, _ in posture.mounts(render.objects({})).values():
+    for path, _, _ in posture.mounts(render.objects(LEAST)).values():
         assert f"`{path}`" in page
     for _, _, resource, _, verb in posture.rules(found):
         assert re.search(rf"`[a-z, ]*\b{verb}\b[a-z, ]*` {resource}", page), (verb, resource)

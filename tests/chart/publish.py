@@ -11,12 +11,18 @@ from chart import CHART, REPOSITORY, render, values
 
 _HEAD = """\
 # The agent without Helm: what charts/oomeventer makes of its default values (`make chart`). For containerd, and
-# Kubernetes 1.30 or newer; each line's reason is in docs/permissions.md. No image is published yet: name yours, and
+# Kubernetes 1.30 or newer; each line's reason is in docs/permissions.md.
 #
+# No image is published yet, and registry.invalid is nobody's: put yours there (`make image`), and
+#
+#   sed -i s,registry.invalid/,YOUR-REGISTRY/, daemonset.yaml
 #   kubectl apply -f daemonset.yaml
 #   kubectl -n oomeventer rollout status daemonset/oomeventer
 #
-# To remove it: kubectl delete -f daemonset.yaml. Each agent that finds its DaemonSet gone clears its node.
+# To remove it, the DaemonSet first: each agent that finds it gone clears its node. Then the rest.
+#
+#   kubectl -n oomeventer delete daemonset/oomeventer --cascade=foreground
+#   kubectl delete -f daemonset.yaml --ignore-not-found
 ---
 # The host's pid namespace and directories are for namespaces of this level alone.
 apiVersion: v1
@@ -32,7 +38,7 @@ _ORDER = ("serviceaccount.yaml", "rbac.yaml", "daemonset.yaml")
 
 def manifests() -> str:
     """daemonset.yaml."""
-    rendered = render.texts({})
+    rendered = render.texts(render.LEAST)
     made = {file for file, text in rendered.items() if text.strip() and file != "NOTES.txt"}
     assert made == set(_ORDER), made
     helm_only = re.compile(r"^ *(helm\.sh/chart|app\.kubernetes\.io/managed-by): .*\n", re.MULTILINE)
@@ -48,17 +54,22 @@ def readme(now: str, table: str) -> str:
     return page
 
 
-def made() -> dict[Path, str]:
-    """All that is made, by file."""
+def documents() -> dict[Path, str]:
+    """What is made of values.yaml alone, by file."""
     found = values.read((CHART / "values.yaml").read_text())
     page = CHART / "README.md"
     return {
         CHART / "values.schema.json": json.dumps(values.schema(found), indent=2, ensure_ascii=False) + "\n",
         page: readme(page.read_text(), values.table(found)),
-        REPOSITORY / "daemonset.yaml": manifests(),
     }
 
 
+def made() -> dict[Path, str]:
+    """All that is made, by file."""
+    return {**documents(), REPOSITORY / "daemonset.yaml": manifests()}
+
+
 if __name__ == "__main__":
-    for file, text in made().items():
-        file.write_text(text)
+    for make in (documents, made):  # the schema first: by the old one a new value would be refused
+        for file, text in make().items():
+            file.write_text(text)

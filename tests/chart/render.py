@@ -9,6 +9,8 @@ import yaml
 from chart import CHART
 
 NAMESPACE = NAME = "oomeventer"
+#: The one value that everybody has to set. No registry can have this name.
+LEAST: dict[str, Any] = {"image": {"repository": "registry.invalid/oomeventer"}}
 
 
 def values(file: Path) -> dict[str, Any]:

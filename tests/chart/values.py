@@ -20,6 +20,7 @@ SET = (
     *("node_name", "daemonset", "listen", "cri_endpoint", "pins", "journal", "taskstats"),
     *("log_level", "log_format"),
 )
+_UNITS = {"": 1, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
 _TYPES = {str: "string", bool: "boolean", int: "integer", float: "number", list: "array", dict: "object"}
 
 
@@ -70,18 +71,52 @@ def _settings() -> dict[str, Any]:
 
 
 def _setting(setting: Setting) -> dict[str, Any]:
-    """By what a setting says to a text that it can never be."""
-    schema: dict[str, Any] = {"type": ["string", "integer"]}
+    """By what a setting says to a text that it can never be: what the agent would not start with is refused before."""
     try:
-        setting.parse("\n")
+        setting.parse("\n;")
     except ValueError as e:
         said = str(e)
-        if found := re.match("is not one of (.*)", said):
-            schema = {"enum": found[1].split(", ")}
-        elif found := re.match("must be a (whole )?number.* from (.*) to (.*)", said):
-            schema = {"type": "integer" if found[1] else "number"}
-            schema |= {"minimum": json.loads(found[2]), "maximum": json.loads(found[3])}
+    if found := re.match("is not one of (.*)", said):
+        schema: dict[str, Any] = {"enum": found[1].split(", ")}
+    elif found := re.match("must be a (whole )?number.* from (.*) to (.*)", said):
+        schema = {"type": "integer" if found[1] else "number"}
+        schema |= {"minimum": json.loads(found[2]), "maximum": json.loads(found[3])}
+    elif found := re.match("must be a power of two from ([0-9]+) to ([0-9]+)", said):
+        schema = {"enum": _powers(int(found[1]), int(found[2]))}
+    elif found := re.match("must be a size from ([0-9]+)Mi to ([0-9]+)Gi", said):
+        schema = _size(int(found[1]) << 20, int(found[2]) << 30)
+    elif said.startswith("has names that no variable can have"):
+        schema = {"type": "string", "pattern": "^( *([A-Za-z_][A-Za-z0-9_]*[*]?)? *(,|$))*$"}
+    elif said in ("is not a directory", "is no file"):
+        schema = {"type": "string", "pattern": "^/."}
+    else:
+        raise ValueError(f"no schema is known for {setting.name}, which {said}")
     return {"description": setting.help, **schema}
+
+
+def _powers(least: int, most: int) -> list[int | str]:
+    """Powers of two from least to most, in all ways to write them."""
+    sizes = [1 << bits for bits in range(most.bit_length()) if 1 << bits >= least]
+    return [*sizes, *(f"{size // unit}{name}" for name, unit in _UNITS.items() for size in sizes if size >= unit)]
+
+
+def _size(least: int, most: int) -> dict[str, Any]:
+    """Bytes as a number, or a text with a unit. Not all that are within bounds, for simplicity: each has fewer digits than
+    the most that there may be."""
+    texts = (_number(max(1, least // unit), len(str(most // unit)) - 1) + name for name, unit in _UNITS.items())
+    maximum = 10 ** (len(str(most)) - 1) - 1
+    return {"type": ["integer", "string"], "minimum": least, "maximum": maximum, "pattern": f"^({'|'.join(texts)})$"}
+
+
+def _number(least: int, digits: int) -> str:
+    """A pattern for whole numbers from that on, of so many digits at most."""
+    text = str(least)
+    larger = [
+        f"{text[:at]}[{int(digit) + 1}-9]{'[0-9]' * (len(text) - at - 1)}"
+        for at, digit in enumerate(text)
+        if digit != "9"
+    ]
+    return f"({'|'.join([text, *larger])}|[1-9][0-9]{{{len(text)},{digits - 1}}})"
 
 
 def schema(values: list[Value]) -> dict[str, Any]:

@@ -32,6 +32,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 
 {{- define "oomeventer.image" -}}
 {{- with .Values.image }}
+{{- if not .repository }}{{ fail "no image is published yet: build it (make image), push it to a registry of yours, and name it: --set image.repository=YOUR-REGISTRY/oomeventer" }}{{ end }}
 {{- if .digest }}{{ .repository }}@{{ .digest }}
 {{- else }}{{ .repository }}:{{ default $.Chart.AppVersion .tag }}
 {{- end }}
