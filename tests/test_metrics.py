@@ -3,11 +3,12 @@
 In: incidents and plans by samples, parts with known figures. Out: series.
 """
 
+import ast
 import asyncio
 import math
 import re
 import tracemalloc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,12 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from oomeventer import metrics as metrics_module
 from oomeventer.api import Api
 from oomeventer.delivery import Delivery
 from oomeventer.events import drafts
 from oomeventer.journal import Journal
-from oomeventer.metrics import FAMILIES, NAMED, Metrics, Parts, page
+from oomeventer.metrics import FAMILIES, GIVEN_UP, NAMED, Metrics, Parts, page
 from oomeventer.pipeline import Pipeline, Stage
 from oomeventer.plans import Plan
 from samples import CONTAINER, POD, group_of, incident, on_the_host, victim
@@ -159,8 +161,55 @@ def test_kills_are_victims() -> None:
     assert of(metrics, "oomeventer_kills_unnamed_total") == 0
 
 
+async def test_what_can_come_is_there_from_the_start(parts: Parts) -> None:
+    """At 0: what ran out, and why Events are given up. increase() does not count what a series begins with."""
+    metrics = Metrics()
+    with metrics.watching(parts):
+        found = series(metrics)
+    for scope in ("container", "pod", "cgroup", "node", "unknown"):
+        nowhere = (("container", ""), ("namespace", ""), ("pod", ""), ("scope", scope))
+        assert found["oomeventer_incidents_total", (("scope", scope),)] == 0
+        assert found["oomeventer_kills_total", nowhere] == 0
+    given_up = {dict(labels)["reason"]: value for (name, labels), value in found.items() if "given_up" in name}
+    assert given_up == dict.fromkeys(GIVEN_UP, 0)
+
+
+def constants(file: Path) -> Iterator[str]:
+    """The reasons for giving up that a module's text has: of rules, and as arguments."""
+    tree = ast.parse(file.read_text())
+    named = {
+        target.id: node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        match ast.unparse(call.func).rpartition(".")[2], call.args:
+            case "Rule", [fate, reason, *_] if ast.unparse(fate) in ("Fate.RETRY", "Fate.GIVE_UP"):
+                pass
+            case "give_up", [_, reason]:
+                pass
+            case "add", [_, ast.Constant("given up"), _, reason]:
+                pass
+            case "_forget", [_, _, _, reason, *_]:
+                pass
+            case _:
+                continue
+        value = named.get(reason.id) if isinstance(reason, ast.Name) else reason
+        if isinstance(value, ast.Constant) and value.value:
+            yield value.value
+
+
+def test_the_reasons_are_the_codes() -> None:
+    """Each reason for which this program gives an Event up is known beforehand, and no other is."""
+    source = Path(metrics_module.__file__).parent
+    assert {reason for file in source.glob("*.py") for reason in constants(file)} == set(GIVEN_UP)
+    assert len(GIVEN_UP) == len(set(GIVEN_UP))
+
+
 def test_many_pods_are_bounded() -> None:
-    """5,000 Pods: the first 1,000 have names, and go on to count; of the others no kill is missing."""
+    """5,000 Pods: the last 1,000 that were killed have names; of the others no kill is missing."""
     metrics = Metrics()
     tracemalloc.start()
     for number in range(5000):
@@ -169,15 +218,42 @@ def test_many_pods_are_bounded() -> None:
         )
     taken, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    metrics.killed(incident(pod=replace(POD, name="job-0")))
-    kills = [dict(labels) for name, labels in series(metrics) if name == "oomeventer_kills_total"]
-    assert len(kills) == NAMED + 2
-    assert of(metrics, "oomeventer_kills_total") == 5001
-    assert of(metrics, "oomeventer_kills_total", pod="job-0", scope="container") == 2
+    pods = {dict(labels)["pod"] for name, labels in series(metrics) if name == "oomeventer_kills_total"}
+    assert pods == {""} | {f"job-{number}" for number in range(4000, 5000)}
+    assert len(pods) == NAMED + 1
+    assert of(metrics, "oomeventer_kills_total") == 5000
     assert of(metrics, "oomeventer_kills_total", pod="", namespace="", container="", scope="container") == 2000
     assert of(metrics, "oomeventer_kills_unnamed_total") == 4000
     assert taken < 1 << 20
     assert len(metrics.text()) < 256 << 10
+
+
+def test_who_is_killed_again_stays() -> None:
+    """Beyond the bound the set that was killed least recently goes, and one that comes back begins anew. No sum falls,
+    at no moment."""
+    metrics, sums = Metrics(), [0.0, 0.0, 0.0]
+    again = replace(POD, name="crash-loop")
+    for number in range(2 * NAMED):
+        metrics.killed(incident(pod=again if number % 500 == 0 else replace(POD, name=f"job-{number}")))
+        if number % 100 == 99:
+            before, sums = (
+                sums,
+                [
+                    of(metrics, "oomeventer_kills_total"),
+                    of(metrics, "oomeventer_kills_total", pod=""),
+                    of(metrics, "oomeventer_kills_unnamed_total"),
+                ],
+            )
+            assert sums[0] == number + 1
+            assert sums[1:] >= before[1:]
+            assert sums[1] == sums[2]
+    assert of(metrics, "oomeventer_kills_total", pod="crash-loop") == 4
+    for number in range(NAMED):
+        metrics.killed(incident(pod=replace(POD, name=f"later-{number}")))
+    assert of(metrics, "oomeventer_kills_total", pod="crash-loop") == 0
+    metrics.killed(incident(pod=again))
+    assert of(metrics, "oomeventer_kills_total", pod="crash-loop") == 1
+    assert of(metrics, "oomeventer_kills_total") == 3 * NAMED + 1
 
 
 HOSTILE = [
@@ -206,9 +282,8 @@ def test_hostile_names(text: str) -> None:
     metrics.killed(incident(pod=pod, container=container, victims=(victim(comm=text),)))
     metrics.killed(incident(pod=pod, container=container, victims=(victim(comm=text),)))
     new = {key: value for key, value in series(metrics).items() if key not in honest}
-    ((_, labels), value), _ = sorted(new.items(), key=lambda item: "kills" not in item[0][0])
-    assert value == 2
-    assert {name for name, _ in new} == {"oomeventer_kills_total", "oomeventer_incidents_total"}
+    (((name, labels), value),) = new.items()
+    assert (name, value) == ("oomeventer_kills_total", 2)
     for name in ("namespace", "pod", "container"):
         shown = dict(labels)[name]
         assert shown.isprintable()
@@ -221,7 +296,7 @@ def test_what_differs_is_counted_apart() -> None:
     metrics = Metrics()
     for name in ("a\u200bb", "ab", "a\\u200bb"):
         metrics.killed(incident(pod=replace(POD, name=name)))
-    assert len([name for name, _ in series(metrics) if name == "oomeventer_kills_total"]) == 3
+    assert len([name for name, labels in series(metrics) if "kills_total" in name and dict(labels)["pod"]]) == 3
 
 
 def test_nothing_of_the_victim() -> None:

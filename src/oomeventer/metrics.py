@@ -3,8 +3,9 @@ the server accepted, the stages' times, and the agent's parts. Flows out: text i
 
 Rules: what another part counts already is read there, when somebody asks, and kept here no second time. FAMILIES is
 all there is: docs/metrics.md is made of it (`python -m oomeventer.metrics`). Names of Pods and containers are made
-printable, and kept up to a bound, so that neither their text nor their number breaks anything. Nothing is taken away:
-what a container's kills counted stays when the container is gone, as long as this process lives.
+printable, and kept up to a bound, so that neither their text nor their number breaks anything. What a container's kills
+counted stays when the container is gone, until as many others were killed since. What can be foreseen is there from the
+start, at 0: Prometheus' increase() does not count what a series begins with.
 """
 
 import platform
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, disable_created_metrics
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
@@ -24,14 +25,16 @@ from prometheus_client.registry import Collector
 from oomeventer import __version__
 from oomeventer.api import Api
 from oomeventer.delivery import Delivery
-from oomeventer.incident import Incident
+from oomeventer.incident import Incident, Scope
 from oomeventer.journal import Journal
 from oomeventer.pipeline import Pipeline
 from oomeventer.plans import Plan
+from oomeventer.posting import FATES, NO_ANSWER, NOT_ITS_WORDS, NOT_UNDERSTOOD, SERVER_ERROR, Fate
 from oomeventer.text import printable
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
-#: Sets of namespace, Pod, container and scope whose kills are counted apart. Prometheus keeps a series for each.
+#: Sets of namespace, Pod, container and scope whose kills are counted apart: those killed last. Prometheus keeps a
+#: series for each.
 NAMED = 1000
 #: Of a longer name (the API allows 253) the middle goes.
 _NAME_CHARACTERS = 253
@@ -39,6 +42,19 @@ _NAME_CHARACTERS = 253
 _STAGE_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 #: Seconds: from a second, over a budget that is used up, to an outage that lasts until Events are given up.
 _DELAY_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14400, 86400)
+
+#: Why Events are given up: by what the server answers, at once or after too many tries, and by what happens here.
+GIVEN_UP = (
+    *(
+        rule.reason
+        for rule in (*FATES.values(), NO_ANSWER, SERVER_ERROR, NOT_ITS_WORDS, NOT_UNDERSTOOD)
+        if rule.fate in (Fate.RETRY, Fate.GIVE_UP)
+    ),
+    "no room in the journal",
+    "damaged in the journal",
+    "written by another version",
+    "a fault of this program",
+)
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # _created doubles every series, and nothing here comes and goes
 
@@ -61,13 +77,14 @@ FAMILIES = {
             "oomeventer_kills_total",
             "counter",
             "Processes that the OOM killer ended: every victim counts, also of a group kill. By the container of the "
-            f"one that the kernel chose; without names outside any Pod, and beyond the first {NAMED} sets of labels.",
+            f"one that the kernel chose. Without names: outside any Pod, and what sets of labels had before {NAMED} "
+            "others were killed after them.",
             ("namespace", "pod", "container", "scope"),
         ),
         Family(
             "oomeventer_kills_unnamed_total",
             "counter",
-            f"Those of oomeventer_kills_total without names because {NAMED} sets of labels were taken.",
+            f"Those of oomeventer_kills_total that have lost their names to {NAMED} later sets of labels.",
         ),
         Family(
             "oomeventer_incidents_total",
@@ -157,8 +174,10 @@ class Metrics(Collector):
     def __init__(self, clock: Callable[[], float] = time.monotonic, now: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._now = now
-        self._kills: Counter[tuple[str, ...]] = Counter()
-        self._incidents: Counter[tuple[str, ...]] = Counter()
+        self._incidents = Counter({(scope,): 0 for scope in get_args(Scope)})
+        #: By namespace, Pod, container and scope; what was killed last is last.
+        self._named: dict[tuple[str, ...], int] = {}
+        self._nameless: Counter[tuple[str, ...]] = Counter({("", "", "", scope): 0 for scope in get_args(Scope)})
         self._unnamed = 0
         #: None before the agent watches, and after.
         self.parts: Parts | None = None
@@ -180,10 +199,21 @@ class Metrics(Collector):
         pod, container = incident.pod, incident.container
         names = (pod.namespace if pod else "", pod.name if pod else "", (container and container.name) or "")
         labels = (*(printable(name, _NAME_CHARACTERS) for name in names), incident.scope)
-        if any(names) and labels not in self._kills and len(self._kills) >= NAMED:
-            self._unnamed += len(incident.victims)
-            labels = ("", "", "", incident.scope)
-        self._kills[labels] += len(incident.victims)
+        if not any(names):
+            self._nameless[labels] += len(incident.victims)
+            return
+        self._named[labels] = self._named.pop(labels, 0) + len(incident.victims)
+        if len(self._named) > NAMED:
+            self._forget(next(iter(self._named)))
+
+    def _forget(self, labels: tuple[str, ...]) -> None:
+        # What it had goes to the series without names, so that sum() over all never falls. The series itself ends; if
+        # it comes back, it begins at 0, which increase() takes for a counter's reset: it counts too few if the old
+        # value is passed before the next scrape, and never too many. Of the series without names increase() does count
+        # these kills once more, now: leave it out (pod!=""), or ask oomeventer_incidents_total.
+        kills = self._named.pop(labels)
+        self._nameless["", "", "", labels[-1]] += kills
+        self._unnamed += kills
 
     def timed(self, stage: str, seconds: float) -> None:
         """A stage is through with a kill. See Pipeline."""
@@ -216,7 +246,7 @@ class Metrics(Collector):
     def collect(self) -> Iterator[Metric]:
         """For the registry."""
         yield _family("oomeventer_build_info", {(__version__, platform.python_version()): 1})
-        yield _family("oomeventer_kills_total", self._kills)
+        yield _family("oomeventer_kills_total", {**self._nameless, **self._named})
         yield _family("oomeventer_kills_unnamed_total", {(): self._unnamed})
         yield _family("oomeventer_incidents_total", self._incidents)
         ready = {("attached",): False} | {(check,): ok for check, ok in self.answers.items()}
@@ -231,7 +261,8 @@ def _current(parts: Parts) -> Iterator[Metric]:
     yield _family("oomeventer_events_seen_total", {(): totals.seen})
     yield _family("oomeventer_events_delivered_total", {(): totals.delivered})
     yield _family("oomeventer_events_merged_total", {(): totals.merged})
-    given_up = {(printable(reason),): count for reason, count in totals.given_up.items()}
+    given_up = {(printable(reason),): 0 for reason in GIVEN_UP}
+    given_up |= {(printable(reason),): count for reason, count in totals.given_up.items()}
     yield _family("oomeventer_events_given_up_total", given_up)
     yield _family("oomeventer_events_waiting", {(): totals.waiting})
     queues = {(stage,): length for pipeline in parts.pipelines.values() for stage, length in pipeline.queued.items()}
@@ -273,6 +304,11 @@ A scrape asks nobody: it reads what the agent knows. Counters begin at 0 with ea
 over the journal's life, which go on with its file, and `oomeventer_ring_lost_records_total`, which goes on while the
 kernel's side stays attached (`--pins`).
 
+Each scope and each reason is there from the start, at 0, so that `increase()` sees also the first. A container's series
+of `oomeventer_kills_total` begins with its first kill, which `increase()` does not see, and ends when {named} others
+were killed since. What it had is then in the series without names, for `increase()` once more: leave that out
+(`pod!=""`), or ask `oomeventer_incidents_total`. The chart's alert and dashboard count the first kills, too.
+
 In every scrape while the agent watches:
 
 ```
@@ -289,7 +325,7 @@ def page() -> str:
     for family in FAMILIES.values():
         labels = ", ".join(f"`{label}`" for label in family.labels)
         rows.append(f"| `{family.name}` | {family.kind} | {labels} | {family.help} |")
-    return _PAGE.format(table="\n".join(rows))
+    return _PAGE.format(table="\n".join(rows), named=NAMED)
 
 
 if __name__ == "__main__":
