@@ -631,18 +631,28 @@ EXAMPLES = sorted((REPOSITORY / "examples").glob("*.yaml"))
 
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
 def test_example(file: Path) -> None:
-    """Of the API, with a limit, an image that has no registry's name, and a comment that says what to type."""
+    """Of the API, with a limit, an image that has no registry's name, and a comment that says what to type, and how to
+    take the image from elsewhere."""
     text = file.read_text()
     assert f"kubectl apply -f examples/{file.name}" in text
     assert f"kubectl delete -f examples/{file.name}" in text
-    assert "kubectl describe" in text
+    assert f"sed 's,image: ,&YOUR-REGISTRY/,' examples/{file.name} | kubectl apply -f -" in text
     for item in yaml.safe_load_all(text):
         kubernetes_validate.validate(item, "1.36", strict=True)
+        name = item["metadata"]["name"] if item["kind"] == "Pod" else "$pod"
+        assert f"kubectl get events --field-selector involvedObject.name={name},reason=OOMKilled" in text
         spec = item["spec"]["template"]["spec"] if item["kind"] == "Deployment" else item["spec"]
         containers = spec["containers"] + spec.get("initContainers", [])
         assert {container["image"] for container in containers} == {"busybox"}
         limited = [part for part in (spec, *containers) if "memory" in part.get("resources", {}).get("limits", {})]
         assert limited
+        assert spec["securityContext"]["runAsNonRoot"] is True, "Pod Security, level restricted"
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in containers:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "capabilities": {"drop": ["ALL"]},
+            }
 
 
 def test_examples() -> None:

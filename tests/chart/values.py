@@ -101,8 +101,8 @@ def _powers(least: int, most: int) -> list[int | str]:
 
 
 def _size(least: int, most: int) -> dict[str, Any]:
-    """Bytes as a number, or a text with a unit. Not all that are within bounds, for simplicity: each has fewer digits than
-    the most that there may be."""
+    """Bytes as a number, or a text with a unit. For simplicity not all that are within bounds: each has fewer digits
+    than the most that there may be."""
     texts = (_number(max(1, least // unit), len(str(most // unit)) - 1) + name for name, unit in _UNITS.items())
     maximum = 10 ** (len(str(most)) - 1) - 1
     return {"type": ["integer", "string"], "minimum": least, "maximum": maximum, "pattern": f"^({'|'.join(texts)})$"}
