@@ -36,6 +36,10 @@ class Release:
         """Remove it; that it is not there is no mistake."""
         self._run("uninstall")
 
+    def render(self, values: dict[str, Any]) -> str:
+        """All that these values would make, as YAML; the cluster is not asked."""
+        return self._run("render", values)
+
     def manifest(self) -> str:
         """All that is installed of it, as YAML."""
         return self._run("manifest")

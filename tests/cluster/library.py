@@ -1,10 +1,10 @@
 """`python -m cluster.library`: what helm.py asks of Helm. Flows in, on standard input: action, namespace, the release's
-name, values. Flows out: the manifest, where that was asked for."""
+name, values. Flows out: the manifest, where that was asked for: of what is installed, or of what would be."""
 
 import json
 import sys
 
-from helm_python import Config
+from helm_python import Chart, Config
 
 from cluster.helm import CHART, SECONDS
 
@@ -20,6 +20,10 @@ def main() -> None:
                 config.upgrade(CHART, name, values, namespace=namespace, wait="watcher", timeout=SECONDS)
             case "uninstall":
                 config.uninstall(name, ignore_not_found=True)
+            case "render":
+                with Chart.load(CHART) as chart:
+                    found = chart.render(values, name=name, namespace=namespace)
+                print("\n---\n".join(text for path, text in found.items() if path.endswith(".yaml")))
             case _:
                 print(config.status(name)["manifest"])
 

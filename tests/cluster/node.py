@@ -2,10 +2,13 @@
 
 from typing import Any, Self
 
-from cluster.kubectl import Kubectl, wait
+from cluster.kubectl import Kubectl, Refused, wait
 
 #: What a node's taints say to Pods that do not tolerate them.
 _REPELS = {"NoSchedule", "NoExecute"}
+#: The kernel's magic number of a BPF file system, and the inode number of the machine's own pid namespace
+#: (include/uapi/linux/magic.h, include/linux/proc_ns.h).
+_BPF_FS, _PID_INIT = "cafe4a11", 0xEFFFFFFC
 
 
 def schedulable(kubectl: Kubectl, which: str) -> list[str]:
@@ -29,7 +32,8 @@ def static_pod_path(kubectl: Kubectl, node: str) -> str | None:
 
 class Eyes:
     """A Pod that sees its node: all processes, the network, and all files below /host. writable: a directory of the
-    node that it may write to, at /writable."""
+    node that it may write to, at /writable. Where it cannot read them it raises AssertionError: what it does not see is
+    not there."""
 
     def __init__(self, kubectl: Kubectl, namespace: str, name: str, node: str, image: str, writable: str = "") -> None:
         self.node = node
@@ -45,7 +49,8 @@ class Eyes:
             "image": image,
             "imagePullPolicy": "IfNotPresent",
             "command": ["sh", "-c", "trap exit TERM; while :; do sleep 1; done"],
-            "securityContext": {"runAsUser": 0},
+            # SELinux would hide the node's files from a container; where there is none the type says nothing.
+            "securityContext": {"runAsUser": 0, "seLinuxOptions": {"type": "spc_t"}},
             "volumeMounts": mounts,
         }
         spec = {
@@ -63,6 +68,7 @@ class Eyes:
         except AssertionError as e:
             told = kubectl("get", "events", "-n", namespace, "--field-selector", f"involvedObject.name={name}")
             raise AssertionError(f"{e}\n{told}") from None
+        self._prove()
 
     def __enter__(self) -> Self:
         return self
@@ -70,6 +76,14 @@ class Eyes:
     def __exit__(self, *_: object) -> None:
         """End it."""
         self._kubectl.delete("pod", self._name, self._namespace)
+
+    def _prove(self) -> None:
+        """That it sees what the node's own programs keep, which SELinux would not let a container read."""
+        try:
+            found = self.sh("ls -A /host/var/lib")
+        except Refused as e:
+            raise AssertionError(f"Pod {self._name} cannot read the files of {self.node}: {e}") from None
+        assert found.strip(), f"Pod {self._name} sees nothing in /var/lib of {self.node}, so nothing can be told of it"
 
     def _running(self) -> str | None:
         status = self._kubectl.json("get", "pod", self._name, "-n", self._namespace)["status"]
@@ -87,6 +101,16 @@ class Eyes:
         file = f"find /host/sys/fs/cgroup -path '*{self._id}*' -name memory.oom.group"
         return self.sh(f'for file in $({file}); do cat "$file"; done').split()[:1] == ["1"]
 
+    @property
+    def sees_all(self) -> bool:
+        """Whether hostPID shows all processes of the kernel on this node. Not where the node is a container itself, as
+        kind's are: there the pids that the kernel names are not those in /proc."""
+        return self.sh("readlink /proc/self/ns/pid").strip() == f"pid:[{_PID_INIT}]"
+
+    def is_bpf(self, directory: str) -> bool:
+        """Whether a directory of the node is in a BPF file system."""
+        return self.sh(f"stat -f -c %t /host{directory}").strip() == _BPF_FS
+
     def status(self, container_id: str) -> dict[str, str]:
         """The kernel's word about the process of a container that has one."""
         bare = container_id.rpartition("/")[2]
@@ -94,5 +118,5 @@ class Eyes:
         return {name: text.strip() for name, _, text in (line.partition(":") for line in found.splitlines())}
 
     def files(self, directory: str) -> list[str]:
-        """All that lies in a directory of the node."""
-        return self.sh(f"find /host{directory} -mindepth 1 2>/dev/null || :").split()
+        """All that lies in a directory of the node; nothing where there is no such directory."""
+        return self.sh(f"[ ! -e /host{directory} ] || find /host{directory} -mindepth 1").split()
