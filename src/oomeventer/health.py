@@ -2,8 +2,9 @@
 Flows out: text.
 
 Rules: nothing runs while nobody asks: no timer, no request. Whoever may connect is not trusted: a request has no body,
-small headers and little time, and there are only so many at once. Runtime and API server are asked for /readyz alone,
-never for several callers at once, and not each time. A caller waits two seconds at most: give probes a timeout of five.
+small headers and little time, and there are only so many at once. When there are more, whoever has most of them loses
+one, so that nobody can keep the kubelet's probes out. Runtime and API server are asked for /readyz alone, never for
+several callers at once, and not each time. A caller waits two seconds at most: give probes a timeout of five.
 
 /livez is about what a restart can mend: that the ring holds records, and none of them comes out. /readyz is about what
 Events need: each check has its line, `NAME ok` or `NAME: what is wrong`.
@@ -14,7 +15,9 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
 
 from aiohttp import web
 
@@ -211,6 +214,10 @@ async def serve(listen: tuple[str, int] | None, health: Health) -> AsyncIterator
     pages = {"/metrics": health.metrics, "/livez": health.livez, "/readyz": health.readyz}
 
     async def answer(request: web.BaseRequest) -> web.Response:
+        with server.busy(request.protocol):
+            return await respond(request)
+
+    async def respond(request: web.BaseRequest) -> web.Response:
         page = pages.get(request.path)
         if page is None:
             return web.Response(status=404, text=f"not here; there are {', '.join(pages)}\n")
@@ -227,7 +234,7 @@ async def serve(listen: tuple[str, int] | None, health: Health) -> AsyncIterator
             return web.Response(status=status, text=content)
         return web.Response(status=status, body=content, headers={"Content-Type": CONTENT_TYPE})
 
-    server = web.Server(
+    server = _Server(
         answer,
         access_log=None,
         logger=_silent,
@@ -238,11 +245,8 @@ async def serve(listen: tuple[str, int] | None, health: Health) -> AsyncIterator
         max_headers=_HEADERS,
     )
 
-    def accept() -> asyncio.Protocol:
-        return server() if len(server.connections) < CONNECTIONS else _Refused()
-
     try:
-        listening = await asyncio.get_running_loop().create_server(accept, host or None, port)
+        listening = await asyncio.get_running_loop().create_server(server, host or None, port)
     except OSError as e:
         why = os.strerror(e.errno) if e.errno and e.errno > 0 else str(e)
         raise HealthError(f"{_address(host, port)} cannot be listened on: {why}: name another (--listen)") from e
@@ -260,7 +264,31 @@ def _address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-class _Refused(asyncio.Protocol):
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        transport.abort()
+class _Server(web.Server):
+    """Has CONNECTIONS at most. One more, and the address that has most of them (the kubelet has one or two) loses one:
+    its oldest that is not being answered, else its newest."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._busy: set[web.RequestHandler] = set()
+
+    @contextlib.contextmanager
+    def busy(self, connection: web.RequestHandler) -> Iterator[None]:
+        """A request of that connection is answered in the meantime."""
+        self._busy.add(connection)
+        try:
+            yield
+        finally:
+            self._busy.discard(connection)
+
+    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        super().connection_made(handler, transport)
+        there = [one for one in self.connections if one.connected]  # the oldest first; without those just closed
+        if len(there) > CONNECTIONS:
+            ((most, _),) = Counter(map(_host, there)).most_common(1)
+            theirs = [one for one in there if _host(one) == most]
+            next((one for one in theirs if one not in self._busy), theirs[-1]).force_close()
+
+
+def _host(connection: web.RequestHandler) -> str:
+    return str(connection.peername[0]) if connection.peername else ""
