@@ -1,7 +1,7 @@
 """The stand-in answers what a real kube-apiserver answered, in every recorded case.
 
-In: two recordings of requests and answers of kube-apiserver v1.36.2, apiserver.json and apiserver-versions.json (what
-a patch says that names a version, or nothing) in tests/data. Out: one test a case.
+In: two recordings of requests and answers of kube-apiserver v1.36.2 in tests/data: apiserver.json, and
+apiserver-more.json (patches that name a version, or nothing; dry runs). Out: one test a case.
 Rules:
 - all cases of a recording are replayed once, in the recorded order, against one stand-in, since later ones build on
   earlier ones; each test then compares its own answer: status, content type and the whole body;
@@ -25,7 +25,7 @@ from yarl import URL
 from standin import ApiServer
 
 #: Each recording, with the revision that its cluster had before.
-RECORDINGS = {"apiserver": 409, "apiserver-versions": 357}
+RECORDINGS = {"apiserver": 409, "apiserver-more": 357}
 CASES: dict[str, dict[str, dict[str, Any]]] = {
     recording: {
         case["name"]: case
@@ -63,7 +63,7 @@ def recorded() -> Answers:
 
 def test_every_recorded_case_is_replayed(answers: Answers, recorded: Answers) -> None:
     assert answers.keys() == recorded.keys()
-    assert {recording: len(cases) for recording, cases in CASES.items()} == {"apiserver": 47, "apiserver-versions": 9}
+    assert {recording: len(cases) for recording, cases in CASES.items()} == {"apiserver": 47, "apiserver-more": 13}
 
 
 @pytest.mark.parametrize("case", NAMES, ids=lambda case: case[1])

@@ -5,11 +5,13 @@ In: locks, directories, and what the API says of the DaemonSet. Out: what is hel
 
 import asyncio
 import contextlib
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +21,11 @@ from oomeventer.kernel import PinsError
 from oomeventer.lock import Held, Lock
 from oomeventer.node import clear, hold, leave
 from oomeventer.settings import Settings, read
+from standin import ApiServer
+from standin.status import status
 
+STORED = Answer(201)
+GONE = Answer(404, status(404, "not found"))
 GOING = {"metadata": {"deletionTimestamp": "2026-11-22T08:21:01Z"}}
 
 
@@ -34,17 +40,30 @@ class Pins:
         return 1
 
 
+#: What the API server says to an Event in a namespace that is being deleted; see test_contract.py.
+LEAVING = next(
+    case["response"]["body"]
+    for case in json.loads((Path(__file__).parent / "data" / "apiserver-more.json").read_text())["cases"]
+    if case["name"] == "dry run: namespace being deleted"
+)
+
+
 class Api:
-    def __init__(self, answer: Answer | None, may_post: bool | None = None) -> None:
+    """answer: to the question for the DaemonSet; dry: to the Event that is not to be stored."""
+
+    def __init__(self, answer: Answer | None, may_post: bool | None = None, dry: Answer | None = STORED) -> None:
         self._answer = answer
         self._may_post = may_post
+        self._dry = dry
         self.asked: list[tuple[str, str]] = []
 
-    async def request(self, method: str, path: str) -> Answer:
+    async def request(self, method: str, path: str, body: Any = None, query: dict[str, str] | None = None) -> Answer:
         self.asked.append((method, path))
-        if self._answer is None:
+        answer = self._answer if method == "GET" else self._dry
+        assert method == "GET" or query == {"dryRun": "All"}
+        if answer is None:
             raise Unreachable("refused")
-        return self._answer
+        return answer
 
     async def may(self, verb: str, resource: str) -> bool:
         assert (verb, resource) == ("create", "events")
@@ -77,7 +96,8 @@ def left(directory: Path) -> list[str]:
     [
         pytest.param(Answer(200, {"metadata": {"name": "oomeventer"}}), False, id="it is there"),
         pytest.param(Answer(200, GOING), True, id="it is being deleted"),
-        pytest.param(Answer(404), True, id="it is gone"),
+        pytest.param(Answer(404, status(404, "not found")), True, id="it is gone"),
+        pytest.param(Answer(404, {}), False, id="a proxy knows nothing"),
         pytest.param(Answer(500), False, id="the server fails"),
         pytest.param(Answer(429), False, id="the server is busy"),
         pytest.param(Answer(503, GOING), False, id="somebody else answers"),
@@ -98,7 +118,7 @@ async def test_leaving(
     caplog.set_level("INFO")
     before, pins, api = left(tmp_path), Pins(), Api(answer)
     await leave(told("--daemonset", "monitoring/oom"), api, pins)  # type: ignore[arg-type]
-    assert api.asked == [("GET", "/apis/apps/v1/namespaces/monitoring/daemonsets/oom")]
+    assert api.asked[0] == ("GET", "/apis/apps/v1/namespaces/monitoring/daemonsets/oom")
     assert pins.removed == goes
     assert left(tmp_path) == (["something"] if goes else before)
     if goes:
@@ -107,39 +127,74 @@ async def test_leaving(
         assert "'oomeventer detach' removes the pins: refused" in caplog.text
 
 
-@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize(
+    ("dry", "goes"),
+    [
+        (Answer(403, LEAVING), True),
+        (Answer(403, status(403, "no right")), False),
+        (Answer(404, status(404, "no namespace")), False),
+        (Answer(429), False),
+        (None, False),
+    ],
+)
+async def test_leaving_with_the_namespace(
+    told: Callable[..., Settings], tmp_path: Path, dry: Answer | None, goes: bool
+) -> None:
+    """Of a namespace that is being deleted Pods go first: the DaemonSet is still there, and is not to stay."""
+    before, pins, api = left(tmp_path), Pins(), Api(Answer(200, {"metadata": {}}), dry=dry)
+    await leave(told("--daemonset", "monitoring/oom"), api, pins)  # type: ignore[arg-type]
+    assert api.asked[1:] == [("POST", "/api/v1/namespaces/monitoring/events")]
+    assert pins.removed == goes
+    assert left(tmp_path) == (["something"] if goes else before)
+
+
+async def test_the_question_for_the_namespace(api: ApiServer, cluster: module.Api) -> None:
+    """Is one that a real API server understands, and leaves nothing."""
+    assert not await module._is_going(cluster, "default")
+    api.put_namespace("oom")
+    api.terminate_namespace("oom")
+    assert await module._is_going(cluster, "oom")
+    assert not api.events
+
+
+@pytest.mark.parametrize("code", [401, 403])
 @pytest.mark.parametrize("may_post", [True, False, None])
 @pytest.mark.parametrize("waiting", [0, 3])
+@pytest.mark.parametrize("troubled_seconds", [0.0, 5.0, 600.0])
 async def test_leaving_without_a_right(
     told: Callable[..., Settings],
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
-    status: int,
+    code: int,
     may_post: bool | None,
     waiting: int,
+    troubled_seconds: float,
 ) -> None:
     """Who may not ask any more, and may nothing else either, was removed with all of it. Who may still create Events
-    never had that right; and what waits to be told is never thrown away on a guess."""
-    before, pins, api = left(tmp_path), Pins(), Api(Answer(status), may_post)
-    await leave(told("--daemonset", "monitoring/oom"), api, pins, waiting)  # type: ignore[arg-type]
-    goes = not waiting and (status == 401 or may_post is False)
+    never had that right. And what waits since the API server refuses all is kept for the time when it does not."""
+    before, pins = left(tmp_path), Pins()
+    api = Api(Answer(code, status(code, "refused")), may_post)
+    settings = told("--daemonset", "monitoring/oom")
+    await leave(settings, api, pins, waiting, troubled_seconds)  # type: ignore[arg-type]
+    goes = (code == 401 or may_post is False) and not (waiting and troubled_seconds == 600)
     assert pins.removed == goes
     assert left(tmp_path) == (["something"] if goes else before)
     assert ("pins and journal stay" in caplog.text) == (not goes)
+    assert ("3 Events that were not told go" in caplog.text) == bool(goes and waiting)
 
 
 async def test_leaving_with_events_that_wait(
     told: Callable[..., Settings], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """They go with the DaemonSet, and that is said."""
-    await leave(told("--daemonset", "a/b"), Api(Answer(404)), Pins(), 3)  # type: ignore[arg-type]
+    await leave(told("--daemonset", "a/b"), Api(GONE), Pins(), 3)  # type: ignore[arg-type]
     assert left(tmp_path) == ["something"]
     assert "3 Events that were not told go with the journal" in caplog.text
 
 
 async def test_leaving_without_a_daemonset(told: Callable[..., Settings], tmp_path: Path) -> None:
     """An agent that no DaemonSet runs asks nobody, and leaves all to the next."""
-    before, pins, api = left(tmp_path), Pins(), Api(Answer(404))
+    before, pins, api = left(tmp_path), Pins(), Api(GONE)
     await leave(told(), api, pins)  # type: ignore[arg-type]
     assert (api.asked, pins.removed, left(tmp_path)) == ([], 0, before)
 
@@ -147,7 +202,7 @@ async def test_leaving_without_a_daemonset(told: Callable[..., Settings], tmp_pa
 async def test_leaving_without_pins_or_journal(told: Callable[..., Settings], tmp_path: Path) -> None:
     """What is not there is not removed."""
     before = left(tmp_path)
-    await leave(told("--daemonset", "a/b", "--journal", "none"), Api(Answer(404)), None)  # type: ignore[arg-type]
+    await leave(told("--daemonset", "a/b", "--journal", "none"), Api(GONE), None)  # type: ignore[arg-type]
     assert left(tmp_path) == before
     assert clear(told("--journal", "none"), None) == "nothing was left on this node"
     assert clear(told("--journal", str(tmp_path / "nowhere" / "x.db")), None) == "nothing was left on this node"

@@ -154,7 +154,7 @@ async def run(settings: Settings) -> None:
             group.create_task(describes())
             group.create_task(delivery.run(described))
         log.info("stopped: %s; lost in the kernel: %d", journal.totals, tracer.lost)
-        await node.leave(settings, cluster, pins, journal.totals.waiting)
+        await node.leave(settings, cluster, pins, journal.totals.waiting, delivery.troubled_seconds)
 
 
 async def _lost(journal: Journal, tracer: Tracer) -> int:

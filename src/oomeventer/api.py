@@ -46,6 +46,14 @@ class Answer:
         return self.body.get("kind") == "Status"
 
     @property
+    def said(self) -> list[str]:
+        """The causes and the reason that a Status names."""
+        details = self.body.get("details")
+        causes = details.get("causes") if isinstance(details, dict) else None
+        reasons = [cause.get("reason") for cause in causes or () if isinstance(cause, dict)]
+        return [reason for reason in (*reasons, self.body.get("reason")) if isinstance(reason, str)]
+
+    @property
     def words(self) -> str:
         """What the server said, for a log: its Status message, or the bare status."""
         message = self.body.get("message") if self.is_status else None

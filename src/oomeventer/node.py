@@ -2,7 +2,7 @@
 alone; and at the end nothing, where the agent is not to come back.
 
 Rules: an agent that ends leaves pins and journal to the next one. When its DaemonSet is gone, there is none: then both
-are removed. `oomeventer detach` does that by hand.
+are removed, and what waited is not told any more. `oomeventer detach` does that by hand.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from oomeventer.api import Api, Unreachable
+from oomeventer.events import COMPONENT
 from oomeventer.kernel import Pins, PinsError
 from oomeventer.lock import Held, Lock
 from oomeventer.settings import Settings
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 
 #: How often a lock that another agent has is tried.
 HELD_SECONDS = 0.2
+#: Where no Event was taken for so long before the end, a refusal is an outage's and not an uninstallation's.
+OUTAGE_SECONDS = 60.0
 #: What the kubelet gives a Pod of priority class system-node-critical. Lower is only for what must outlive all else.
 OOM_SCORE_ADJ = -997
 
@@ -77,38 +80,55 @@ def protect() -> None:
         log.debug("oom_score_adj stays as it is: %s", e)
 
 
-async def leave(settings: Settings, cluster: Api, pins: Pins | None, waiting: int = 0) -> None:
-    """Remove pins and journal if the agent's DaemonSet is gone, or is going. waiting: Events that are not told yet."""
+async def leave(
+    settings: Settings, cluster: Api, pins: Pins | None, waiting: int = 0, troubled_seconds: float = 0.0
+) -> None:
+    """Remove pins and journal if the agent's DaemonSet is gone, or is going, or its namespace is. waiting: Events that
+    are not told yet; troubled_seconds: for how long the API server has taken none."""
     if settings.daemonset is None:
         return
-    ours = namespace, name = settings.daemonset
-    path = f"/apis/apps/v1/namespaces/{quote(namespace, safe='')}/daemonsets/{quote(name, safe='')}"
+    namespace, name = settings.daemonset
     try:
-        answer = await cluster.request("GET", path)
+        stays = await _stays(cluster, namespace, name, is_outage=bool(waiting) and troubled_seconds > OUTAGE_SECONDS)
     except Unreachable as e:
-        log.warning("%s: %s", _STAYS, e)
-        return
-    metadata = answer.body.get("metadata")
-    going = answer.status == 200 and isinstance(metadata, dict) and bool(metadata.get("deletionTimestamp"))
-    if going or answer.status == 404:
+        stays = str(e)
+    if stays is None:
         if waiting:
-            log.error("DaemonSet %s/%s is gone: %d Events that were not told go with the journal", *ours, waiting)
-    elif answer.status in (401, 403):
-        # The account, or what it may do, was removed with the DaemonSet. Or this Pod alone was deleted by force, and
-        # its token with it; or the account never had this right.
-        if waiting or (answer.status == 403 and await _may_still_post(cluster)):
-            log.warning("%s; whether this DaemonSet is gone is not known: %s", _STAYS, answer.words)
-            return
-    else:
-        return
-    log.info("DaemonSet %s/%s is gone: %s", *ours, clear(settings, pins))
+            log.error("%d Events that were not told go with the journal; each kill is in this log", waiting)
+        log.info("DaemonSet %s/%s is gone: %s", namespace, name, clear(settings, pins))
+    elif stays:
+        log.warning("%s: %s", _STAYS, stays)
 
 
-async def _may_still_post(cluster: Api) -> bool:
-    try:
-        return await cluster.may("create", "events")
-    except Unreachable:
-        return True
+async def _stays(cluster: Api, namespace: str, name: str, is_outage: bool) -> str | None:
+    """None where the DaemonSet does not stay; "" where it does; words where that is not known. Raises Unreachable."""
+    path = f"/apis/apps/v1/namespaces/{quote(namespace, safe='')}/daemonsets/{quote(name, safe='')}"
+    answer = await cluster.request("GET", path)
+    metadata = answer.body.get("metadata")
+    if answer.status == 404 and answer.is_status:
+        return None
+    if answer.status == 200 and isinstance(metadata, dict):
+        going = metadata.get("deletionTimestamp") or await _is_going(cluster, namespace)
+        return None if going else ""
+    if answer.status in (401, 403):
+        # The account, or what it may do, was removed with the DaemonSet, as Helm does. Or the API server has not known
+        # anybody for a while; or the account never had this right.
+        if is_outage:
+            return f"the API server was in trouble before: {answer.words}"
+        if answer.status == 403 and await cluster.may("create", "events"):
+            return answer.words
+        return None
+    return answer.words
+
+
+async def _is_going(cluster: Api, namespace: str) -> bool:
+    """Whether the namespace is being deleted: of all in it Pods go first, and then nothing new is let in."""
+    path = f"/api/v1/namespaces/{quote(namespace, safe='')}/events"
+    involved = {"apiVersion": "v1", "kind": "Namespace", "name": namespace, "namespace": namespace}
+    metadata = {"name": f"{COMPONENT}.leaves", "namespace": namespace}
+    body = {"apiVersion": "v1", "kind": "Event", "metadata": metadata, "involvedObject": involved}
+    answer = await cluster.request("POST", path, body=body, query={"dryRun": "All"})
+    return answer.status == 403 and "NamespaceTerminating" in answer.said
 
 
 def clear(settings: Settings, pins: Pins | None) -> str:

@@ -87,7 +87,7 @@ def rule(method: str, answer: Answer) -> Rule:
     if answer.status >= 500:
         return SERVER_ERROR
     for of in (method, None):
-        for said in (*_said(answer), None):
+        for said in (*answer.said, None):
             if found := FATES.get((of, answer.status, said)):
                 return found if answer.is_status or found.fate is Fate.RETRY else NOT_ITS_WORDS
     return NOT_UNDERSTOOD if answer.is_status else NOT_ITS_WORDS
@@ -175,14 +175,6 @@ def _latest(event: dict[str, Any]) -> datetime | None:
     with contextlib.suppress(KeyError, TypeError, ValueError):
         return datetime.fromisoformat(json.loads(event["metadata"]["annotations"][ANNOTATION])["time"])
     return None
-
-
-def _said(answer: Answer) -> list[str]:
-    """The causes and the reason that a Status names."""
-    details = answer.body.get("details")
-    causes = details.get("causes") if isinstance(details, dict) else None
-    reasons = [cause.get("reason") for cause in causes or () if isinstance(cause, dict)]
-    return [reason for reason in (*reasons, answer.body.get("reason")) if isinstance(reason, str)]
 
 
 def _path(namespace: str, name: str = "") -> str:

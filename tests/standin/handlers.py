@@ -33,8 +33,10 @@ _SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 _PATCHABLE_METADATA = {"labels", "annotations", "resourceVersion"}
 
 
-def create_event(cluster: Cluster, resource: Resource, namespace: str, body: Json, manager: str) -> Json:
-    """Store a new Event and return it."""
+def create_event(
+    cluster: Cluster, resource: Resource, namespace: str, body: Json, manager: str, dry_run: bool = False
+) -> Json:
+    """Store a new Event and return it; in a dry run do all but store it."""
     event = decode(body, resource)
     metadata = event.metadata
     if metadata.setdefault("namespace", namespace) != namespace:
@@ -54,7 +56,9 @@ def create_event(cluster: Cluster, resource: Resource, namespace: str, body: Jso
     if (namespace, name) in cluster.events:
         raise already_exists(resource, name)
     metadata |= {"uid": str(uuid.uuid4()), "creationTimestamp": now()}
-    _store(cluster, event, Event({}, {}), resource, manager)
+    _manage(event, Event({}, {}), resource, manager)
+    if not dry_run:
+        _store(cluster, event)
     return event.render(resource)
 
 
@@ -85,7 +89,8 @@ def patch_event(cluster: Cluster, resource: Resource, namespace: str, name: str,
     } | event.metadata
     event.managed = old.managed
     if (event.metadata, event.fields) != (old.metadata, old.fields):
-        _store(cluster, event, old, resource, manager)
+        _manage(event, old, resource, manager)
+        _store(cluster, event)
     return event.render(resource)
 
 
@@ -127,10 +132,14 @@ def _merge(target: Json, patch: Json) -> Json:
     return target
 
 
-def _store(cluster: Cluster, event: Event, old: Event, resource: Resource, manager: str) -> None:
-    """Write `event` in place of `old`."""
+def _manage(event: Event, old: Event, resource: Resource, manager: str) -> None:
+    """Record who wrote `event` in place of `old`."""
     before = managedfields.content(old.metadata, old.fields)
     after = managedfields.content(event.metadata, event.fields)
     event.managed = managedfields.record(old.managed, manager, resource, now(), before, after)
+
+
+def _store(cluster: Cluster, event: Event) -> None:
+    """Write `event`."""
     event.metadata["resourceVersion"] = cluster.next_revision()
     cluster.events[event.metadata["namespace"], event.metadata["name"]] = event

@@ -31,7 +31,7 @@ _WRITE_QUERY = {"fieldManager", "fieldValidation"}
 _QUERY = {
     "get": set[str](),
     "list": {"fieldSelector", "limit", "continue"},
-    "create": _WRITE_QUERY,
+    "create": _WRITE_QUERY | {"dryRun"},
     "patch": _WRITE_QUERY,
 }
 _SERVED_TYPES = {
@@ -110,7 +110,8 @@ def _write(
         raise ApiError(415, message + accepted)
     manager = asked.query.get("fieldManager") or asked.headers.get("User-Agent", "").split("/")[0]
     if verb == "create":
-        return 201, handlers.create_event(cluster, resource, namespace, _object(asked), manager)
+        dry_run = "dryRun" in asked.query
+        return 201, handlers.create_event(cluster, resource, namespace, _object(asked), manager, dry_run)
     return 200, handlers.patch_event(cluster, resource, namespace, name, _object(asked), manager)
 
 
