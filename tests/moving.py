@@ -16,6 +16,7 @@ class Time:
 
     def __init__(self) -> None:
         self.now = 0.0
+        self._set_by = 0.0
         self._asleep: dict[asyncio.Future[None], float] = {}
 
     def clock(self) -> float:
@@ -24,7 +25,11 @@ class Time:
     monotonic = clock
 
     def time(self) -> float:
-        return START + self.now
+        return START + self.now + self._set_by
+
+    def set_clock(self, seconds: float) -> None:
+        """Set the wall clock forward, or back, by so many."""
+        self._set_by += seconds
 
     def time_ns(self) -> int:
         return int(self.time() * 1e9)

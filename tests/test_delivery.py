@@ -981,18 +981,35 @@ async def test_a_kill_that_comes_while_nothing_was_found(
 
 
 async def test_what_the_journal_let_go_of_does_not_stop_its_series(api: ApiServer, send: Sending) -> None:
-    """A request that was tried for so long that its kill became too old: the kills after it are told."""
-    send.journal._memory._age_seconds = 500
+    """A request that was tried for so long that there was no room for its kill any more: those after it are told."""
+    memory = send.journal._memory
+    assert memory
     send.api.broken = {"": 503}
     await send(kill(1))
     await send.passes(400)
     await send(kill(2))
-    await send.passes(200)
-    await send.journal._do(store.Store.trim)
+    with memory.transaction() as db:
+        memory._forget(db, "key = ?", (kill(1).key,), "no room in the journal")
     send.api.broken = {}
     await send.passes(HOUR)
-    assert send.totals(too_old=1) == (2, 1, 0)
+    assert send.totals(no_room_in_the_journal=1) == (2, 1, 0)
     assert counts(api) == {name(2): 1}
+
+
+@pytest.mark.parametrize("days", [-3650, 3650])
+async def test_a_clock_that_is_set(api: ApiServer, send: Sending, time: Time, days: int) -> None:
+    """A machine's clock was wrong when it started, and is set by years: what waits is not given up for that."""
+    send.api.broken = {"": 503}
+    await send(kill(1))
+    await send.passes(60)
+    time.set_clock(days * 86400.0)
+    await send(kill(2))
+    await send.journal._do(store.Store.trim)
+    await send.passes(60)
+    assert send.totals(waiting=2) == (2, 0, 0)
+    send.api.broken = {}
+    await send.passes(HOUR)
+    assert counts(api) == {name(1): 2}
 
 
 async def test_names_go_into_the_path_as_one_segment(api: ApiServer, send: Sending) -> None:

@@ -131,8 +131,7 @@ async def test_an_api_that_is_away_again(api: Api) -> None:
     ("answer", "note"),
     [
         (Answer(403), "pod: the API could not be asked"),
-        (Answer(500), "pod: the API could not be asked"),
-        (Answer(200, garbage=True), "pod: the API could not be asked"),
+        (Answer(400), "pod: the API could not be asked"),
         (Answer(404), "pod: gone from the API"),
     ],
 )
@@ -143,6 +142,45 @@ async def test_an_api_that_does_not_say(api: Api, answer: Answer, note: str) -> 
     assert told.notes == (note,)
     assert told.pod == bare().pod
     assert api.asked == {POD.name: 1}
+
+
+MOMENTARY = [Answer(401), Answer(408), Answer(429), Answer(500), Answer(503), Answer(200, garbage=True)]
+
+
+@pytest.mark.parametrize("answer", MOMENTARY)
+async def test_an_answer_of_the_moment(api: Api, answer: Answer) -> None:
+    """The API is overloaded, restarting, or knows no token: the incident waits, and is whole in the end."""
+    api.answers[POD.name] = answer
+    waiting = asyncio.create_task(describer(api)(bare()))
+    await asyncio.sleep(WAIT * 5)
+    assert not waiting.done()
+    assert api.asked[POD.name] <= 6
+    api.answers[POD.name] = Answer(200, SPEC)
+    async with asyncio.timeout(5):
+        assert whole(await waiting)
+
+
+async def test_an_api_that_never_says(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It answers others, and of this Pod nothing, for so long that it is no outage: the first incident goes on with a
+    note then, and later ones at once, until it answers again."""
+    monkeypatch.setattr(module, "MUTE_SECONDS", WAIT * 5)
+    api.answers[POD.name] = Answer(500)
+    stage = describer(api)
+    async with asyncio.timeout(5):
+        assert (await stage(bare())).notes == ("pod: the API could not be asked",)
+        asked = api.asked[POD.name]
+        assert asked >= 4
+        assert (await stage(bare(2))).notes == ("pod: the API could not be asked",)
+        assert api.asked[POD.name] == asked + 1
+        api.answers[POD.name] = Answer(200, SPEC)
+        assert whole(await stage(bare(3)))
+        api.answers[POD.name] = Answer(500)
+        api.answers["other"] = Answer(500)
+        other = incident(4, pod=POD.__class__(POD.namespace, "other", "another uid"))
+        waiting = asyncio.create_task(stage(other))
+        await asyncio.sleep(WAIT * 2)
+        assert not waiting.done(), "it has answered meanwhile, and is waited for again"
+        await waiting
 
 
 async def test_nobody_is_asked_about_a_process_of_the_host(api: Api) -> None:

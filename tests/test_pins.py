@@ -93,6 +93,15 @@ async def test_kills_while_no_agent_is_attached(pins: Pins, dies: Callable[..., 
     assert len(pins.generations()) == 1
 
 
+def test_a_start_that_fails_leaves_nothing(pins: Pins, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An agent that cannot attach, and is started again and again, fills the kernel with no rings."""
+    monkeypatch.setattr(attachment, "PROGRAMS", (*LINKS, "no_such_program"))
+    for _ in range(3):
+        with pytest.raises(KernelError), Tracer(pins=pins):
+            pass
+    assert pins.generations() == []
+
+
 async def test_what_was_read_and_not_freed_comes_again(pins: Pins, dies: Callable[..., int]) -> None:
     """An agent that ended before an episode was in safety has not told it: the next one reads it."""
     mine = [dies()]

@@ -24,7 +24,7 @@ RETRY_SECONDS = 0.5
 
 class Containers:
     """Call it with an incident. endpoint: unix:///path, None for the usual places, "none" to ask nobody.
-    patience_seconds: how old a kill may become while the runtime does not answer."""
+    patience_seconds: how old a kill, or else the runtime's failure, may become while the runtime does not answer."""
 
     def __init__(self, endpoint: str | None, timeout_seconds: float, patience_seconds: float = 0.0) -> None:
         self._endpoint = endpoint
@@ -33,6 +33,7 @@ class Containers:
         self._client: Client | None = None
         self._not_before = 0.0
         self._is_well = False
+        self._failing_since: float | None = None
         self._asking = asyncio.Lock()
         #: Why the runtime does not answer; None while it does, and until it was first asked.
         self.trouble: str | None = None
@@ -56,20 +57,27 @@ class Containers:
                     resolved = await self._ask(incident) if due else None
             if resolved:
                 return resolved
-            if time.time() - incident.time.timestamp() >= self._patience_seconds:
+            if self._is_patience_over(incident):
                 log.warning("incident %s goes on without the runtime: %s", incident.key, self.trouble)
                 return replace(incident, notes=(*incident.notes, "container: the runtime could not be asked"))
             await asyncio.sleep(max(0.0, self._not_before - time.monotonic()))
+
+    def _is_patience_over(self, incident: Incident) -> bool:
+        age = time.time() - incident.time.timestamp()
+        if 0 <= age < self._patience_seconds:  # below 0 the clock was set back, and says nothing
+            return False
+        return time.monotonic() - (self._failing_since or 0.0) >= self._patience_seconds
 
     async def _ask(self, incident: Incident) -> Incident | None:
         """The incident resolved, or None where the runtime does not answer."""
         try:
             resolved = await self._resolve(incident, await self.connect())
         except CriError as e:
-            self._not_before = time.monotonic() + RETRY_SECONDS
+            now = time.monotonic()
+            self._not_before, self._failing_since = now + RETRY_SECONDS, self._failing_since or now
             self._is_well, self.trouble = False, str(e)
             return None
-        self._is_well, self.trouble = True, None
+        self._is_well, self._failing_since, self.trouble = True, None, None
         return resolved
 
     async def _resolve(self, incident: Incident, client: Client) -> Incident:

@@ -47,6 +47,7 @@ class _Series:
     not_before: float = 0.0
     tries: int = 0  # that failed
     refusals: int = 0  # in a row, that may end by themselves
+    since: float | None = None  # by the clock, when the first one failed
     busy: bool = False
     waits: Iterator[float] = field(default_factory=backoff)
 
@@ -55,7 +56,7 @@ class _Series:
 class Limits:
     """What this node may ask of the server: of each object `object_burst` requests at once and then one every
     `object_seconds` (client-go's spam filter has 25 and 300 s); of all together `burst`, and then so many a second.
-    give_up_seconds: how long an Event is tried at all."""
+    give_up_seconds: how long one process tries an Event."""
 
     object_burst: int = 25
     object_seconds: float = 300.0
@@ -93,6 +94,12 @@ class Delivery:
         self.retries = 0
         #: Why the server does not take anything at present; None while it does, and until the first request.
         self.trouble: str | None = None
+        self._trouble_since = 0.0
+
+    @property
+    def troubled_seconds(self) -> float:
+        """For how long the server has taken nothing."""
+        return self._clock() - self._trouble_since if self.trouble else 0.0
 
     @property
     def series(self) -> int:
@@ -195,7 +202,7 @@ class Delivery:
                     break
             if plan is None:
                 self._go_on(series, None)
-            elif outcome.fate is Fate.RETRY and not self._is_over(series, plan, outcome):
+            elif outcome.fate is Fate.RETRY and not self._is_over(series, outcome):
                 self._try_later(series, plan, outcome)
             else:
                 await self._settle(series, plan, outcome)
@@ -205,13 +212,15 @@ class Delivery:
         finally:
             series.busy = False
 
-    def _is_over(self, series: _Series, plan: Plan, outcome: Outcome) -> bool:
+    def _is_over(self, series: _Series, outcome: Outcome) -> bool:
         """Whether it was tried for long enough, or refused often enough."""
         most = outcome.rule.refusals
         series.refusals = series.refusals + 1 if most else 0
-        return (most is not None and series.refusals >= most) or (
-            time.time() - plan.seen_at >= self._limits.give_up_seconds
-        )
+        # Not by when the kill was seen: the machine's clock may have been wrong then, and been set since.
+        if series.since is None:
+            series.since = self._clock()
+        is_old = self._clock() - series.since >= self._limits.give_up_seconds
+        return is_old or (most is not None and series.refusals >= most)
 
     async def _settle(self, series: _Series, plan: Plan, outcome: Outcome) -> None:
         if outcome.fate is Fate.DELIVERED:
@@ -239,6 +248,7 @@ class Delivery:
         if now >= self._paused_until:  # and not for each of several that failed together
             self._paused_until = now + max(next(self._pauses), asked)
         if not self.trouble:
+            self._trouble_since = now
             log.warning("Event %s: %s; next try in %.1f s", plan.name, outcome.words, wait)
         self.trouble = outcome.words
 

@@ -2,7 +2,8 @@
 
 Rules: one look-up an incident at most, and none for a process outside any Pod. A Pod that is gone, or an API that
 refuses to say, makes a note: the CRI's names are enough for an Event. While the API gives no answer to anything the
-incident waits: its Event could not be sent either, and what it lacks now it would lack for ever.
+incident waits: its Event could not be sent either, and what it lacks now it would lack for ever. An API that answers
+others, and of Pods nothing, is waited for too, but only so long, whatever the number of incidents.
 """
 
 import asyncio
@@ -31,6 +32,7 @@ class Describer:
         self._api = api
         self._pods = pods
         self._asking = asyncio.Lock()
+        self._mute_since: float | None = None
 
     async def __call__(self, incident: Incident) -> Incident:
         """The incident with its Pod's owner and limits, as far as the API knows."""
@@ -48,18 +50,23 @@ class Describer:
         return as_set(incident, spec)
 
     async def _find(self, uid: str, namespace: str | None, name: str | None) -> Spec | None:
-        answered_at: float | None = None
         for wait in backoff(longest_seconds=LONGEST_SECONDS):
             try:
-                return await self._pods.find(uid, namespace, name)
+                found = await self._pods.find(uid, namespace, name)
             except PodsError as e:
-                # An API that answers others, and this never: after a while that is no outage.
-                if not e.away or (answered_at is not None and time.monotonic() - answered_at > MUTE_SECONDS):
+                if not e.away or self._is_mute():
                     raise
+            else:
+                self._mute_since = None
+                return found
             await self._until_back()
-            answered_at = answered_at or time.monotonic()
+            self._mute_since = self._mute_since or time.monotonic()
             await asyncio.sleep(wait)
         raise AssertionError("backoff() ends never")
+
+    def _is_mute(self) -> bool:
+        """Whether the API has answered others for so long, and this never, that it is no outage."""
+        return self._mute_since is not None and time.monotonic() - self._mute_since > MUTE_SECONDS
 
     async def _until_back(self) -> None:
         """Until the API server answers something, whatever it is; several incidents ask once."""

@@ -26,6 +26,9 @@ PAGE, PAGES = 50, 40
 #: The annotation that holds the uid by which the kubelet knows a static Pod.
 STATIC_UID = "kubernetes.io/config.hash"
 
+#: No valid token, timed out, too many requests: of the moment, and not about the Pod.
+_MOMENTARY = (401, 408, 429)
+
 Kind = Literal["containers", "initContainers", "ephemeralContainers"]
 
 
@@ -41,7 +44,7 @@ _QUANTITY = re.compile(
 
 
 class PodsError(OomeventerError):
-    """The API could not be asked, or refused to say. away: it gave no answer."""
+    """The API could not be asked, or refused to say. away: it gave no answer, or one of the moment."""
 
     def __init__(self, words: str, away: bool = False) -> None:
         super().__init__(words)
@@ -113,7 +116,9 @@ class Pods:
         except Unreachable as e:
             raise PodsError(str(e), away=True) from e
         if answer.status not in (200, 404) or answer.garbage:
-            raise PodsError(f"GET {path}: {'no JSON object, ' if answer.garbage else ''}{answer.words}")
+            away = answer.garbage or answer.status in _MOMENTARY or answer.status >= 500
+            words = f"GET {path}: {'no JSON object, ' if answer.garbage else ''}{answer.words}"
+            raise PodsError(words, away)
         return answer
 
 

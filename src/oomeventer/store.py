@@ -240,21 +240,23 @@ class Store(Database):
             return sum(int(db.execute(query).fetchone()[0]) for query in (begun, waiting))
 
     def trim(self) -> int:
-        """Let go of what is too old, and of the oldest while there is too much: first of what is told, then of what
-        waits, which is given up with a reason. Returns how many incidents went."""
+        """Let go of what is told and too old, and of the oldest while there is too much: first of what is told, then of
+        what waits, which is given up with a reason. Not for its age: a clock that was wrong and is set makes all old.
+        Returns how many incidents went."""
+        waits = "SELECT 1 FROM events WHERE incident = incidents.id AND state = 'waiting'"
+        told = f"state = 'described' AND NOT EXISTS ({waits})"
         with self.transaction() as db:
             old = time.time() - self._age_seconds
-            gone = self._forget(db, "incidents.seen_at < ?", (old,), "too old")
+            gone = self._forget(db, f"seen_at < ? AND {told}", (old,), "")
             without = "incident NOT IN (SELECT id FROM incidents) AND state != 'waiting'"  # see transfer.py
             db.execute(f"DELETE FROM events WHERE seen_at < ? AND {without}", (old,))
-            waits = "SELECT series FROM events WHERE state = 'waiting'"
-            db.execute(f"UPDATE series SET plan = NULL WHERE plan IS NOT NULL AND series NOT IN ({waits})")
+            busy = "SELECT series FROM events WHERE state = 'waiting'"
+            db.execute(f"UPDATE series SET plan = NULL WHERE plan IS NOT NULL AND series NOT IN ({busy})")
             latest = "SELECT series FROM series ORDER BY used_at DESC LIMIT ?"
             db.execute(f"DELETE FROM series WHERE plan IS NULL AND series NOT IN ({latest})", (SERIES,))
-            told = "NOT EXISTS (SELECT 1 FROM events WHERE incident = incidents.id AND state = 'waiting')"
             before = gone
             while gone - before < _TRIM and self._used_bytes(db) > self._size_bytes:
-                done = self._forget(db, f"state = 'described' AND {told}", (), "", _TRIM_STEP)
+                done = self._forget(db, told, (), "", _TRIM_STEP)
                 done = done or self._forget(db, "1", (), "no room in the journal", _TRIM_STEP)
                 if not done:
                     break

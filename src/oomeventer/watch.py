@@ -63,7 +63,8 @@ async def episodes(tracer: Tracer, stop: asyncio.Event, lost: int = 0) -> AsyncI
     async for episode in tracer.episodes(stop):
         if (now := tracer.lost) > lost:
             log.error(
-                "%d records found the kernel's ring full; their kills are not reported (--ring-bytes)", now - lost
+                "%d records were lost in the kernel, of kills or of their arguments: its ring was full (--ring-bytes)",
+                now - lost,
             )
             lost = now
         yield episode

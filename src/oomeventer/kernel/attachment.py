@@ -69,14 +69,19 @@ class Attachment:
 
 
 def load(library: Library, ring_bytes: int, generation: Generation | None = None) -> Attachment:
-    """Load and attach the object, and pin it where a generation is given. Raises KernelError."""
+    """Load and attach the object, and pin it where a generation is given. Raises KernelError; then no pin is left."""
     try:
-        return _load(library, ring_bytes, generation, OPTIONAL)
-    except KernelError as e:
-        log.debug("going on without %s: %s", OPTIONAL, e)
+        try:
+            return _load(library, ring_bytes, generation, OPTIONAL)
+        except KernelError as e:
+            log.debug("going on without %s: %s", OPTIONAL, e)
+            if generation:
+                generation.unpin()
+            return _load(library, ring_bytes, generation, ())
+    except BaseException:
         if generation:
-            generation.unpin()
-        return _load(library, ring_bytes, generation, ())
+            generation.remove()
+        raise
 
 
 def adopt(library: Library, generation: Generation) -> Attachment:
