@@ -632,7 +632,7 @@ def hold(asked: Asked, all_eyes: dict[str, Eyes]) -> None:
     """See that agents have on their nodes what the chart asks for, so that it is a proof when nothing is left."""
     for node, eyes in all_eyes.items():
         pins, files = (eyes.files(path) if path else [] for path in (asked.pins, asked.journal))
-        print(f"\n  {node}: pins {pins or 'none'}, files {files or 'none'}")
+        print(f"\n  {node}: {len(pins)} files are its pins, {len(files)} its journal")
         assert bool(pins) == can_pin(eyes, asked), node
         assert bool(files) == bool(asked.journal), node
 
