@@ -3,9 +3,12 @@
 In: parts that fail. Out: incidents, exit statuses.
 """
 
+import asyncio
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,26 +16,126 @@ from typing import Any
 import pytest
 
 from oomeventer.agent import _lost, _Way
+from oomeventer.containers import Containers
 from oomeventer.incident import Incident
-from oomeventer.journal import Begun, Journal
+from oomeventer.journal import Journal
 from oomeventer.lock import Held, Lock
 from oomeventer.metrics import Metrics
-from samples import incident
+from oomeventer.pipeline import QUEUE
+from samples import POD, incident
 
 
-@pytest.mark.parametrize("stage", ["_resolve", "_describe"])
-async def test_a_part_that_breaks(stage: str, caplog: pytest.LogCaptureFixture) -> None:
-    """The incident goes on without its answer, and says so."""
+class Breaks:
+    """In the place of a part that is asked about an incident."""
 
-    async def breaks(_: Incident) -> Incident:
+    is_away = False
+
+    async def __call__(self, _: Incident, **_named: Any) -> Incident:
         raise RuntimeError("broken")
 
-    parts: Any = [SimpleNamespace()] * 2
-    way = _Way(*parts, Journal(None), breaks, breaks, *parts[:1], Metrics(), *parts[:1])  # type: ignore[arg-type]
-    result = await getattr(way, stage)(Begun(1, incident(1)))
-    assert result.incident.key == incident(1).key
-    assert result.incident.notes[-1] == "a fault of this program: something is missing"
-    assert "RuntimeError: broken" in caplog.text
+
+class Api:
+    """In the place of the API that describes Pods. away: incidents wait for it."""
+
+    def __init__(self) -> None:
+        self.is_away = False
+        self.back = asyncio.Event()
+
+    async def __call__(self, one: Incident, waits: Callable[[], None]) -> Incident:
+        if self.is_away:
+            waits()
+            await self.back.wait()
+        return one
+
+
+class Wired:
+    """A journal, and the way through it behind the ring, with the parts that a test gives."""
+
+    def __init__(self, journal: Journal, containers: Any, describer: Any) -> None:
+        self.journal, self.metrics, self.added = journal, Metrics(), []  # type: ignore[var-annotated]
+        nobody: Any = SimpleNamespace()
+        outbox: Any = SimpleNamespace(add=self.added.extend)
+        self.way = _Way(nobody, nobody, journal, containers, describer, outbox, self.metrics, nobody)
+        self._recorded, self._resolved = asyncio.Event(), asyncio.Event()
+
+    async def __aenter__(self) -> "Wired":
+        self._running = [
+            asyncio.create_task(self.way.resolving.run(self.journal.begun(self._recorded), self._recorded)),
+            asyncio.create_task(self.way.describing.run(self.journal.resolved(self._resolved), self._resolved)),
+        ]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._recorded.set()
+        await self._running[0]
+        self._resolved.set()
+        await self._running[1]
+
+    @property
+    def counted(self) -> float:
+        """Kills, by the metrics."""
+        text = self.metrics.text().decode()
+        return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith("oomeventer_kills_total"))
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_parts_that_break(caplog: pytest.LogCaptureFixture) -> None:
+    """The incident goes on without their answers, and says so."""
+    async with Journal(None) as journal, Wired(journal, Breaks(), Breaks()) as wired:
+        await journal.begin(incident(1))
+        await until(lambda: bool(wired.added))
+        assert wired.counted == 1
+    assert caplog.text.count("RuntimeError: broken") == 2
+    assert caplog.text.count("Container app ran out") == 1
+
+
+@pytest.mark.parametrize("kept", ["on disk", "in memory"])
+async def test_an_api_that_is_away(caplog: pytest.LogCaptureFixture, tmp_path: Path, kept: str) -> None:
+    """However many kills there are meanwhile: each is said and counted at once, the runtime is asked about each while
+    it may know, and what it says is kept, also by an agent that ends; when the API is back, all have their Events."""
+    asked: list[str] = []
+    many = 2 * QUEUE + 20
+
+    async def runtime(one: Incident) -> Incident:
+        asked.append(one.key)
+        return replace(one, pod=POD)
+
+    path = tmp_path / "journal.db" if kept == "on disk" else None
+    api = Api()
+    api.is_away = True
+    async with Journal(path) as journal:
+        async with Wired(journal, runtime, api) as wired:
+            for number in range(many):
+                await journal.begin(incident(number, pod=None))
+            await until(lambda: wired.counted == many)
+            assert len(asked) == many
+            assert not wired.added
+            assert caplog.text.count("Container app ran out") == many
+            if path is None:
+                api.back.set()
+                api.is_away = False
+                await until(lambda: len(wired.added) == many)
+                assert wired.counted == many
+                assert not wired.way._said
+        if path is None:
+            return
+    async with Journal(path) as journal:
+        found = [begun.incident.pod async for begun in journal.begun(ended())]
+        assert found == [POD] * many
+        async with Wired(journal, Containers("unix:///nowhere", 1), Api()) as again:
+            await until(lambda: len(again.added) == many)
+            assert again.counted == many, "counters begin anew with each process"
+
+
+def ended() -> asyncio.Event:
+    event = asyncio.Event()
+    event.set()
+    return event
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """`oomeventer run`: the node's agent. Flows in: Settings. Flows out: Events for the kills on this node.
 
 A kill goes from the kernel's ring into the journal, and then its room in the ring is free; from the journal to the
-runtime, the API, and back into the journal, with the drafts of its Events; and from there to the API server.
+runtime, and back; from the journal to the API, and back, with the drafts of its Events; and from there to the API
+server. So what waits for the one holds up nothing before it, and waits on disk.
 
 Rules: wiring, no logic. A stop runs down the same way: what is in the ring is written down; what is written down is
 finished as far as the deadlines allow; the rest is the next process's.
@@ -12,6 +13,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 
 from oomeventer import __version__, api, health, node, watch
 from oomeventer.containers import Containers
@@ -36,7 +38,8 @@ DRAIN_SECONDS = 3.0
 
 
 class _Way:
-    """What is done with a kill, from the ring to the journal, and from the journal to its drafts in the outbox."""
+    """What is done with a kill, from the ring to the journal, and from the journal to its drafts in the outbox. It is
+    said and counted once, with all that is known; but at once where the API is away, for that can be long."""
 
     def __init__(
         self,
@@ -57,17 +60,11 @@ class _Way:
         self._delivery = delivery
         self._metrics = metrics
         self._progress = progress
+        self._said: set[int] = set()
+        end = DRAIN_SECONDS, self._give_up, metrics.timed
         self.recording = Pipeline([Stage("record", self._record)], abandon=self._forget, timed=metrics.timed)
-        self.describing = Pipeline(
-            [
-                Stage("container", self._resolve, watch.RESOLVING),
-                Stage("pod", self._describe, DESCRIBING),
-                Stage("draft", self._draft),
-            ],
-            DRAIN_SECONDS,
-            self._give_up,
-            metrics.timed,
-        )
+        self.resolving = Pipeline([Stage("container", self._resolve, watch.RESOLVING)], *end)
+        self.describing = Pipeline([Stage("pod", self._describe, DESCRIBING), Stage("draft", self._draft)], *end)
 
     async def _record(self, episode: Episode) -> None:
         incident = await self._observer(episode)
@@ -78,11 +75,14 @@ class _Way:
         self._tracer.free(episode)
         self._progress.freed()
 
-    async def _resolve(self, begun: Begun) -> Begun:
-        return await self._enriched(begun, self._containers)
+    async def _resolve(self, begun: Begun) -> None:
+        resolved = await self._enriched(begun, self._containers)
+        await self._journal.resolve(resolved)
+        if self._describer.is_away:
+            self._say(resolved)
 
     async def _describe(self, begun: Begun) -> Begun:
-        return await self._enriched(begun, self._describer)
+        return await self._enriched(begun, partial(self._describer, waits=lambda: self._say(begun)))
 
     async def _enriched(self, begun: Begun, ask: Callable[[Incident], Awaitable[Incident]]) -> Begun:
         incident = begun.incident
@@ -94,17 +94,24 @@ class _Way:
         return replace(begun, incident=incident)
 
     async def _draft(self, begun: Begun) -> None:
-        incident = begun.incident
-        waiting = await self._journal.describe(begun.id, incident, drafts(incident))
-        if not waiting:
-            return  # it came twice, after the journal's disk was away, and is told already
-        log.warning("%s: %s", _where(incident), message(incident), extra={"incident": incident.as_json()})
-        self._delivery.add(waiting)
-        self._metrics.killed(incident)
+        waiting = await self._journal.describe(begun.id, begun.incident, drafts(begun.incident))
+        if waiting:  # else it came twice, after the journal's disk was away, and is told already
+            self._delivery.add(waiting)
+            self._say(begun)
+        self._said.discard(begun.id)
 
     async def _give_up(self, begun: Begun) -> None:
         await self._journal.give_up(begun.id, "a fault of this program")
-        self._metrics.killed(begun.incident)
+        self._say(begun)
+        self._said.discard(begun.id)
+
+    def _say(self, begun: Begun) -> None:
+        if begun.id in self._said:
+            return
+        self._said.add(begun.id)
+        incident = begun.incident
+        log.warning("%s: %s", _where(incident), message(incident), extra={"incident": incident.as_json()})
+        self._metrics.killed(incident)
 
 
 async def run(settings: Settings) -> None:
@@ -134,23 +141,28 @@ async def run(settings: Settings) -> None:
             metrics,
             outside.progress,
         )
-        pipelines = {"recording": way.recording, "describing": way.describing}
+        pipelines = {"recording": way.recording, "resolving": way.resolving, "describing": way.describing}
         parts = Parts(tracer, pins.directory if pins else None, journal, cluster, delivery, pipelines)
         stack.enter_context(metrics.watching(parts))
         log.info("oomeventer %s watches node %s and tells %s", __version__, settings.node_name, cluster.server)
-        recorded, described = asyncio.Event(), asyncio.Event()
+        recorded, resolved, described = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
         async def records() -> None:
             await way.recording.run(watch.episodes(tracer, stop, await _lost(journal, tracer)), stop)
             await journal.note("lost", str(tracer.lost))
             recorded.set()
 
+        async def resolves() -> None:
+            await way.resolving.run(journal.begun(recorded), recorded)
+            resolved.set()
+
         async def describes() -> None:
-            await way.describing.run(journal.begun(recorded), recorded)
+            await way.describing.run(journal.resolved(resolved), resolved)
             described.set()
 
         async with asyncio.TaskGroup() as group:
             group.create_task(records())
+            group.create_task(resolves())
             group.create_task(describes())
             group.create_task(delivery.run(described))
         log.info("stopped: %s; lost in the kernel: %d", journal.totals, tracer.lost)

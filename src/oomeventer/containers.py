@@ -48,6 +48,8 @@ class Containers:
         """The incident with its container and Pod, as far as the runtime knows."""
         if self._endpoint == "none" or not (incident.identity.container_id or incident.identity.pod_uid):
             return incident
+        if incident.pod:  # an earlier process asked, when the container was younger
+            return incident
         while True:
             if self._is_well:
                 resolved = await self._ask(incident)

@@ -9,6 +9,7 @@ others, and of Pods nothing, is waited for too, but only so long, whatever the n
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 from oomeventer.api import Api, Unreachable
@@ -26,22 +27,23 @@ LONGEST_SECONDS = 10.0
 
 
 class Describer:
-    """Call it with an incident."""
+    """Call it with an incident. is_away: whether the API gives no answer at present, as far as it was asked."""
 
     def __init__(self, api: Api, pods: Pods) -> None:
         self._api = api
         self._pods = pods
         self._asking = asyncio.Lock()
         self._mute_since: float | None = None
+        self.is_away = False
 
-    async def __call__(self, incident: Incident) -> Incident:
-        """The incident with its Pod's owner and limits, as far as the API knows."""
+    async def __call__(self, incident: Incident, waits: Callable[[], None] = lambda: None) -> Incident:
+        """The incident with its Pod's owner and limits, as far as the API knows. waits: called if that takes long."""
         pod = incident.pod
         uid = pod.uid if pod else incident.identity.pod_uid
         if not uid:
             return incident
         try:
-            spec = await self._find(uid, pod.namespace if pod else None, pod.name if pod else None)
+            spec = await self._find(uid, pod.namespace if pod else None, pod.name if pod else None, waits)
         except PodsError as e:
             log.warning("incident %s goes on without the Pod's spec: %s", incident.key, e)
             return replace(incident, notes=(*incident.notes, "pod: the API could not be asked"))
@@ -49,7 +51,7 @@ class Describer:
             return replace(incident, notes=(*incident.notes, "pod: gone from the API"))
         return as_set(incident, spec)
 
-    async def _find(self, uid: str, namespace: str | None, name: str | None) -> Spec | None:
+    async def _find(self, uid: str, namespace: str | None, name: str | None, waits: Callable[[], None]) -> Spec | None:
         for wait in backoff(longest_seconds=LONGEST_SECONDS):
             try:
                 found = await self._pods.find(uid, namespace, name)
@@ -59,6 +61,7 @@ class Describer:
             else:
                 self._mute_since = None
                 return found
+            waits()
             await self._until_back()
             self._mute_since = self._mute_since or time.monotonic()
             await asyncio.sleep(wait)
@@ -75,6 +78,8 @@ class Describer:
                 try:
                     await self._api.request("GET", "/version")
                 except Unreachable:
+                    self.is_away = True
                     await asyncio.sleep(wait)
                 else:
+                    self.is_away = False
                     return

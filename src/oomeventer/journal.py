@@ -64,6 +64,7 @@ class Journal:
         self._writes = 0
         self._news = asyncio.Event()
         self._is_stale = False
+        self._resolved: asyncio.Queue[int | None] = asyncio.Queue()
         #: Called when the disk is back: then more may be waiting than was known.
         self.returned: Callable[[], None] = lambda: None
         #: Why it is kept in memory though a file was named; None while all is well.
@@ -97,6 +98,11 @@ class Journal:
         new = await self._write(Store.begin, incident.key, incident.as_json())
         self._news.set()
         return new
+
+    async def resolve(self, begun: Begun) -> None:
+        """Write down what the runtime said. From here on the incident waits in the journal, however long."""
+        await self._write(Store.rewrite, begun.id, begun.incident.as_json())
+        self._resolved.put_nowait(begun.id)
 
     async def describe(self, begun: int, incident: Incident, drafts: list[Draft]) -> list[Waiting]:
         """Write down what became known of an incident since, and the Events that tell it."""
@@ -138,17 +144,34 @@ class Journal:
                     self._is_stale, last = False, 0
                     continue
                 for last, body in found:
-                    try:
-                        yield Begun(last, from_json(json.loads(body)))
-                    except (KeyError, TypeError, ValueError) as e:
-                        log.error("incident %d is of another version and not told: %s", last, e)
-                        await self.give_up(last, "written by another version")
+                    if begun := await self._begun(last, body):
+                        yield begun
                 if not found:
                     if stop.is_set():
                         return
                     await self._news.wait()
         finally:
             stopping.cancel()
+
+    async def resolved(self, stop: asyncio.Event) -> AsyncIterator[Begun]:
+        """Incidents that were given to resolve(), as they were then; until `stop` is set and there is none."""
+        stopping = asyncio.ensure_future(stop.wait())
+        stopping.add_done_callback(lambda _: self._resolved.put_nowait(None))
+        try:
+            while (number := await self._resolved.get()) is not None:
+                body = await self._do(Store.read, number)
+                if body and (begun := await self._begun(number, body)):
+                    yield begun
+        finally:
+            stopping.cancel()
+
+    async def _begun(self, number: int, body: str) -> Begun | None:
+        try:
+            return Begun(number, from_json(json.loads(body)))
+        except (KeyError, TypeError, ValueError) as e:
+            log.error("incident %d is of another version and not told: %s", number, e)
+            await self.give_up(number, "written by another version")
+            return None
 
     @property
     def kept(self) -> str:

@@ -96,6 +96,19 @@ class Store(Database):
         with self.errors() as db:
             return db.execute(query, (after, most)).fetchall()
 
+    def rewrite(self, incident: int, body: dict[str, Any]) -> None:
+        """Write down what became known meanwhile of an incident whose Events are not drafted."""
+        with self.transaction() as db:
+            change = "UPDATE incidents SET body = ? WHERE id = ? AND state = 'begun'"
+            db.execute(change, (json.dumps(body, ensure_ascii=False), incident))
+
+    def read(self, incident: int) -> str | None:
+        """An incident whose Events are not drafted, as JSON."""
+        with self.errors() as db:
+            query = "SELECT body FROM incidents WHERE id = ? AND state = 'begun'"
+            row = db.execute(query, (incident,)).fetchone()
+            return row[0] if row else None
+
     def describe(self, incident: int, body: dict[str, Any], drafts: list[Draft]) -> list[Waiting]:
         """Write down all that became known of an incident, and the Events that are to tell it."""
         waiting = []
