@@ -24,7 +24,7 @@ SECONDS = 30
 #: Of the layer, as it is sent and as it lies on a node.
 COMPRESSED_BYTES, BYTES = 27_000_000, 75_000_000
 PROGRAM = "/usr/local/bin/oomeventer"
-#: Where the container of the agent finds what is the node's, as in the manifests.
+#: Where the container of the agent finds what is the node's: the socket at a place where it is looked for unnamed.
 SOCKET, KUBECONFIG = "/run/containerd/containerd.sock", "/etc/oomeventer/kubeconfig"
 
 # In the image: imports all of the package and what it imports only when it is used, then loads every library.
