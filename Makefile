@@ -108,6 +108,7 @@ packages-build:
 	$(Q)./.ci/packages $(BUILD_PACKAGES)
 packages-test: packages-build
 	$(Q)./.ci/packages $(TEST_PACKAGES)
+	$(Q)./.ci/promtool
 
 packages-kernels: packages-test
 	$(Q)./.ci/packages $(KERNEL_PACKAGES)

@@ -6,6 +6,7 @@ PodMonitor adds. Out: which alerts fire, and what the panels show.
 
 import asyncio
 import json
+import os
 import platform
 import shutil
 import subprocess
@@ -21,8 +22,6 @@ from prometheus_client.parser import text_string_to_metric_families
 
 if platform.machine() != "x86_64":
     pytest.skip("Helm as a Python module is not built for this machine", allow_module_level=True)
-if shutil.which("promtool") is None:
-    pytest.skip("promtool is not here: Debian's package prometheus has it", allow_module_level=True)
 
 from chart import render
 from oomeventer.api import Api
@@ -31,6 +30,10 @@ from oomeventer.journal import Journal
 from oomeventer.metrics import NAMED, Metrics, Parts
 from oomeventer.pipeline import Pipeline, Stage
 from samples import POD, group_of, incident
+
+#: Of the system, or of .ci/promtool.
+PROMTOOL = shutil.which("promtool", path=f"{os.environ['PATH']}:{Path(__file__).parents[1]}/.cache/promtool")
+pytestmark = pytest.mark.skipif(PROMTOOL is None, reason="promtool is not here: Debian's package prometheus has it")
 
 STEP_SECONDS = 60
 #: For so many scrapes after its target is gone a series has not ended yet, for Prometheus.
@@ -153,7 +156,7 @@ class Prometheus:
 
 
 def promtool(*arguments: str | Path) -> None:
-    ran = subprocess.run(["promtool", *arguments], capture_output=True, text=True)
+    ran = subprocess.run([str(PROMTOOL), *arguments], capture_output=True, text=True)
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 

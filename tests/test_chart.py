@@ -580,9 +580,10 @@ def expressions() -> list[str]:
     return panels + [rule["expr"] for rule in group["rules"]]
 
 
-#: Beside FAMILIES: of Python's client, and what Prometheus adds by the PodMonitor.
+#: Beside FAMILIES: of Python's client, of others, and what Prometheus adds by the PodMonitor.
 PROCESS = {"process_resident_memory_bytes", "process_cpu_seconds_total"}
-ADDED = {"node", "instance", "le"}
+OTHERS = {"up", "kube_daemonset_status_number_unavailable"}
+ADDED = {"node", "agent", "instance", "job", "le", "daemonset"}
 
 
 @pytest.mark.parametrize("expression", expressions())
@@ -590,8 +591,8 @@ def test_expressions(expression: str) -> None:
     """They are PromQL, and of metrics and labels that there are."""
     text = re.sub(r"\$__(range|rate_interval)", "5m", expression)
     promql_parser.parse(text)
-    names = set(re.findall(r"\b(?:oomeventer|process)_[a-z_]+", text))
-    known = PROCESS | set(FAMILIES)
+    names = set(re.findall(r"\b(?:oomeventer|process|kube)_[a-z_]+|\bup(?={)", text))
+    known = PROCESS | OTHERS | set(FAMILIES)
     for family in FAMILIES.values():
         if family.kind == "histogram":
             known = known - {family.name} | {f"{family.name}_{part}" for part in ("bucket", "sum", "count")}

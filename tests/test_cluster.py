@@ -499,7 +499,7 @@ def test_delay(kubectl: Kubectl, release: Release, asked: Asked, arrivals: Arriv
     assert within[30] == told, "and all, on a slow machine, too"
     assert metrics["oomeventer_ring_lost_records_total"] == 0
     assert metrics["oomeventer_faults_total"] == 0
-    given_up = metrics.get("oomeventer_events_given_up_total", 0)  # a label's: not there until it happens
+    given_up = metrics.get("oomeventer_events_given_up_total", 0)
     assert given_up == 0
     known = metrics["oomeventer_events_delivered_total"] + metrics["oomeventer_events_merged_total"] + given_up
     assert metrics["oomeventer_events_seen_total"] == known + metrics["oomeventer_events_waiting"]
