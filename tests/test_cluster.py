@@ -651,12 +651,15 @@ def test_uninstall_with_events_waiting(
         else:
             run(victims.pod("waits", node, victims.container("app", victims.storm)))
 
+    burst = int(asked.environ.get("OOMEVENTER_OBJECT_BURST", BURST))
+
     def waits(eyes: Eyes) -> dict[str, float] | None:
-        """The agent's figures, if more waits than what is on its way."""
+        """The agent's figures, once all requests that are free are made, and more waits than what is on its way."""
         before = figures(kubectl, asked, eyes)["oomeventer_events_delivered_total"]
         time.sleep(3)
         now = figures(kubectl, asked, eyes)
-        return now if now["oomeventer_events_waiting"] and now["oomeventer_events_delivered_total"] == before else None
+        spent = now["oomeventer_events_delivered_total"] == before >= burst
+        return now if spent and now["oomeventer_events_waiting"] else None
 
     for node, eyes in all_eyes.items():
         now = wait(f"Events wait on {node}", lambda eyes=eyes: waits(eyes), 300)
