@@ -116,7 +116,8 @@ async def test_killed_on_the_way(api: ApiServer, program: Path, tmp_path: Path, 
     """The agent ends itself at a point of the way, after a few kills each time: 200 kills, each told once."""
 
     def crash(rng: random.Random) -> tuple[str, int]:
-        return (rng.choice(sorted(POINTS)) if point == "any" else point), rng.randint(1, 12)
+        # Up to 24: of the requests of a life the first 8 ask for versions, and the next ones tell.
+        return (rng.choice(sorted(POINTS)) if point == "any" else point), rng.randint(1, 24)
 
     with Kills(program) as kills:
         agent = Restarted(*flags(api, tmp_path, bpffs), crash=crash, seed=random.randrange(1 << 30))

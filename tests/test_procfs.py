@@ -78,6 +78,16 @@ def test_pid1_lives(machine: Machine) -> None:
     assert machine.observe().pid1 == "lives"
 
 
+def test_pid1_from_another_pid_namespace(machine: Machine) -> None:
+    """There the pids that the kernel names are others: what became of PID 1 is not known."""
+    machine.init()
+    namespace = machine.proc / "self/ns/pid"
+    namespace.parent.mkdir(parents=True)
+    namespace.touch()
+    assert machine.observe().pid1 is None
+    assert machine.observe(kill(), kill(process=INIT)).pid1 == "killed"
+
+
 def test_pid1_was_killed(machine: Machine) -> None:
     """It is among the victims, whatever /proc says."""
     machine.init()

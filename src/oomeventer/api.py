@@ -108,13 +108,13 @@ class Api:
             )
         return _answer(response.status, raw, response.headers.get("Retry-After"))
 
-    async def may(self, verb: str, resource: str) -> bool:
-        """Whether this account may do that, in every namespace (SelfSubjectAccessReview, authorization.k8s.io/v1).
-        Raises Unreachable."""
+    async def may(self, verb: str, resource: str, **where: str) -> bool:
+        """Whether this account may do that, in every namespace or there: group, namespace, name
+        (SelfSubjectAccessReview, authorization.k8s.io/v1). Raises Unreachable."""
         review = {
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SelfSubjectAccessReview",
-            "spec": {"resourceAttributes": {"verb": verb, "resource": resource}},
+            "spec": {"resourceAttributes": {"verb": verb, "resource": resource, **where}},
         }
         answer = await self.request("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body=review)
         status = answer.body.get("status")

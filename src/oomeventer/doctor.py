@@ -128,6 +128,20 @@ async def _runtime(settings: Settings) -> Finding:
     return Finding("runtime", True, f"{client.runtime_name} {client.runtime_version} at {client.path}")
 
 
+_ROLE = "no: give the account a ClusterRole with it"
+#: Verb, resource, and what to do where it is not allowed.
+_RIGHTS = (
+    ("create", "events", _ROLE),
+    ("patch", "events", _ROLE),
+    ("get", "pods", _ROLE),
+    (
+        "list",
+        "pods",
+        "no, and seldom needed (rbac.listPods): a kill whose Pod the runtime cannot name is told on the Node",
+    ),
+)
+
+
 async def _cluster(settings: Settings) -> AsyncIterator[Finding]:
     try:
         cluster = await api.connect(settings.kubeconfig, settings.api_timeout_seconds)
@@ -144,18 +158,19 @@ async def _cluster(settings: Settings) -> AsyncIterator[Finding]:
             yield Finding("API server", False, f"{cluster.server} answers {version.words}", need=False)
             return
         yield Finding("API server", True, f"{cluster.server}, {version.body.get('gitVersion', 'version unknown')}")
-        for verb, resource in (("create", "events"), ("patch", "events"), ("get", "pods"), ("list", "pods")):
-            yield await _may(cluster, verb, resource)
+        for verb, resource, else_ in _RIGHTS:
+            yield await _may(cluster, verb, resource, "yes, in every namespace", else_)
+        if settings.daemonset:
+            namespace, name = settings.daemonset
+            else_ = f"no: give the account a Role in namespace {namespace} with it; without, pins and journal can stay"
+            where = {"group": "apps", "namespace": namespace, "name": name}
+            yield await _may(cluster, "get", "daemonsets", f"yes, {namespace}/{name}", else_, **where)
 
 
-async def _may(cluster: api.Api, verb: str, resource: str) -> Finding:
+async def _may(cluster: api.Api, verb: str, resource: str, yes: str, no: str, **where: str) -> Finding:
+    what = f"may {verb} {resource}"
     try:
-        allowed = await cluster.may(verb, resource)
+        allowed = await cluster.may(verb, resource, **where)
     except api.Unreachable as e:
-        return Finding(f"may {verb} {resource}", False, str(e), need=False)
-    return Finding(
-        f"may {verb} {resource}",
-        allowed,
-        "yes, in every namespace" if allowed else "no: give the account a ClusterRole with it",
-        need=False,
-    )
+        return Finding(what, False, str(e), need=False)
+    return Finding(what, allowed, yes if allowed else no, need=False)

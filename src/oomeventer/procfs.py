@@ -26,6 +26,8 @@ ARGUMENTS_BYTES, ENVIRONMENT_BYTES = 4096, 8192
 
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+#: PROC_PID_INIT_INO (include/linux/proc_ns.h): the machine's own pid namespace.
+_PID_INIT = 0xEFFFFFFC
 # pid (comm) state ppid ... starttime is field 22; comm may hold anything, parentheses too, so its end is the last one.
 _STAT = re.compile(rb"\d+ \((?P<comm>.*)\) (?P<state>\S)(?: \S+){18} (?P<starttime>\d+) ", re.DOTALL)
 
@@ -94,13 +96,20 @@ class Procfs:
         first = kills[0]
         if any(kill.process == first.init for kill in kills):
             return "killed"
-        if first.namespace_level == 0:
+        if first.namespace_level == 0 or not self._sees_all():
             return None
         same_memcg = bool(first.levels) and first.init_inode == first.levels[0].inode
         path = self._cgroup_of(first.init.pid)
         if not same_memcg and not (path and f"{path}/".startswith(f"{container}/")):
             return None
         return "lives" if self._runs(first.init) else "gone"
+
+    def _sees_all(self) -> bool:
+        """Whether the pids that the kernel names are those in /proc: not on a node that is a container itself (kind)."""
+        try:
+            return os.stat(self._proc / "self/ns/pid").st_ino == _PID_INIT
+        except OSError:
+            return True  # a /proc that is not the kernel's: a test's
 
     def _runs(self, process: Process) -> bool:
         stat = self._stat(process.pid)
