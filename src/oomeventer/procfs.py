@@ -105,7 +105,7 @@ class Procfs:
         return "lives" if self._runs(first.init) else "gone"
 
     def _sees_all(self) -> bool:
-        """Whether the pids that the kernel names are those in /proc: not on a node that is a container itself (kind)."""
+        """Whether /proc has the pids that the kernel names: not where the node is a container itself (kind)."""
         try:
             return os.stat(self._proc / "self/ns/pid").st_ino == _PID_INIT
         except OSError:
