@@ -224,7 +224,7 @@ SETTINGS = (
     ),
     Setting("journal", _journal, "/var/lib/oomeventer/journal.db", "outbox and history, a file; none: memory only"),
     Setting("journal_bytes", _journal_bytes, "64Mi", "how large it may grow before the oldest goes"),
-    Setting("journal_days", _number(" of days", 0.01, 3650), "7", "how long it is kept"),
+    Setting("journal_days", _number(" of days", 0.01, 3650), "7", "how long what was told is kept"),
     Setting("cgroup_root", _directory, None, "where the memory hierarchy is mounted (default: from mountinfo)"),
     Setting("taskstats", _one_of("auto", "off"), "auto", "the victim's statistics, where CAP_NET_ADMIN is held"),
     Setting("cri_timeout_seconds", _seconds, "2", "for one answer of the runtime; the incident goes on without"),
@@ -236,7 +236,7 @@ SETTINGS = (
     Setting("object_seconds", _seconds, "300", "after those: for one more request about it"),
     Setting("burst", _count, "50", "requests in all at once"),
     Setting("events_per_second", _number("", 0.01, 1000), "5", "after those: requests in a second"),
-    Setting("give_up_seconds", _seconds, "86400", "for all tries to send one Event"),
+    Setting("give_up_seconds", _seconds, "86400", "for all tries of one process to send one Event"),
     Setting(
         "daemonset", _daemonset, None, "NAMESPACE/NAME of the DaemonSet that runs it; gone, pins and journal go, too"
     ),
