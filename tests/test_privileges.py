@@ -7,10 +7,12 @@ or one clear sentence.
 import asyncio
 import json
 import os
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import pytest
@@ -26,16 +28,38 @@ pytestmark = [pytest.mark.kernel, pytest.mark.containerd]
 #: The whole list; each is needed (test_each_is_needed).
 CAPABILITIES = ("bpf", "perfmon")
 UID = 65532
+CHECKOUT = Path(__file__).parent.parent
 
 
 def command(uid: int, *capabilities: str) -> tuple[str, ...]:
     """What a command line begins with to run as that user, of group 0 (to which runtimes' sockets belong), with just
     those capabilities, unable to gain more, on a root file system that cannot be written."""
     kept = ",".join(["-all", *(f"+{name}" for name in capabilities)])
-    read_only = ("unshare", "--mount", "sh", "-c", 'mount -o remount,bind,ro / && exec "$0" "$@"')
+    script = [*reachable(CHECKOUT, Path(sys.base_prefix)), "mount -o remount,bind,ro /", 'exec "$0" "$@"']
+    read_only = ("unshare", "--mount", "sh", "-c", " && ".join(script))
     identity = ("--reuid", str(uid), "--regid", "0", "--clear-groups", "--no-new-privs")
     sets = (f"--inh-caps={kept}", f"--ambient-caps={kept}", f"--bounding-set={kept}")
     return (*read_only, "setpriv", *identity, *sets)
+
+
+def reachable(*directories: Path) -> Iterator[str]:
+    """Shell commands for a mount namespace of its own, after which anybody can enter those, also where a directory
+    above them is closed, as /root is: there they are put into an empty one in its place."""
+    closed: dict[Path, list[Path]] = {}
+    for directory in directories:
+        for above in reversed(directory.parents):
+            if not above.stat().st_mode & stat.S_IXOTH:
+                closed.setdefault(above, []).append(directory)
+                break
+    for above, inside in closed.items():
+        yield "held=$(mktemp -d)"
+        for number, directory in enumerate(inside):
+            yield f"mkdir $held/{number} && mount --bind {quote(str(directory))} $held/{number}"
+        yield f"mount -t tmpfs -o mode=755 tmpfs {quote(str(above))}"
+        for number, directory in enumerate(inside):
+            place = quote(str(directory))
+            yield f"mkdir -p {place} && mount --bind $held/{number} {place} && umount $held/{number}"
+        yield "rmdir $held/* $held"
 
 
 @pytest.fixture
