@@ -2,14 +2,16 @@
 
 Flows in: a Guest (kernel, cgroup version, processors), the cases wanted. Flows out: a Run. Rules: one guest at a time
 on a machine (a lock file says so); everything is bounded; QEMU is ended by its own process; the console's log stays in
-.cache/kernels/log. A boot that never reached user space is tried once more, and the Run says so; a guest that stops
-speaking later is a failure, with the console's last lines. A kernel that cannot be had is one, too.
+.cache/kernels/log. A boot that never reached user space is tried once more, and so is one whose kernel says that all
+its processors stood still, as under emulation they do once in a long while; the Run says so. A guest that stops
+speaking for another reason is a failure, with the console's last lines. A kernel that cannot be had is one, too.
 """
 
 import asyncio
 import contextlib
 import fcntl
 import json
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -65,19 +67,26 @@ async def run(guest: Guest, cases: tuple[str, ...] = ()) -> Run:
             qemu = command(guest, cases, log)
         except PackageError as e:
             return Run(guest, error=str(e))
-        for attempt in (1, 2):
-            result = Run(guest)
-            await _boot(qemu, result, log)
-            if result.hello or attempt == 2:
-                break
-            said = f"the first boot never reached user space: {result.error}"
-        if attempt == 2:
-            result.notes.append(said)
+        result = await _boot(qemu, Run(guest), log)
+        if why := _emulators_fault(result, log):
+            shutil.copy(log, log.with_suffix(".first.log"))
+            notes = [f"booted again, since {why}: {result.error}"]
+            result = await _boot(qemu, Run(guest, notes=notes), log)
         (CACHE / "log" / f"{guest.name}.json").write_text(json.dumps(result.told(), indent=1))
     return result
 
 
-async def _boot(qemu: list[str], result: Run, log: Path) -> None:
+def _emulators_fault(result: Run, log: Path) -> str | None:
+    """Why it is to be tried again; None where it is not."""
+    if not result.error:
+        return None
+    if not result.hello:
+        return "the first boot never reached user space"
+    stuck = set(re.findall(r"soft lockup - CPU#(\d+) stuck", log.read_text(errors="replace")))
+    return "all its processors stood still" if len(stuck) == result.guest.cpus else None
+
+
+async def _boot(qemu: list[str], result: Run, log: Path) -> Run:
     began = time.monotonic()
     process = await asyncio.create_subprocess_exec(
         *qemu, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
@@ -105,6 +114,7 @@ async def _boot(qemu: list[str], result: Run, log: Path) -> None:
     if not result.end:
         tail = log.read_text(errors="replace").splitlines()[-TAIL:] if log.exists() else []
         result.error = f"{result.guest.name}: {why}\n{log}:\n" + "\n".join(tail)
+    return result
 
 
 @contextlib.contextmanager
