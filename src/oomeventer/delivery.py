@@ -196,7 +196,7 @@ class Delivery:
                 if outcome.fate is Fate.ANEW:
                     plan = await self._journal.plan(name, anew=True)
                 elif outcome.fate is Fate.AHEAD:
-                    log.warning("Event %s tells %d kills more than is known here", plan.name, outcome.told)
+                    log.warning("Event %s tells %d kills already, more than is known here", plan.name, outcome.told)
                     plan = await self._journal.plan(name, told=outcome.told)
                 else:
                     break
