@@ -65,7 +65,7 @@ RUN case $TARGETARCH in amd64) machine=x86_64 ;; arm64) machine=aarch64 ;; *) ex
         $(seq -f "--platform=manylinux_2_%g_$machine" 41 -1 17) --platform=manylinux2014_$machine \
         --target=packages -c /build/requirements.lock /wheel/*.whl
 # Most of the wheels' size is debugging symbols, and the models of the Kubernetes client, without which
-# src/oomeventer/_kubernetes.py imports it.
+# src/oomeventer/cluster/_kubernetes.py imports it.
 RUN mkdir -p usr/local/bin usr/local/lib/python3.13 && \
     sed '1s|.*|#!/usr/bin/python3|' packages/bin/oomeventer >usr/local/bin/oomeventer && \
     chmod 755 usr/local/bin/oomeventer && rm -rf packages/bin packages/*.md && \

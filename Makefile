@@ -33,21 +33,21 @@ test: $(VENV)/dev packages-test ## lint, types, contracts and all tests, on this
 test-cluster: export CLUSTER_IMAGE ?= localhost/oomeventer:$(shell sed -n 's/^ARG VERSION=//p' Dockerfile)
 test-cluster: $(VENV)/dev ## the chart in the cluster that KUBECONFIG names (docs/cluster-tests.md); CLUSTER_IMAGE: the agent's
 	$(Q)[ -n "$$KUBECONFIG" ] || { echo "name a cluster: make test-cluster KUBECONFIG=..." >&2; exit 1; }
-	$(Q)$(BIN)/python -m pytest -s tests/test_cluster.py
+	$(Q)$(BIN)/python -m pytest -s tests/system/test_cluster.py
 
 kind: $(VENV)/dev ## the same in a kind cluster that is made for it; KIND_NODE: a version of Kubernetes
 	$(Q)./.ci/kind
 
 test-faults: $(VENV)/dev packages-test ## the agent killed at each point, cut off, starved of disk; each kill is told once (8 minutes)
-	$(Q)FAULTS=all $(BIN)/python -m pytest -s tests/test_faults.py
+	$(Q)FAULTS=all $(BIN)/python -m pytest -s tests/system/test_faults.py
 
 test-kernels: $(VENV)/dev packages-kernels ## every kernel that we know, under emulation (15 minutes); renews the README's table
-	$(Q)KERNELS=all $(BIN)/python -m pytest tests/test_kernels.py
-	$(Q)PYTHONPATH=tests $(BIN)/python -m kernels.publish
+	$(Q)KERNELS=all $(BIN)/python -m pytest tests/system/test_kernels.py
+	$(Q)PYTHONPATH=tests/support $(BIN)/python -m kernels.publish
 	$(Q)cat .cache/kernels/table.md
 
 bench: $(VENV)/dev packages-test ## what the agent costs, and how soon it tells, in figures that one run compares (90 s; root)
-	$(Q)PYTHONPATH=tests $(BIN)/python -m bench
+	$(Q)PYTHONPATH=tests/support $(BIN)/python -m bench
 
 check: $(VENV)/dev ## lint, types, import contract, stubs
 	$(Q)$(BIN)/ruff check .
@@ -86,7 +86,7 @@ verify-stubs: $(VENV)/dev
 	$(Q)diff -r -x __pycache__ build/stubs $(STUBS) || { echo "the CRI stubs are not cri.proto's: make stubs"; exit 1; }
 
 chart: $(VENV)/dev ## the chart's README table and schema from its values.yaml, and daemonset.yaml from the chart
-	$(Q)PYTHONPATH=tests $(BIN)/python -m chart.publish
+	$(Q)PYTHONPATH=tests/support $(BIN)/python -m chart.publish
 
 lock: ## pin the versions that are tested together
 	$(Q)rm -rf build/lock && $(PYTHON) -m venv build/lock

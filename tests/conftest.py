@@ -8,7 +8,7 @@ import hypothesis
 import pytest
 
 from machine import build, kubeconfig
-from oomeventer.api import Api, connect
+from oomeventer.cluster.api import Api, connect
 from realcri import Containerd
 from standin import ApiServer
 

@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 
 from oomeventer.agent import _lost, _Way
-from oomeventer.containers import Containers
-from oomeventer.incident import Incident
-from oomeventer.journal import Journal
-from oomeventer.lock import Held, Lock
-from oomeventer.metrics import Metrics
+from oomeventer.cri.resolver import Containers
+from oomeventer.incident.incident import Incident
+from oomeventer.journal.journal import Journal
+from oomeventer.kernel.lock import Held, Lock
 from oomeventer.pipeline import QUEUE
+from oomeventer.probes.metrics import Metrics
 from samples import POD, incident
 
 

@@ -22,9 +22,8 @@ import pytest
 from machine import Agent, Cgroup, Victim, kubeconfig
 from oomeventer import logs
 from oomeventer.errors import OomeventerError
-from oomeventer.logs import one_line
 from oomeventer.pipeline import Pipeline, Stage
-from oomeventer.text import printable
+from oomeventer.text import one_line, printable
 from samples import incident, kill
 from standin import ApiServer
 
@@ -124,7 +123,7 @@ def test_json(out: io.StringIO) -> None:
     plain, told = map(json.loads, lines(out))
     assert re.fullmatch(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z", plain.pop("time"))
     assert plain == {"level": "info", "logger": "oomeventer.test", "message": "watches łab-node"}
-    schema = json.loads(resources.files("oomeventer").joinpath("schema/incident.json").read_text())
+    schema = json.loads(resources.files("oomeventer").joinpath("incident/schema.json").read_text())
     jsonschema.validate(told["incident"], schema)
     assert told["incident"] == incident().as_json()
 

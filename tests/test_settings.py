@@ -14,8 +14,8 @@ import pytest
 
 from oomeventer import __version__
 from oomeventer.cli import COMMANDS, main, usage
+from oomeventer.incident.redaction import MEMORY_VARIABLES, Redaction
 from oomeventer.kernel import DEFAULT_PINS
-from oomeventer.redact import MEMORY_VARIABLES, Redaction
 from oomeventer.settings import SETTINGS, Setting, Settings, SettingsError, read
 
 

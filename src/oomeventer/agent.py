@@ -15,18 +15,22 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 
-from oomeventer import __version__, api, health, node, watch
-from oomeventer.containers import Containers
-from oomeventer.delivery import Delivery, Limits
-from oomeventer.describer import Describer
-from oomeventer.events import drafts, message
-from oomeventer.incident import Incident
-from oomeventer.journal import Begun, Journal
+from oomeventer import __version__
+from oomeventer.cluster import api
+from oomeventer.cluster.delivery import Delivery, Limits
+from oomeventer.cluster.describer import Describer
+from oomeventer.cluster.pods import Pods
+from oomeventer.commands import lifecycle as node
+from oomeventer.commands import wiring as watch
+from oomeventer.cri.resolver import Containers
+from oomeventer.incident.events import drafts, message
+from oomeventer.incident.incident import Incident
+from oomeventer.incident.observer import Observer
+from oomeventer.journal.journal import Begun, Journal
 from oomeventer.kernel import Episode, Tracer
-from oomeventer.metrics import Metrics, Parts
-from oomeventer.observer import Observer
 from oomeventer.pipeline import Pipeline, Stage
-from oomeventer.pods import Pods
+from oomeventer.probes import health
+from oomeventer.probes.metrics import Metrics, Parts
 from oomeventer.settings import Settings
 
 log = logging.getLogger(__name__)

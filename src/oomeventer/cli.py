@@ -95,11 +95,11 @@ def _command(command: str, settings: Settings, as_json: bool) -> Coroutine[Any, 
 
             return run(settings)
         case "trace":
-            from oomeventer.trace import trace
+            from oomeventer.commands.trace import trace
 
             return trace(settings, as_json)
         case "demo":
-            from oomeventer.demo import demo
+            from oomeventer.commands.demo import demo
 
             return demo(settings)
         case "history":
@@ -111,8 +111,8 @@ def _command(command: str, settings: Settings, as_json: bool) -> Coroutine[Any, 
 
 
 async def _history(settings: Settings, as_json: bool) -> None:
-    from oomeventer.history import history
-    from oomeventer.report import table
+    from oomeventer.incident.report import table
+    from oomeventer.journal.history import history
 
     if settings.journal is None:
         raise OomeventerError("there is no journal to read: name its file (--journal)")
@@ -133,7 +133,7 @@ async def _detach(settings: Settings) -> None:
 
 
 async def _doctor(settings: Settings) -> int:
-    from oomeventer.doctor import findings
+    from oomeventer.commands.doctor import findings
 
     broken = False
     async for finding in findings(settings):

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, TextIO
 
-from oomeventer.text import printable
+from oomeventer.text import one_line
 
 _JOINT = " | "
 
@@ -39,11 +39,6 @@ def last_words(text: str, form: str) -> None:
         print(f"oomeventer: {text}", file=sys.stderr)
 
 
-def one_line(text: str) -> str:
-    """As text.printable(), but for backslashes, which stay as they are: what is printable already stays the same."""
-    return "\\".join(printable(part) for part in text.split("\\"))
-
-
 class Text(logging.Formatter):
     """For people: time, level, message, and what was raised."""
 
@@ -58,7 +53,7 @@ class Text(logging.Formatter):
 
 class Json(logging.Formatter):
     """For programs: an object with time (RFC 3339, UTC, milliseconds), level, logger and message; `exception` where
-    something was raised; `incident`, as schema/incident.json has it, where the record is about one."""
+    something was raised; `incident`, as incident/schema.json has it, where the record is about one."""
 
     def format(self, record: logging.LogRecord) -> str:
         """See Formatter."""

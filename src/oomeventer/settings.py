@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from oomeventer.errors import OomeventerError
+from oomeventer.incident.redaction import MEMORY_VARIABLES, Redaction
 from oomeventer.kernel import DEFAULT_PINS, RING_BYTES_LEAST
-from oomeventer.redact import MEMORY_VARIABLES, Redaction
 
 PREFIX = "OOMEVENTER_"
 #: Read elsewhere: by the libbpf binding, before there are settings.

@@ -73,6 +73,11 @@ def printable(raw: bytes | str, limit: int | None = None) -> str:
     return "".join([*head, CUT, *reversed(tail)])
 
 
+def one_line(text: str) -> str:
+    """As printable(), but for backslashes, which stay as they are: what is printable already stays the same."""
+    return "\\".join(printable(part) for part in text.split("\\"))
+
+
 def cut_bytes(text: str, limit: int) -> str:
     """Cut `text` to at most `limit` bytes of UTF-8, which is how the API server counts.
 

@@ -19,7 +19,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from oomeventer.kill import Arguments, Kill, Process, RanOut
+from oomeventer.kernel.kill import Arguments, Kill, Process, RanOut
 
 Episode = tuple[Kill, ...]
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from oomeventer.errors import OomeventerError
-from oomeventer.lock import Lock
+from oomeventer.kernel.lock import Lock
 
 DEFAULT = Path("/sys/fs/bpf/oomeventer")
 _NAME = re.compile(r"[0-9a-f]{12}-[0-9]+")  # no dots: a BPF file system refuses them

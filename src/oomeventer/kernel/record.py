@@ -11,7 +11,7 @@ from ctypes import c_char, c_int32, c_uint16, c_uint32, c_uint64
 from typing import Any
 
 from oomeventer.errors import OomeventerError
-from oomeventer.kill import Arguments, Kill, Level, Missing, Process, Trigger
+from oomeventer.kernel.kill import Arguments, Kill, Level, Missing, Process, Trigger
 from oomeventer.text import CUT
 
 FORMAT = 1

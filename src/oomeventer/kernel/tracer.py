@@ -19,11 +19,11 @@ from typing import Self
 
 from oomeventer.kernel.attachment import Attachment, adopt, code, is_whole, load
 from oomeventer.kernel.episodes import Episode, Episodes
+from oomeventer.kernel.kill import Arguments, Process, ran_out_here
 from oomeventer.kernel.libbpf import KernelError, Library
 from oomeventer.kernel.pins import Pins
 from oomeventer.kernel.record import RecordError, parse
 from oomeventer.kernel.ring import Ring
-from oomeventer.kill import Arguments, Process, ran_out_here
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,85 @@
+"""The third stage: what the API says of the Pod. Flows in: an Incident. Flows out: the same with owner and limits.
+
+Rules: one look-up an incident at most, and none for a process outside any Pod. A Pod that is gone, or an API that
+refuses to say, makes a note: the CRI's names are enough for an Event. While the API gives no answer to anything the
+incident waits: its Event could not be sent either, and what it lacks now it would lack for ever. An API that answers
+others, and of Pods nothing, is waited for too, but only so long, whatever the number of incidents.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from oomeventer.cluster.api import Api, Unreachable
+from oomeventer.cluster.limits import as_set
+from oomeventer.cluster.pods import Pods, PodsError, Spec
+from oomeventer.cluster.rate_limit import backoff
+from oomeventer.incident.incident import Incident
+
+log = logging.getLogger(__name__)
+
+#: How long the API may answer others, and not what a Pod is.
+MUTE_SECONDS = 120.0
+#: How often an API that is away is asked whether it is back, at most.
+LONGEST_SECONDS = 10.0
+
+
+class Describer:
+    """Call it with an incident. is_away: whether the API gives no answer at present, as far as it was asked."""
+
+    def __init__(self, api: Api, pods: Pods) -> None:
+        self._api = api
+        self._pods = pods
+        self._asking = asyncio.Lock()
+        self._mute_since: float | None = None
+        self.is_away = False
+
+    async def __call__(self, incident: Incident, waits: Callable[[], None] = lambda: None) -> Incident:
+        """The incident with its Pod's owner and limits, as far as the API knows. waits: called if that takes long."""
+        pod = incident.pod
+        uid = pod.uid if pod else incident.identity.pod_uid
+        if not uid:
+            return incident
+        try:
+            spec = await self._find(uid, pod.namespace if pod else None, pod.name if pod else None, waits)
+        except PodsError as e:
+            log.warning("incident %s goes on without the Pod's spec: %s", incident.key, e)
+            return replace(incident, notes=(*incident.notes, "pod: the API could not be asked"))
+        if spec is None:
+            return replace(incident, notes=(*incident.notes, "pod: gone from the API"))
+        return as_set(incident, spec)
+
+    async def _find(self, uid: str, namespace: str | None, name: str | None, waits: Callable[[], None]) -> Spec | None:
+        for wait in backoff(longest_seconds=LONGEST_SECONDS):
+            try:
+                found = await self._pods.find(uid, namespace, name)
+            except PodsError as e:
+                if not e.away or self._is_mute():
+                    raise
+            else:
+                self._mute_since = None
+                return found
+            waits()
+            await self._until_back()
+            self._mute_since = self._mute_since or time.monotonic()
+            await asyncio.sleep(wait)
+        raise AssertionError("backoff() ends never")
+
+    def _is_mute(self) -> bool:
+        """Whether the API has answered others for so long, and this never, that it is no outage."""
+        return self._mute_since is not None and time.monotonic() - self._mute_since > MUTE_SECONDS
+
+    async def _until_back(self) -> None:
+        """Until the API server answers something, whatever it is; several incidents ask once."""
+        async with self._asking:
+            for wait in backoff(longest_seconds=LONGEST_SECONDS):
+                try:
+                    await self._api.request("GET", "/version")
+                except Unreachable:
+                    self.is_away = True
+                    await asyncio.sleep(wait)
+                else:
+                    self.is_away = False
+                    return

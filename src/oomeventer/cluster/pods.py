@@ -1,0 +1,210 @@
+"""The Pod, as the API knows it. Flows in: its uid, and its name where that is known. Flows out: a Spec.
+
+Rules: one GET for a Pod; without a name one list of this node's Pods, since Pods cannot be listed by uid. What was
+found is kept a while, so that a storm in one Pod is one request. Gone is None; an API that is broken or refuses is
+PodsError. A Pod of the same name with another uid (a StatefulSet's next one) is not this Pod: then it is gone.
+"""
+
+import asyncio
+import re
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Literal
+from urllib.parse import quote
+
+from oomeventer.cluster.api import Answer, Api, Unreachable
+from oomeventer.errors import OomeventerError
+from oomeventer.incident.incident import Owner, Pod
+
+#: How long a Pod's spec is believed, and of how many Pods it is kept. A node runs 110 Pods by default.
+KEEP_SECONDS, KEEP = 30.0, 256
+#: A list comes in pages of so many Pods, of which so many are read: a node has 110 Pods by default, and seldom 500.
+PAGE, PAGES = 50, 40
+#: The annotation that holds the uid by which the kubelet knows a static Pod.
+STATIC_UID = "kubernetes.io/config.hash"
+
+#: No valid token, timed out, too many requests: of the moment, and not about the Pod.
+_MOMENTARY = (401, 408, 429)
+
+Kind = Literal["containers", "initContainers", "ephemeralContainers"]
+
+
+# A Quantity (apimachinery, pkg/api/resource): a decimal number, then a binary or decimal suffix or an exponent. More
+# digits than an int64 has are nobody's limit.
+_SUFFIXES = {"": Decimal(1), "n": Decimal(10) ** -9, "u": Decimal(10) ** -6, "m": Decimal(10) ** -3}
+_SUFFIXES |= {letter: Decimal(1000) ** power for power, letter in enumerate("kMGTPE", 1)}
+_SUFFIXES |= {f"{letter}i": Decimal(1024) ** power for power, letter in enumerate("KMGTPE", 1)}
+_QUANTITY = re.compile(
+    r"\+?(?P<number>[0-9]{1,19}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})"
+    r"(?:(?P<suffix>[KMGTPE]i|[numkMGTPE])|[eE](?P<exponent>[+-]?[0-9]{1,2}))?"
+)
+
+
+class PodsError(OomeventerError):
+    """The API could not be asked, or refused to say. away: it gave no answer, or one of the moment."""
+
+    def __init__(self, words: str, away: bool = False) -> None:
+        super().__init__(words)
+        self.away = away
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A container in the Pod's spec: the list that it is in, and its memory limit as set there."""
+
+    kind: Kind
+    limit_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What the API says of a Pod: its containers by name, and the names of those that its status knows by id."""
+
+    pod: Pod
+    containers: dict[str, Limit]
+    names: dict[str, str]
+
+
+class Pods:
+    """Looks Pods up through `api`, for the node of that name."""
+
+    def __init__(self, api: Api, node: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._api = api
+        self._node = node
+        self._clock = clock
+        self._kept: OrderedDict[str, tuple[float, asyncio.Task[Spec | None]]] = OrderedDict()
+
+    async def find(self, uid: str, namespace: str | None, name: str | None) -> Spec | None:
+        """The Pod with that uid (the CRI's), or None where it is gone. Raises PodsError."""
+        known = self._kept.get(uid)
+        if known is None or known[0] + KEEP_SECONDS < self._clock():
+            known = (self._clock(), asyncio.ensure_future(self._look(uid, namespace, name)))
+            self._kept[uid] = known
+            if len(self._kept) > KEEP:
+                self._kept.popitem(last=False)
+        try:
+            return await asyncio.shield(known[1])
+        except Exception:
+            self._kept.pop(uid, None)  # only answers are kept
+            raise
+
+    async def _look(self, uid: str, namespace: str | None, name: str | None) -> Spec | None:
+        if namespace and name:
+            path = f"/api/v1/namespaces/{quote(namespace, safe='')}/pods/{quote(name, safe='')}"
+            answer = await self._get(path, {})
+            if answer.status == 404:
+                return None
+            return _with_uid([answer.body], uid)
+        query = {"fieldSelector": f"spec.nodeName={self._node}", "limit": str(PAGE)}
+        for _ in range(PAGES):
+            answer = await self._get("/api/v1/pods", query)
+            items = answer.body.get("items")
+            if spec := _with_uid(items if isinstance(items, list) else [], uid):
+                return spec
+            following = _text(_at(answer.body, "metadata", "continue"))
+            if following is None:
+                return None
+            query = {**query, "continue": following}
+        return None
+
+    async def _get(self, path: str, query: dict[str, str]) -> Answer:
+        try:
+            answer = await self._api.request("GET", path, query=query)
+        except Unreachable as e:
+            raise PodsError(str(e), away=True) from e
+        if answer.status not in (200, 404) or answer.garbage:
+            away = answer.garbage or answer.status in _MOMENTARY or answer.status >= 500
+            words = f"GET {path}: {'no JSON object, ' if answer.garbage else ''}{answer.words}"
+            raise PodsError(words, away)
+        return answer
+
+
+def read(item: Any, uid: str) -> Spec | None:
+    """A Pod as JSON, with the uid by which the node knows it; None where it is none."""
+    namespace, name = _text(_at(item, "metadata", "namespace")), _text(_at(item, "metadata", "name"))
+    if not namespace or not name:
+        return None
+    containers = {
+        container: Limit(kind, memory_limit(_at(entry, "resources")))
+        for kind, entry in _containers(item)
+        if (container := _text(_at(entry, "name")))
+    }
+    return Spec(
+        pod=Pod(
+            namespace=namespace,
+            name=name,
+            uid=uid,
+            owner=_owner(item),
+            limit_bytes=memory_limit(_at(item, "spec", "resources")),
+            restart_policy=_text(_at(item, "spec", "restartPolicy")),
+        ),
+        containers=containers,
+        names=dict(_names(item)),
+    )
+
+
+def memory_limit(resources: Any) -> int | None:
+    """limits.memory of a ResourceRequirements in bytes, a quantity of any form; None where there is none."""
+    found = _QUANTITY.fullmatch(_text(_at(resources, "limits", "memory")) or "")
+    if found is None:
+        return None
+    value = Decimal(found["number"]) * _SUFFIXES[found["suffix"] or ""] * Decimal(10) ** int(found["exponent"] or 0)
+    return int(value) or None
+
+
+def _owner(item: Any) -> Owner | None:
+    """The workload: a Deployment for its ReplicaSet, whose name ends with the Pod's pod-template-hash; else the
+    controller itself. A static Pod belongs to its Node, which is no workload."""
+    references = _at(item, "metadata", "ownerReferences")
+    for reference in references if isinstance(references, list) else ():
+        kind, name = _text(_at(reference, "kind")), _text(_at(reference, "name"))
+        if _at(reference, "controller") is not True or not kind or not name or kind == "Node":
+            continue
+        template = _text(_at(item, "metadata", "labels", "pod-template-hash"))
+        if kind == "ReplicaSet" and template and name.endswith(f"-{template}"):
+            return Owner("Deployment", name.removesuffix(f"-{template}"))
+        return Owner(kind, name)
+    return None
+
+
+def _containers(item: Any) -> Iterator[tuple[Kind, Any]]:
+    kinds: tuple[Kind, ...] = ("containers", "initContainers", "ephemeralContainers")
+    for kind in kinds:
+        entries = _at(item, "spec", kind)
+        yield from ((kind, entry) for entry in (entries if isinstance(entries, list) else ()))
+
+
+def _with_uid(items: list[Any], uid: str) -> Spec | None:
+    return next((spec for item in items if uid in _uids(item) and (spec := read(item, uid))), None)
+
+
+def _names(item: Any) -> Iterator[tuple[str, str]]:
+    """(container id, container name) of the containers that run, and of those that ran before them."""
+    for kind in ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"):
+        entries = _at(item, "status", kind)
+        for entry in entries if isinstance(entries, list) else ():
+            name = _text(_at(entry, "name"))
+            ids = (
+                _at(entry, "containerID"),
+                _at(entry, "state", "terminated", "containerID"),
+                _at(entry, "lastState", "terminated", "containerID"),
+            )
+            yield from ((text.rpartition("//")[2], name) for id_ in ids if name and (text := _text(id_)))
+
+
+def _uids(item: Any) -> set[str | None]:
+    return {_text(_at(item, "metadata", "uid")), _text(_at(item, "metadata", "annotations", STATIC_UID))}
+
+
+def _at(value: Any, *path: str) -> Any:
+    """What lies at that path of JSON objects, None where something is in the way."""
+    for step in path:
+        value = value.get(step) if isinstance(value, dict) else None
+    return value
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None

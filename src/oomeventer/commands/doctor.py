@@ -1,0 +1,177 @@
+"""`oomeventer doctor`: what this machine has of what the agent needs. Flows in: Settings. Flows out: Findings.
+
+Rules: looks only, and changes nothing; each finding is ok, or says what to do. What is not needed everywhere (a
+runtime, a cluster) says so where it is missing, and does not make the whole fail for `trace`.
+"""
+
+import os
+import platform
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from oomeventer.cluster import api
+from oomeventer.cri import Client, CriError
+from oomeventer.errors import OomeventerError
+from oomeventer.kernel import Tracer, filesystem
+from oomeventer.node import taskstats
+from oomeventer.settings import Settings
+
+CAPABILITIES = {"CAP_SYS_ADMIN": 21, "CAP_PERFMON": 38, "CAP_BPF": 39}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """need: whether the agent cannot work without it. text: what is there, or what to do."""
+
+    what: str
+    ok: bool
+    text: str
+    need: bool = True
+
+
+async def findings(settings: Settings) -> AsyncIterator[Finding]:
+    """One after another, the machine first, then the runtime, then the cluster."""
+    yield Finding("kernel", True, f"{platform.release()} on {platform.machine()}")
+    yield _btf()
+    yield _privileges()
+    for finding in _tracer(settings):
+        yield finding
+    yield _pins(settings)
+    yield _journal(settings)
+    yield _cgroups(settings)
+    yield Finding(
+        "taskstats",
+        taskstats.permitted(),
+        "CAP_NET_ADMIN is held" if taskstats.permitted() else "without CAP_NET_ADMIN; incidents have no statistics",
+        need=False,
+    )
+    yield await _runtime(settings)
+    async for finding in _cluster(settings):
+        yield finding
+
+
+def _btf() -> Finding:
+    file = Path("/sys/kernel/btf/vmlinux")
+    ok = file.exists()
+    return Finding("BTF", ok, str(file) if ok else f"{file} is missing: CONFIG_DEBUG_INFO_BTF=y is needed")
+
+
+def _privileges() -> Finding:
+    held = next(
+        int(line.split()[1], 16)
+        for line in Path("/proc/self/status").read_text().splitlines()
+        if line.startswith("CapEff:")
+    )
+    have = {name for name, bit in CAPABILITIES.items() if held & 1 << bit}
+    ok = "CAP_SYS_ADMIN" in have or {"CAP_BPF", "CAP_PERFMON"} <= have
+    missing = ", ".join(sorted({"CAP_BPF", "CAP_PERFMON"} - have))
+    return Finding("privileges", ok, f"uid {os.getuid()}, " + ("enough" if ok else f"without {missing}: run as root"))
+
+
+def _tracer(settings: Settings) -> list[Finding]:
+    try:
+        with Tracer(settings.ring_bytes) as tracer:
+            told = tracer.is_told_what_ran_out
+    except OomeventerError as e:
+        return [Finding("BPF", False, str(e))]
+    text = "the kernel says which limit ran out" if told else "no BPF trampolines: which limit ran out is inferred"
+    return [Finding("BPF", True, "the object loads and attaches"), Finding("whose limit", told, text, need=False)]
+
+
+def _pins(settings: Settings) -> Finding:
+    if settings.pins is None:
+        return Finding("pins", True, "none, as set: kills are not recorded while no agent runs", need=False)
+    if filesystem(settings.pins.parent) != "bpf":
+        return Finding(
+            "pins",
+            False,
+            f"no BPF file system at {settings.pins.parent} (mount -t bpf bpffs {settings.pins.parent}): kills are not "
+            "recorded while no agent runs",
+            need=settings.pins_required,
+        )
+    place = _nearest(settings.pins)
+    if not os.access(place, os.W_OK):
+        return Finding("pins", False, f"{place} may not be written: see --pins", need=settings.pins_required)
+    left = place == settings.pins
+    return Finding("pins", True, f"{settings.pins}" + (", where an agent's are ('oomeventer detach')" if left else ""))
+
+
+def _journal(settings: Settings) -> Finding:
+    if settings.journal is None:
+        return Finding("journal", True, "in memory, as set: it does not outlive the agent", need=False)
+    place = _nearest(settings.journal)
+    ok = os.access(place, os.W_OK)
+    return Finding("journal", ok, str(settings.journal) if ok else f"{place} may not be written: see --journal")
+
+
+def _nearest(path: Path) -> Path:
+    """What there is of a path, as far as we may see it."""
+    return next(place for place in (path, *path.parents) if os.path.exists(place))
+
+
+def _cgroups(settings: Settings) -> Finding:
+    root = settings.cgroup_root or Path("/sys/fs/cgroup")
+    if (root / "cgroup.controllers").exists():
+        return Finding("cgroups", True, f"v2 at {root}")
+    if (root / "memory/memory.limit_in_bytes").exists() or (root / "memory.limit_in_bytes").exists():
+        return Finding("cgroups", True, f"v1 at {root}")
+    return Finding("cgroups", False, f"none at {root}: mount them, or name the place (--cgroup-root)", need=False)
+
+
+async def _runtime(settings: Settings) -> Finding:
+    if settings.cri_endpoint == "none":
+        return Finding("runtime", True, "not asked, as set", need=False)
+    try:
+        client = await Client.connect(settings.cri_endpoint, timeout_seconds=settings.cri_timeout_seconds)
+    except CriError as e:
+        return Finding("runtime", False, str(e), need=False)
+    return Finding("runtime", True, f"{client.runtime_name} {client.runtime_version} at {client.path}")
+
+
+_ROLE = "no: give the account a ClusterRole with it"
+#: Verb, resource, and what to do where it is not allowed.
+_RIGHTS = (
+    ("create", "events", _ROLE),
+    ("patch", "events", _ROLE),
+    ("get", "pods", _ROLE),
+    (
+        "list",
+        "pods",
+        "no, and seldom needed (rbac.listPods): a kill whose Pod the runtime cannot name is told on the Node",
+    ),
+)
+
+
+async def _cluster(settings: Settings) -> AsyncIterator[Finding]:
+    try:
+        cluster = await api.connect(settings.kubeconfig, settings.api_timeout_seconds)
+    except api.NoCluster as e:
+        yield Finding("API server", False, str(e), need=False)
+        return
+    async with cluster:
+        try:
+            version = await cluster.request("GET", "/version")
+        except api.Unreachable as e:
+            yield Finding("API server", False, f"{e}: check the address, the network and the certificates", need=False)
+            return
+        if version.status != 200:
+            yield Finding("API server", False, f"{cluster.server} answers {version.words}", need=False)
+            return
+        yield Finding("API server", True, f"{cluster.server}, {version.body.get('gitVersion', 'version unknown')}")
+        for verb, resource, else_ in _RIGHTS:
+            yield await _may(cluster, verb, resource, "yes, in every namespace", else_)
+        if settings.daemonset:
+            namespace, name = settings.daemonset
+            else_ = f"no: give the account a Role in namespace {namespace} with it; without, pins and journal can stay"
+            where = {"group": "apps", "namespace": namespace, "name": name}
+            yield await _may(cluster, "get", "daemonsets", f"yes, {namespace}/{name}", else_, **where)
+
+
+async def _may(cluster: api.Api, verb: str, resource: str, yes: str, no: str, **where: str) -> Finding:
+    what = f"may {verb} {resource}"
+    try:
+        allowed = await cluster.may(verb, resource, **where)
+    except api.Unreachable as e:
+        return Finding(what, False, str(e), need=False)
+    return Finding(what, allowed, yes if allowed else no, need=False)

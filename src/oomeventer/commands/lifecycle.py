@@ -1,0 +1,145 @@
+"""This node, as the agent takes and leaves it. Flows in: Settings. Flows out: the pins' directory, held for one agent
+alone; and at the end nothing, where the agent is not to come back.
+
+Rules: an agent that ends leaves pins and journal to the next one. When its DaemonSet is gone, there is none: then both
+are removed, and what waited is not told any more. `oomeventer detach` does that by hand.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import quote
+
+from oomeventer.cluster.api import Api, Unreachable
+from oomeventer.incident.events import COMPONENT
+from oomeventer.kernel import Pins, PinsError
+from oomeventer.kernel.lock import Held, Lock
+from oomeventer.settings import Settings
+
+log = logging.getLogger(__name__)
+
+#: How often a lock that another agent has is tried.
+HELD_SECONDS = 0.2
+#: Where no Event was taken for so long before the end, a refusal is an outage's and not an uninstallation's.
+OUTAGE_SECONDS = 60.0
+#: What the kubelet gives a Pod of priority class system-node-critical. Lower is only for what must outlive all else.
+OOM_SCORE_ADJ = -997
+
+_STAYS = "pins and journal stay on this node; if no agent follows, 'oomeventer detach' removes the pins"
+
+T = TypeVar("T")
+
+
+async def hold(settings: Settings, stack: contextlib.AsyncExitStack, stop: asyncio.Event) -> Pins | None:
+    """Wait until no other agent has this node's pins and journal. None where there are to be no pins, or can be none.
+    Raises PinsError where pins were asked for and cannot be."""
+    pins: Pins | None = None
+    if directory := settings.pins:
+        try:
+            pins = await _once_free(lambda: Pins(directory), stop)
+        except PinsError as e:
+            if settings.pins_required:
+                raise
+            log.warning("kills are not recorded while no agent runs: %s", e)
+    if pins:
+        stack.callback(pins.close)
+    if settings.journal:
+        parent = settings.journal.parent
+        with contextlib.suppress(OSError):  # the journal will say what is wrong, and go on
+            parent.mkdir(parents=True, exist_ok=True)
+            if lock := await _once_free(lambda: Lock(parent), stop):
+                stack.callback(lock.close)
+    return pins
+
+
+async def _once_free(take: Callable[[], T], stop: asyncio.Event) -> T | None:
+    told = False
+    while not stop.is_set():
+        try:
+            return take()
+        except Held as e:
+            if not told:
+                log.warning("%s; waiting for it to end", e)
+            told = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(HELD_SECONDS):
+                await stop.wait()
+    return None
+
+
+def protect() -> None:
+    """Be nobody's victim: lower the own oom_score_adj, where that is permitted (CAP_SYS_RESOURCE)."""
+    file = Path("/proc/self/oom_score_adj")
+    try:
+        if int(file.read_text()) > OOM_SCORE_ADJ:
+            file.write_text(str(OOM_SCORE_ADJ))
+    except OSError as e:
+        log.debug("oom_score_adj stays as it is: %s", e)
+
+
+async def leave(
+    settings: Settings, cluster: Api, pins: Pins | None, waiting: int = 0, troubled_seconds: float = 0.0
+) -> None:
+    """Remove pins and journal if the agent's DaemonSet is gone, or is going, or its namespace is. waiting: Events that
+    are not told yet; troubled_seconds: for how long the API server has taken none."""
+    if settings.daemonset is None:
+        return
+    namespace, name = settings.daemonset
+    try:
+        stays = await _stays(cluster, namespace, name, is_outage=bool(waiting) and troubled_seconds > OUTAGE_SECONDS)
+    except Unreachable as e:
+        stays = str(e)
+    if stays is None:
+        if waiting:
+            log.error("%d Events that were not told go with the journal; each kill is in this log", waiting)
+        log.info("DaemonSet %s/%s is gone: %s", namespace, name, clear(settings, pins))
+    elif stays:
+        log.warning("%s: %s", _STAYS, stays)
+
+
+async def _stays(cluster: Api, namespace: str, name: str, is_outage: bool) -> str | None:
+    """None where the DaemonSet does not stay; "" where it does; words where that is not known. Raises Unreachable."""
+    path = f"/apis/apps/v1/namespaces/{quote(namespace, safe='')}/daemonsets/{quote(name, safe='')}"
+    answer = await cluster.request("GET", path)
+    metadata = answer.body.get("metadata")
+    if answer.status == 404 and answer.is_status:
+        return None
+    if answer.status == 200 and isinstance(metadata, dict):
+        going = metadata.get("deletionTimestamp") or await _is_going(cluster, namespace)
+        return None if going else ""
+    if answer.status in (401, 403):
+        # The account, or what it may do, was removed with the DaemonSet, as Helm does. Or the API server has not known
+        # anybody for a while; or the account never had this right.
+        if is_outage:
+            return f"the API server was in trouble before: {answer.words}"
+        if answer.status == 403 and await cluster.may("create", "events"):
+            return answer.words
+        return None
+    return answer.words
+
+
+async def _is_going(cluster: Api, namespace: str) -> bool:
+    """Whether the namespace is being deleted: of all in it Pods go first, and then nothing new is let in."""
+    path = f"/api/v1/namespaces/{quote(namespace, safe='')}/events"
+    involved = {"apiVersion": "v1", "kind": "Namespace", "name": namespace, "namespace": namespace}
+    metadata = {"name": f"{COMPONENT}.leaves", "namespace": namespace}
+    body = {"apiVersion": "v1", "kind": "Event", "metadata": metadata, "involvedObject": involved}
+    answer = await cluster.request("POST", path, body=body, query={"dryRun": "All"})
+    return answer.status == 403 and "NamespaceTerminating" in answer.said
+
+
+def clear(settings: Settings, pins: Pins | None) -> str:
+    """Remove pins and journal. Returns what was removed, for people."""
+    removed = []
+    if pins:
+        removed.append(f"pins of {pins.remove()} generations removed from {pins.directory}")
+    if settings.journal:
+        found = sorted(settings.journal.parent.glob(f"{settings.journal.name}*"))
+        for file in found:
+            file.unlink(missing_ok=True)
+        if found:
+            removed.append(f"journal {settings.journal} removed")
+    return "; ".join(removed) or "nothing was left on this node"

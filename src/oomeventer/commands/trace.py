@@ -1,0 +1,45 @@
+"""`oomeventer trace`: kills on a terminal. Flows in: Settings. Flows out: a block, or a line of JSON, for each kill.
+
+Rules: wiring, no logic; no cluster is asked.
+"""
+
+import contextlib
+import json
+import logging
+import sys
+from typing import TextIO
+
+from oomeventer.commands import wiring as watch
+from oomeventer.incident.incident import Incident
+from oomeventer.incident.report import block
+from oomeventer.kernel import Episode, Tracer
+from oomeventer.pipeline import Pipeline, Stage
+from oomeventer.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+async def trace(settings: Settings, as_json: bool, out: TextIO = sys.stdout) -> None:
+    """One block, or one line of JSON, for each kill on this machine, until SIGTERM or SIGINT."""
+
+    async def show(incident: Incident) -> None:
+        text = json.dumps(incident.as_json(), ensure_ascii=False) if as_json else block(incident)
+        print(text, file=out, flush=True)
+
+    async with contextlib.AsyncExitStack() as stack:
+        tracer = stack.enter_context(Tracer(settings.ring_bytes))
+        stop = stack.enter_context(watch.stopped_by_signals())
+        observer = watch.observer(settings, stack)
+        containers = await watch.containers(settings, patience_seconds=0.0, wants_runtime=False)
+
+        async def observe(episode: Episode) -> Incident:
+            tracer.free(episode)  # nothing is kept: what is not shown before we end is not wanted
+            return await observer(episode)
+
+        stages = [Stage("observe", observe), Stage("container", containers, watch.RESOLVING), Stage("show", show)]
+        log.info("waiting for kills on %s; end with ^C", settings.node_name)
+        await Pipeline(stages).run(watch.episodes(tracer, stop), stop)
+        if tracer.lost:
+            log.error(
+                "%d kills found the kernel's ring full and are not shown: choose a larger --ring-bytes", tracer.lost
+            )

@@ -1,0 +1,70 @@
+"""What `run` and `trace` have in common: the first stages, and the end. Flows in: Settings, a Tracer. Flows out:
+stages, episodes, and an event that a signal sets.
+
+Rules: no Kubernetes API here: `trace` does without its client, and without the memory that it takes.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import AsyncIterator, Iterator
+
+from oomeventer.cri import CriError
+from oomeventer.cri.resolver import Containers
+from oomeventer.incident.observer import Observer
+from oomeventer.kernel import Episode, Tracer
+from oomeventer.node import taskstats
+from oomeventer.node.procfs import Procfs
+from oomeventer.settings import Settings
+
+log = logging.getLogger(__name__)
+
+#: Containers that are asked for at once. A runtime answers in a millisecond; more would only crowd it in a storm.
+RESOLVING = 4
+
+
+def observer(settings: Settings, stack: contextlib.AsyncExitStack) -> Observer:
+    """The stage that makes an incident of an episode."""
+    statistics = settings.taskstats == "auto" and taskstats.permitted()
+    stage = Observer(Procfs(cgroups=settings.cgroup_root), settings.node_name, settings.redaction, statistics)
+    stack.callback(stage.close)
+    return stage
+
+
+async def containers(settings: Settings, patience_seconds: float, wants_runtime: bool) -> Containers:
+    """The stage that asks the runtime. wants_runtime: say so if there is none yet."""
+    stage = Containers(settings.cri_endpoint, settings.cri_timeout_seconds, patience_seconds)
+    if wants_runtime and settings.cri_endpoint != "none":
+        try:
+            client = await stage.connect()
+            log.info("runtime: %s %s", client.runtime_name, client.runtime_version)
+        except CriError as e:
+            log.warning("no runtime yet, containers are named by the API alone until there is: %s", e)
+    return stage
+
+
+@contextlib.contextmanager
+def stopped_by_signals() -> Iterator[asyncio.Event]:
+    """An event that SIGTERM or SIGINT sets."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield stop
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+async def episodes(tracer: Tracer, stop: asyncio.Event, lost: int = 0) -> AsyncIterator[Episode]:
+    """The tracer's episodes. lost: losses that were told before."""
+    async for episode in tracer.episodes(stop):
+        if (now := tracer.lost) > lost:
+            log.error(
+                "%d records were lost in the kernel, of kills or of their arguments: its ring was full (--ring-bytes)",
+                now - lost,
+            )
+            lost = now
+        yield episode

@@ -1,0 +1,111 @@
+"""The second stage: whose container it was, by the runtime. Flows in: an Incident. Flows out: the same with names.
+
+Rules: what the path says is a claim, what the runtime says of a container is its name. With the container gone the
+Pod's sandbox still knows the Pod; with that gone too, the Pod's uid from the path is left for the API. A runtime that
+is missing or broken (it is restarted, it starts after us) is asked again while the kill is younger than the patience;
+then the incident goes on with a note. While it fails it is asked only once in a while, however many incidents there
+are.
+"""
+
+import asyncio
+import logging
+import time
+from dataclasses import replace
+
+from oomeventer.cri import Client, ContainerInfo, CriError
+from oomeventer.incident.incident import Container, Incident, Pod
+
+log = logging.getLogger(__name__)
+
+
+#: How often a runtime that fails is asked.
+RETRY_SECONDS = 0.5
+
+
+class Containers:
+    """Call it with an incident. endpoint: unix:///path, None for the usual places, "none" to ask nobody.
+    patience_seconds: how old a kill, or else the runtime's failure, may become while the runtime does not answer."""
+
+    def __init__(self, endpoint: str | None, timeout_seconds: float, patience_seconds: float = 0.0) -> None:
+        self._endpoint = endpoint
+        self._timeout_seconds = timeout_seconds
+        self._patience_seconds = patience_seconds
+        self._client: Client | None = None
+        self._not_before = 0.0
+        self._is_well = False
+        self._failing_since: float | None = None
+        self._asking = asyncio.Lock()
+        #: Why the runtime does not answer; None while it does, and until it was first asked.
+        self.trouble: str | None = None
+
+    async def connect(self) -> Client:
+        """The runtime's client. Raises CriError where there is no runtime, and says where it looked."""
+        if self._client is None:
+            self._client = await Client.connect(self._endpoint, timeout_seconds=self._timeout_seconds)
+        return self._client
+
+    async def __call__(self, incident: Incident) -> Incident:
+        """The incident with its container and Pod, as far as the runtime knows."""
+        if self._endpoint == "none" or not (incident.identity.container_id or incident.identity.pod_uid):
+            return incident
+        if incident.pod:  # an earlier process asked, when the container was younger
+            return incident
+        while True:
+            if self._is_well:
+                resolved = await self._ask(incident)
+            else:
+                async with self._asking:  # one asks whether it is back
+                    due = self._is_well or time.monotonic() >= self._not_before
+                    resolved = await self._ask(incident) if due else None
+            if resolved:
+                return resolved
+            if self._is_patience_over(incident):
+                log.warning("incident %s goes on without the runtime: %s", incident.key, self.trouble)
+                return replace(incident, notes=(*incident.notes, "container: the runtime could not be asked"))
+            await asyncio.sleep(max(0.0, self._not_before - time.monotonic()))
+
+    def _is_patience_over(self, incident: Incident) -> bool:
+        age = time.time() - incident.time.timestamp()
+        if 0 <= age < self._patience_seconds:  # below 0 the clock was set back, and says nothing
+            return False
+        return time.monotonic() - (self._failing_since or 0.0) >= self._patience_seconds
+
+    async def _ask(self, incident: Incident) -> Incident | None:
+        """The incident resolved, or None where the runtime does not answer."""
+        try:
+            resolved = await self._resolve(incident, await self.connect())
+        except CriError as e:
+            now = time.monotonic()
+            self._not_before, self._failing_since = now + RETRY_SECONDS, self._failing_since or now
+            self._is_well, self.trouble = False, str(e)
+            return None
+        self._is_well, self._failing_since, self.trouble = True, None, None
+        return resolved
+
+    async def _resolve(self, incident: Incident, client: Client) -> Incident:
+        identity = incident.identity
+        info = await client.container(identity.container_id) if identity.container_id else None
+        if info and identity.pod_uid and info.pod_uid and info.pod_uid != identity.pod_uid:
+            return replace(incident, notes=(*incident.notes, "container: its path names a Pod that is not its own"))
+        if info:
+            return replace(incident, container=_container(info, client.runtime_name), pod=_pod(info))
+        notes = incident.notes
+        if identity.container_id:
+            sandbox = await client.sandbox(identity.container_id)
+            notes = notes if sandbox else (*notes, "container: the runtime no longer knows it")
+        else:
+            sandbox = None
+        if sandbox is None and identity.pod_uid:
+            sandbox = await client.sandbox_of_pod(identity.pod_uid)
+        pod = Pod(namespace=sandbox.namespace, name=sandbox.name, uid=sandbox.uid) if sandbox else None
+        return replace(incident, pod=pod, notes=notes)
+
+
+def _container(info: ContainerInfo, runtime: str) -> Container:
+    return Container(id=info.id, name=info.name, image=info.image, runtime=runtime, limit_bytes=info.memory_limit_bytes)
+
+
+def _pod(info: ContainerInfo) -> Pod | None:
+    if not info.pod_namespace or not info.pod_name or not info.pod_uid:
+        return None  # not a kubelet's container
+    return Pod(namespace=info.pod_namespace, name=info.pod_name, uid=info.pod_uid)

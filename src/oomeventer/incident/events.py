@@ -1,0 +1,204 @@
+"""The Event that tells an incident. Flows in: an Incident. Flows out: a Draft: core/v1 Event, and its series.
+
+Rules: pure. On the Pod where there is one, else on the Node (whose Events belong into namespace default), and on both
+where the node ran out of memory. The message has 1,024 bytes at most, the limit that the API has for Events of the
+newer form; kubectl shows it on one line. The name is made of the incident, so that posting it twice is refused the
+second time (409) instead of doubling it. Kills that a reader would call the same one again (same container, by
+its name, same program, same limit) have the same series.
+
+core/v1 without eventTime: of the API's two forms the one whose count, message and time may be changed afterwards.
+"""
+
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+from oomeventer.incident.incident import Incident, Pod, Victim
+from oomeventer.incident.redaction import quote
+from oomeventer.text import cut_bytes, size
+
+COMPONENT = "oomeventer"
+ANNOTATION = "oomeventer/incident"
+REASON = "OOMKilled"
+NODE_REASON = "ProcessOOMKilled"
+#: How client-go's recorder begins such a message, too.
+COMBINED = "(combined from similar events): "
+MESSAGE_BYTES = 1024
+#: Of a longer name (a Pod's may have 253) the start is taken; the key that follows makes it unique.
+_NAME_CHARACTERS = 230
+#: Victims in the annotation and in the message, notes in the annotation. Annotations may have 256 KiB in all.
+_ANNOTATED, _NAMED, _NOTES = 16, 8, 32
+_ANNOTATION_BYTES = 128 << 10
+
+Series = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """body: the Event with count 1. series: equal for kills that count up in one Event. object: whom it is about, equal
+    for all Events that share a budget of requests. killed_at: in seconds of UNIX time."""
+
+    namespace: str
+    name: str
+    object: str
+    series: Series
+    killed_at: float
+    body: dict[str, Any]
+
+
+def drafts(incident: Incident) -> list[Draft]:
+    """All Events for an incident: the one on the Pod, and one on the Node, too, where it was its memory."""
+    told = [compose(incident)]
+    if incident.scope == "node" and incident.pod:
+        told.append(compose(incident, on_node=True))
+    return told
+
+
+def compose(incident: Incident, on_node: bool = False) -> Draft:
+    """The Event on the Pod, or on the Node where there is none or that is asked for."""
+    pod = None if on_node else incident.pod
+    involved = _involved(incident, pod)
+    namespace = pod.namespace if pod else "default"
+    name = f"{involved['name'][:_NAME_CHARACTERS].rstrip('-.')}.{incident.key}"
+    reason = REASON if pod else NODE_REASON
+    time = incident.time.strftime("%Y-%m-%dT%H:%M:%SZ")
+    body = {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": name, "namespace": namespace, "annotations": {ANNOTATION: _annotation(incident)}},
+        "involvedObject": involved,
+        "reason": reason,
+        "message": message(incident, on_node),
+        "type": "Warning",
+        "count": 1,
+        "firstTimestamp": time,
+        "lastTimestamp": time,
+        "source": {"component": COMPONENT, "host": incident.node},
+    }
+    # Not by the container's id, nor by its cgroup: a container that is killed, started and killed again is a series.
+    limit = incident.limit_cgroup or "" if incident.scope == "cgroup" or pod is None else ""
+    where = involved["uid"], involved.get("fieldPath", ""), limit
+    about = f"{namespace}/{involved['uid']}"
+    series = (*where, reason, incident.scope, incident.chosen.comm)
+    return Draft(namespace, name, about, series, incident.time.timestamp(), body)
+
+
+def combine(draft: Draft) -> Draft:
+    """The same kill in the one series that all further ones about its object share: for an object that has many."""
+    text = cut_bytes(COMBINED + draft.body["message"], MESSAGE_BYTES)
+    return replace(draft, series=(draft.object, draft.body["reason"], COMBINED), body=draft.body | {"message": text})
+
+
+def message(incident: Incident, on_node: bool = False) -> str:
+    """What a person reads: who ran out of what, what was killed and held how much, whether the container goes on."""
+    sentences = [_what(incident, on_node)]
+    sentences += _group(incident)
+    sentences += _pid1(incident)
+    sentences += _trigger(incident)
+    if incident.chosen.command:
+        sentences.append(f"Command: {quote(incident.chosen.command)}")
+    text = ". ".join(sentences)
+    return cut_bytes(text, MESSAGE_BYTES)
+
+
+def _what(incident: Incident, on_node: bool) -> str:
+    victim = incident.chosen
+    held = (
+        f"which held {size(victim.rss_bytes)} (anon {size(victim.anon_bytes)}, file {size(victim.file_bytes)}, "
+        f"shmem {size(victim.shmem_bytes)}" + (f", swap {size(victim.swap_bytes)}" if victim.swap_bytes else "") + ")"
+    )
+    return f"{_who(incident)} and the kernel killed {_named(victim, incident, on_node)}, {held}"
+
+
+def _who(incident: Incident) -> str:
+    limit = size(incident.limit_bytes) if incident.limit_bytes is not None else "its"
+    match incident.scope:
+        case "container":
+            return f"Container {_container(incident)} ran out of its {limit} memory limit"
+        case "pod":
+            name = incident.pod.name if incident.pod else incident.identity.pod_uid
+            return f"Pod {name} ran out of its {limit} memory limit"
+        case "cgroup":
+            return f"Cgroup {incident.limit_cgroup} ran out of its {limit} memory limit"
+        case "node":
+            return f"Node {incident.node} ran out of memory"
+        case "unknown" if incident.limit_cgroup is None:
+            return f"The memory limit of a cgroup above {incident.cgroup} ran out"
+        case "unknown":
+            return f"A memory limit ran out, most likely that of cgroup {incident.limit_cgroup} ({limit})"
+
+
+def _container(incident: Incident) -> str:
+    container = incident.container
+    return (container.name or container.id[:12]) if container else incident.cgroup
+
+
+def _named(victim: Victim, incident: Incident, on_node: bool) -> str:
+    if incident.container is None:
+        return f"{victim.comm} (pid {victim.pid})"
+    place = "the container" if incident.scope == "container" else f"container {_container(incident)}"
+    if on_node and incident.pod:
+        place += f" of Pod {incident.pod.namespace}/{incident.pod.name}"
+    return f"{victim.comm} (pid {victim.container_pid} in {place})"
+
+
+def _group(incident: Incident) -> list[str]:
+    others = incident.victims[1:]
+    if not others:
+        return []
+    named = ", ".join(f"{victim.comm} ({victim.container_pid})" for victim in others[:_NAMED])
+    more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+    return [f"With it went the rest of its group of {len(incident.victims)} (memory.oom.group): {named}{more}"]
+
+
+def _pid1(incident: Incident) -> list[str]:
+    if incident.container is None:
+        return []
+    match incident.pid1:
+        case "lives":
+            return ["PID 1 lives on: the container was not restarted"]
+        case "killed":
+            return ["PID 1 was killed: the container ends with it"]
+        case "gone":
+            return ["PID 1 has ended, and the container with it"]
+        case None:
+            return []
+
+
+def _trigger(incident: Incident) -> list[str]:
+    if incident.trigger.pid in {victim.pid for victim in incident.victims}:
+        return []
+    return [
+        f"The allocation that set it off was made by {incident.trigger.comm} (pid {incident.trigger.pid} on the node)"
+    ]
+
+
+def _involved(incident: Incident, pod: Pod | None) -> dict[str, str]:
+    if pod is None:
+        # The kubelet's Events about its Node have the name as uid, too; kubectl describe node looks for that.
+        return {"apiVersion": "v1", "kind": "Node", "name": incident.node, "uid": incident.node}
+    involved = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "namespace": pod.namespace,
+        "name": pod.name,
+        "uid": pod.uid,
+    }
+    if incident.container and incident.container.name:
+        involved["fieldPath"] = f"spec.{incident.container.kind or 'containers'}{{{incident.container.name}}}"
+    return involved
+
+
+def _annotation(incident: Incident) -> str:
+    cut = incident
+    if len(incident.victims) > _ANNOTATED or len(incident.notes) > _NOTES:
+        victims, notes = incident.victims[:_ANNOTATED], incident.notes
+        if len(notes) > _NOTES:
+            notes = (*notes[:_NOTES], f"and {len(notes) - _NOTES} notes more")
+        cut = replace(incident, victims=victims, notes=notes, truncated=True)
+    text = json.dumps(cut.as_json(), ensure_ascii=False, separators=(",", ":"))
+    if len(text.encode()) > _ANNOTATION_BYTES:  # arguments and environment as a whole (a setting) may be large
+        bare = tuple(replace(victim, command=None, environment=None) for victim in cut.victims)
+        cut = replace(cut, victims=bare, truncated=True)
+        text = json.dumps(cut.as_json(), ensure_ascii=False, separators=(",", ":"))
+    return text

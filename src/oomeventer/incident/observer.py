@@ -1,0 +1,87 @@
+"""The first stage: an episode becomes an incident. Flows in: an Episode. Flows out: an Incident.
+
+Rules: the victim is dying, so this comes first and asks only the machine it runs on. /proc and netlink can block, so
+they are read in a thread, and after a deadline the incident goes on without them. At most two threads exist; where both
+hang, the next incidents go on without /proc at once.
+"""
+
+import asyncio
+import logging
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from oomeventer.incident.assemble import begin
+from oomeventer.incident.incident import Host, Incident
+from oomeventer.incident.redaction import Redaction
+from oomeventer.kernel import Episode
+from oomeventer.kernel.kill import Process
+from oomeventer.node.procfs import Observation, Procfs
+from oomeventer.node.taskstats import Statistics, Taskstats, TaskstatsError
+
+log = logging.getLogger(__name__)
+
+DEADLINE_SECONDS = 1.0
+_THREADS = 2
+#: Victims whose statistics are asked for; of a group kill the first ones.
+_STATISTICS = 8
+
+
+class Observer:
+    """Call it with an episode. statistics: ask taskstats, which needs CAP_NET_ADMIN."""
+
+    def __init__(self, procfs: Procfs, node: str, redaction: Redaction, statistics: bool) -> None:
+        self._procfs = procfs
+        self._node = node
+        self._boot_id = procfs.boot_id() or "unknown"
+        self._redaction = redaction
+        self._taskstats: Taskstats | None = None
+        self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="observe")
+        self._running: set[Future[tuple[Observation, dict[Process, Statistics]]]] = set()
+        if statistics:  # the first time it takes a while, which no incident shall wait for
+            self._executor.submit(self._open)
+
+    def close(self) -> None:
+        """Without waiting for threads that hang in the kernel."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+        if self._taskstats:
+            self._taskstats.close()
+
+    async def __call__(self, episode: Episode) -> Incident:
+        """The incident, whatever /proc says."""
+        observation, statistics = await self._look(episode)
+        offset_ns = time.clock_gettime_ns(time.CLOCK_REALTIME) - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        host = Host(node=self._node, boot_id=self._boot_id, boot_offset_ns=offset_ns)
+        return begin(episode, observation, statistics, host, self._redaction)
+
+    async def _look(self, episode: Episode) -> tuple[Observation, dict[Process, Statistics]]:
+        self._running = {future for future in self._running if not future.done()}
+        if len(self._running) >= _THREADS:
+            return Observation(), {}
+        future = self._executor.submit(self._read, episode)
+        self._running.add(future)
+        try:
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                return await asyncio.wrap_future(future)
+        except TimeoutError:
+            log.warning("/proc did not answer within %.0f s; the incident goes on without it", DEADLINE_SECONDS)
+            return Observation(), {}
+
+    def _read(self, episode: Episode) -> tuple[Observation, dict[Process, Statistics]]:
+        statistics = self._ask(episode)
+        return self._procfs.observe(episode), statistics
+
+    def _open(self) -> None:
+        try:
+            self._taskstats = Taskstats()
+        except TaskstatsError as e:
+            log.warning("%s; incidents go on without it", e)
+
+    def _ask(self, episode: Episode) -> dict[Process, Statistics]:
+        if self._taskstats is None:
+            return {}
+        try:
+            read = {kill.process: self._taskstats.read(kill.process.pid) for kill in episode[:_STATISTICS]}
+        except TaskstatsError as e:
+            log.warning("%s; incidents go on without it", e)
+            return {}
+        return {process: statistics for process, statistics in read.items() if statistics}

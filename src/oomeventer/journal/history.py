@@ -1,0 +1,44 @@
+"""`oomeventer history`: what a journal's file knows. In: its path. Out: incidents as JSON, with what became of each.
+
+Rules: looks only, also while an agent writes, and holds up nothing of it.
+"""
+
+import json
+import logging
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from oomeventer.incident.incident import from_json
+from oomeventer.journal.database import StoreError, text
+
+log = logging.getLogger(__name__)
+
+#: Incidents that are read at once: an open query would keep the agent's log file (WAL) from beginning anew.
+_PAGE = 256
+
+
+def history(path: Path) -> Iterator[dict[str, Any]]:
+    """The oldest first: incidents as JSON, and as `events` what became of theirs. One that is damaged, or of another
+    version, is logged and left out. Raises StoreError."""
+    query = (
+        "SELECT incidents.id, body, group_concat(events.state || ifnull(': ' || nullif(reason, ''), ''), '; ') "
+        "FROM incidents LEFT JOIN events ON events.incident = incidents.id WHERE incidents.id > ? "
+        "GROUP BY incidents.id ORDER BY incidents.id LIMIT ?"
+    )
+    last = -1
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=2.0)) as db:
+            db.text_factory = text
+            while rows := db.execute(query, (last, _PAGE)).fetchall():
+                for last, body, events in rows:
+                    try:
+                        from_json(found := json.loads(body))
+                    except (KeyError, TypeError, ValueError) as e:
+                        log.error("incident %d cannot be read: %s", last, e)
+                        continue
+                    yield found | {"events": events or "waiting"}
+    except sqlite3.Error as e:
+        raise StoreError(f"journal {path} cannot be read: {e}: name the agent's file (--journal)") from e

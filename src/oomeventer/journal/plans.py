@@ -1,0 +1,117 @@
+"""One request, as the journal plans it. Flows in: what was decided, and the Events that wait. Flows out: a Plan.
+
+Rules: pure. What was decided is kept as text, and so a request that was perhaps sent is made again as it was. What the
+journal's file has damaged is None.
+"""
+
+import contextlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from oomeventer.incident.events import ANNOTATION
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """An Event is created, or else the one of that name patched. kills: how many it tells that were not told before, up
+    to the event with the id `upto`. count: what the Event then says in all. killed_at: the latest of them, in seconds
+    of UNIX time; seen_at: since when the first one waits."""
+
+    series: str
+    create: bool
+    namespace: str
+    name: str
+    count: int
+    upto: int
+    kills: int
+    killed_at: float
+    seen_at: float
+    body: dict[str, Any]
+
+    @property
+    def decision(self) -> "Decision":
+        """What it was made of."""
+        return Decision(self.create, self.count, self.upto, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Of a Plan, what neither later kills change, nor that of its own some are let go of (Store.trim)."""
+
+    create: bool
+    count: int
+    upto: int
+    name: str
+
+    @property
+    def text(self) -> str:
+        """For the journal."""
+        return json.dumps(asdict(self))
+
+
+@dataclass(frozen=True, slots=True)
+class Drafted:
+    """An Event that waits. body: as it would be created if it were alone."""
+
+    id: int
+    namespace: str
+    name: str
+    seen_at: float
+    killed_at: float
+    body: dict[str, Any]
+
+
+def decision(text: str | None) -> Decision | None:
+    """Of a text of Decision's; None where it is another version's: then it is decided anew."""
+    with contextlib.suppress(KeyError, TypeError, ValueError):
+        found = json.loads(text or "null")
+        return Decision(found["create"], found["count"], found["upto"], found["name"])
+    return None
+
+
+def drafted(
+    number: int, namespace: str, name: str, seen_at: float, killed_at: float, body: str | None
+) -> Drafted | None:
+    """Of a row. None also where its body lacks what every request takes from it."""
+    with contextlib.suppress(KeyError, TypeError, ValueError):
+        found = json.loads(body or "null")
+        _created(found, found, name, 0), _patched(found, 0)
+        return Drafted(number, namespace, name, seen_at, killed_at, found)
+    return None
+
+
+def plan(series: str, decided: Decision, first: Drafted, last: Drafted, kills: int) -> Plan:
+    """The request for the kills from `first` to `last`."""
+    if decided.create:
+        body = _created(first.body, last.body, decided.name, decided.count)
+    else:
+        body = _patched(last.body, decided.count)
+    return Plan(
+        series=series,
+        create=decided.create,
+        namespace=first.namespace,
+        name=decided.name,
+        count=decided.count,
+        upto=decided.upto,
+        kills=kills,
+        killed_at=last.killed_at,
+        seen_at=first.seen_at,
+        body=body,
+    )
+
+
+def _created(first: dict[str, Any], last: dict[str, Any], name: str, count: int) -> dict[str, Any]:
+    """The Event for several kills: the first one's name and time, the last one's words."""
+    metadata = last["metadata"] | {"name": name}
+    return last | {"metadata": metadata, "count": count, "firstTimestamp": first["firstTimestamp"]}
+
+
+def _patched(last: dict[str, Any], count: int) -> dict[str, Any]:
+    """What a further kill changes of an Event."""
+    return {
+        "count": count,
+        "lastTimestamp": last["lastTimestamp"],
+        "message": last["message"],
+        "metadata": {"annotations": {ANNOTATION: last["metadata"]["annotations"][ANNOTATION]}},
+    }

@@ -1,0 +1,178 @@
+"""What is done about a Pod's spec while the API is away, and while it refuses.
+
+In: incidents, and an API that the test takes away. Out: the incident with owner and limits, or with a note.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from itertools import repeat
+from typing import Any
+
+import pytest
+
+from oomeventer.cluster import describer as module
+from oomeventer.cluster.api import Answer, Unreachable
+from oomeventer.cluster.describer import Describer
+from oomeventer.cluster.pods import Pods
+from oomeventer.incident.incident import Incident, Owner
+from samples import NODE, POD, UID, incident, on_the_host
+
+WAIT = 0.02
+SPEC = {
+    "metadata": {
+        "namespace": "shop",
+        "name": POD.name,
+        "uid": UID,
+        "ownerReferences": [{"kind": "StatefulSet", "name": "checkout", "controller": True}],
+    },
+    "spec": {"containers": [{"name": "app", "resources": {"limits": {"memory": "32Mi"}}}]},
+}
+
+
+class Api:
+    """answers: by the path's last part; None: no answer. away: no answer to anything."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self.answers: dict[str, Answer | None] = {POD.name: Answer(200, SPEC), "version": Answer(200, {"major": "1"})}
+        self.asked: Counter[str] = Counter()
+
+    async def request(self, method: str, path: str, query: dict[str, str] | None = None) -> Answer:
+        what = path.rpartition("/")[2]
+        self.asked[what] += 1
+        await asyncio.sleep(0)
+        answer = self.answers[what]
+        if self.away or answer is None:
+            raise Unreachable("refused")
+        return answer
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> Api:
+    def soon(longest_seconds: float) -> Iterator[float]:
+        assert longest_seconds == module.LONGEST_SECONDS
+        return repeat(WAIT)
+
+    monkeypatch.setattr(module, "backoff", soon)
+    return Api()
+
+
+def describer(api: Any) -> Describer:
+    return Describer(api, Pods(api, NODE))
+
+
+def bare(number: int = 1) -> Incident:
+    """As the runtime left it."""
+    return incident(number, pod=POD.__class__(POD.namespace, POD.name, UID))
+
+
+def whole(told: Incident) -> bool:
+    return told.pod is not None and told.pod.owner == Owner("StatefulSet", "checkout") and not told.notes
+
+
+async def test_an_api_that_answers(api: Api) -> None:
+    """One look-up, and nothing else."""
+    assert whole(await describer(api)(bare()))
+    assert api.asked == {POD.name: 1}
+
+
+async def test_an_api_that_is_away(api: Api) -> None:
+    """The incident waits, however long, and is whole in the end; it asks whether the server is back."""
+    api.away = True
+    waiting = asyncio.create_task(describer(api)(bare()))
+    await asyncio.sleep(WAIT * 10.5)
+    assert not waiting.done()
+    assert 3 <= api.asked["version"] <= 11
+    assert api.asked[POD.name] == 1
+    api.away = False
+    async with asyncio.timeout(5):
+        assert whole(await waiting)
+
+
+async def test_several_that_wait_ask_once(api: Api) -> None:
+    """However many incidents wait."""
+    api.away = True
+    stage = describer(api)
+    waiting = [asyncio.create_task(stage(bare(number))) for number in range(20)]
+    await asyncio.sleep(WAIT * 10.5)
+    assert api.asked["version"] <= 11
+    assert api.asked[POD.name] <= 20
+    api.away = False
+    async with asyncio.timeout(5):
+        assert all(whole(told) for told in await asyncio.gather(*waiting))
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 500])
+async def test_any_answer_says_that_it_is_back(api: Api, status: int) -> None:
+    """A server that refuses to say its version is there."""
+    api.answers["version"] = Answer(status)
+    api.away = True
+    waiting = asyncio.create_task(describer(api)(bare()))
+    await asyncio.sleep(WAIT * 3)
+    api.away = False
+    async with asyncio.timeout(5):
+        assert whole(await waiting)
+
+
+@pytest.mark.parametrize(
+    ("answer", "note"),
+    [
+        (Answer(403), "pod: the API could not be asked"),
+        (Answer(400), "pod: the API could not be asked"),
+        (Answer(404), "pod: gone from the API"),
+    ],
+)
+async def test_an_api_that_does_not_say(api: Api, answer: Answer, note: str) -> None:
+    """The incident goes on at once, with a note, and what the runtime said."""
+    api.answers[POD.name] = answer
+    told = await describer(api)(bare())
+    assert told.notes == (note,)
+    assert told.pod == bare().pod
+    assert api.asked == {POD.name: 1}
+
+
+MOMENTARY = [None, Answer(401), Answer(408), Answer(429), Answer(500), Answer(503), Answer(200, garbage=True)]
+
+
+@pytest.mark.parametrize("answer", MOMENTARY)
+async def test_an_answer_of_the_moment(api: Api, answer: Answer | None) -> None:
+    """The API is there for others, and for this silent, overloaded, restarting, or knows no token: the incident waits,
+    and is whole in the end."""
+    api.answers[POD.name] = answer
+    waiting = asyncio.create_task(describer(api)(bare()))
+    await asyncio.sleep(WAIT * 5)
+    assert not waiting.done()
+    assert api.asked[POD.name] <= 6
+    api.answers[POD.name] = Answer(200, SPEC)
+    async with asyncio.timeout(5):
+        assert whole(await waiting)
+
+
+async def test_an_api_that_never_says(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It answers others, and of this Pod nothing, for so long that it is no outage: the first incident goes on with a
+    note then, and later ones at once, until it answers again."""
+    monkeypatch.setattr(module, "MUTE_SECONDS", WAIT * 5)
+    api.answers[POD.name] = Answer(500)
+    stage = describer(api)
+    async with asyncio.timeout(5):
+        assert (await stage(bare())).notes == ("pod: the API could not be asked",)
+        asked = api.asked[POD.name]
+        assert asked >= 4
+        assert (await stage(bare(2))).notes == ("pod: the API could not be asked",)
+        assert api.asked[POD.name] == asked + 1
+        api.answers[POD.name] = Answer(200, SPEC)
+        assert whole(await stage(bare(3)))
+        api.answers[POD.name] = Answer(500)
+        api.answers["other"] = Answer(500)
+        other = incident(4, pod=POD.__class__(POD.namespace, "other", "another uid"))
+        waiting = asyncio.create_task(stage(other))
+        await asyncio.sleep(WAIT * 2)
+        assert not waiting.done(), "it has answered meanwhile, and is waited for again"
+        await waiting
+
+
+async def test_nobody_is_asked_about_a_process_of_the_host(api: Api) -> None:
+    """It is in no Pod."""
+    assert await describer(api)(on_the_host()) == on_the_host()
+    assert api.asked == {}

@@ -1,0 +1,138 @@
+"""Whose limit ran out, as the person who set it would say.
+
+In: what the kernel and the cgroup's path told, and a Pod's spec. Out: the scope, and the limits as they were set.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from oomeventer.cluster.limits import as_set
+from oomeventer.cluster.pods import Limit, Spec, read
+from oomeventer.incident.incident import Container, Incident, Scope
+from oomeventer.kernel.record import PAGE
+from samples import CGROUP, CONTAINER, CONTAINER_ID, LIMIT, MI, POD, POD_CGROUP, incident
+
+
+def spec(pod_limit: int | None = None, **limits: int | None) -> Spec:
+    """A Pod of these containers, with these limits."""
+    containers = {name: Limit("containers", limit) for name, limit in limits.items()}
+    return Spec(replace(POD, limit_bytes=pod_limit), containers, {CONTAINER_ID: "app"})
+
+
+def ran_out(scope: Scope, limit_bytes: int | None, **fields: Any) -> Incident:
+    """As the stages before have it: the runtime named the container, nobody the spec."""
+    cgroup = {"container": CGROUP, "pod": POD_CGROUP, "node": None}.get(scope, "/kubepods")
+    container = replace(CONTAINER, kind=None, limit_bytes=None)
+    defaults = {"scope": scope, "limit_bytes": limit_bytes, "limit_cgroup": cgroup, "container": container}
+    return incident(**defaults | fields)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "pod", "scope", "limit_bytes"),
+    [
+        pytest.param(
+            ran_out("pod", LIMIT), spec(app=LIMIT), "container", LIMIT,
+            id="one container: the kubelet gave its limit to the Pod's cgroup, which fills first",
+        ),
+        pytest.param(
+            ran_out("container", LIMIT), spec(app=LIMIT, other=LIMIT), "container", LIMIT,
+            id="two containers: the container's own limit is hit",
+        ),
+        pytest.param(
+            ran_out("pod", 2 * LIMIT), spec(app=LIMIT, other=LIMIT), "pod", LIMIT,
+            id="two containers: the sum that the kubelet made of them is hit",
+        ),
+        pytest.param(
+            ran_out("container", LIMIT), spec(LIMIT, app=None), "pod", None,
+            id="a Pod's limit only: the kubelet wrote it to the container, too",
+        ),
+        pytest.param(
+            ran_out("pod", LIMIT), spec(LIMIT, app=None), "pod", None,
+            id="a Pod's limit only: it is hit itself",
+        ),
+        pytest.param(
+            ran_out("pod", LIMIT), spec(LIMIT, app=LIMIT), "pod", LIMIT,
+            id="both, of one size: the Pod's was set, and is hit",
+        ),
+        pytest.param(
+            ran_out("container", LIMIT), spec(2 * LIMIT, app=LIMIT), "container", LIMIT,
+            id="both: the container's is hit",
+        ),
+        pytest.param(
+            ran_out("container", LIMIT), spec(app=None), "container", None,
+            id="none was set in the spec: the kernel's word stays",
+        ),
+        pytest.param(ran_out("cgroup", LIMIT), spec(app=LIMIT), "cgroup", LIMIT, id="a slice's stays"),
+        pytest.param(ran_out("node", None), spec(app=LIMIT), "node", LIMIT, id="the node's stays"),
+        pytest.param(ran_out("unknown", LIMIT), spec(app=LIMIT), "unknown", LIMIT, id="what is open stays open"),
+    ],
+)  # fmt: skip
+def test_whose_limit(kernel: Incident, pod: Spec, scope: str, limit_bytes: int | None) -> None:
+    """The scope is whose limit was set; what the kernel said stays beside it."""
+    told = as_set(kernel, pod)
+    assert told.scope == scope
+    assert told.container is not None
+    assert told.container.limit_bytes == limit_bytes
+    assert (told.limit_cgroup, told.limit_bytes) == (kernel.limit_cgroup, kernel.limit_bytes)
+    assert told.pod == pod.pod
+
+
+@pytest.mark.parametrize(
+    ("set_bytes", "scope"),
+    [(LIMIT, "container"), (LIMIT + PAGE - 1, "container"), (LIMIT + PAGE, "pod"), (LIMIT - 1, "pod")],
+)
+def test_the_kernel_rounds_limits_down(set_bytes: int, scope: str) -> None:
+    """A limit such as 100M is no multiple of a page, and yet the same; one that differs by a page is another."""
+    assert as_set(ran_out("pod", LIMIT), spec(app=set_bytes)).scope == scope
+
+
+def test_a_container_that_the_runtime_forgot_gets_its_name() -> None:
+    """The Pod's status still has the id."""
+    told = as_set(ran_out("container", LIMIT, container=Container(CONTAINER_ID)), spec(app=LIMIT))
+    assert told.container == Container(CONTAINER_ID, name="app", kind="containers", limit_bytes=LIMIT)
+
+
+def test_the_runtimes_name_counts() -> None:
+    """A name that the runtime gave is not looked up by id."""
+    other = replace(spec(app=LIMIT, other=MI), names={CONTAINER_ID: "other"})
+    assert as_set(ran_out("container", LIMIT), other).container == CONTAINER
+
+
+def test_a_container_that_nobody_knows() -> None:
+    """Without a name there is no limit of its own, and the Pod is told nevertheless."""
+    bare = Container(CONTAINER_ID)
+    told = as_set(ran_out("pod", LIMIT, container=bare), replace(spec(app=LIMIT), names={}))
+    assert (told.container, told.scope, told.pod) == (bare, "pod", POD)
+    assert as_set(ran_out("pod", LIMIT, container=None), spec(app=LIMIT)).container is None
+
+
+def test_a_container_that_is_not_in_the_spec() -> None:
+    """The sandbox, say: what the runtime said of it stays."""
+    told = as_set(ran_out("container", LIMIT, container=CONTAINER), spec(other=LIMIT))
+    assert (told.container, told.scope) == (CONTAINER, "container")
+
+
+def test_a_static_pod_keeps_the_nodes_uid() -> None:
+    """kubectl describe asks for the uid that the kubelet uses, not for the mirror's; and a Node is no owner."""
+    mirror = {
+        "metadata": {
+            "namespace": "kube-system",
+            "name": "etcd-lab-node",
+            "uid": "the-mirrors-own",
+            "annotations": {"kubernetes.io/config.hash": "0123456789abcdef0123456789abcdef"},
+            "ownerReferences": [{"kind": "Node", "name": "lab-node", "controller": True}],
+        },
+        "spec": {"containers": [{"name": "app", "resources": {"limits": {"memory": "32Mi"}}}]},
+    }
+    static = read(mirror, "0123456789abcdef0123456789abcdef")
+    assert static is not None
+    told = as_set(ran_out("pod", LIMIT, pod=None), static)
+    assert told.pod is not None
+    assert (told.pod.uid, told.pod.name, told.pod.owner) == (
+        "0123456789abcdef0123456789abcdef",
+        "etcd-lab-node",
+        None,
+    )
+    assert told.scope == "container"

@@ -1,0 +1,302 @@
+"""How an agent takes its node, and how it leaves it.
+
+In: locks, directories, and what the API says of the DaemonSet. Out: what is held, and what is left on the node.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from oomeventer.cluster.api import Answer, Unreachable
+from oomeventer.commands import lifecycle as module
+from oomeventer.commands.lifecycle import clear, hold, leave
+from oomeventer.kernel import PinsError
+from oomeventer.kernel.lock import Held, Lock
+from oomeventer.settings import Settings, read
+from places import DATA
+from standin import ApiServer
+from standin.status import status
+
+STORED = Answer(201)
+GONE = Answer(404, status(404, "not found"))
+GOING = {"metadata": {"deletionTimestamp": "2026-11-22T08:21:01Z"}}
+
+
+class Pins:
+    directory = Path("/sys/fs/bpf/oomeventer")
+
+    def __init__(self) -> None:
+        self.removed = 0
+
+    def remove(self) -> int:
+        self.removed += 1
+        return 1
+
+
+#: What the API server says to an Event in a namespace that is being deleted; see test_contract.py.
+LEAVING = next(
+    case["response"]["body"]
+    for case in json.loads((DATA / "apiserver-more.json").read_text())["cases"]
+    if case["name"] == "dry run: namespace being deleted"
+)
+
+
+class Api:
+    """answer: to the question for the DaemonSet; dry: to the Event that is not to be stored."""
+
+    def __init__(self, answer: Answer | None, may_post: bool | None = None, dry: Answer | None = STORED) -> None:
+        self._answer = answer
+        self._may_post = may_post
+        self._dry = dry
+        self.asked: list[tuple[str, str]] = []
+
+    async def request(self, method: str, path: str, body: Any = None, query: dict[str, str] | None = None) -> Answer:
+        self.asked.append((method, path))
+        answer = self._answer if method == "GET" else self._dry
+        assert method == "GET" or query == {"dryRun": "All"}
+        if answer is None:
+            raise Unreachable("refused")
+        return answer
+
+    async def may(self, verb: str, resource: str) -> bool:
+        assert (verb, resource) == ("create", "events")
+        if self._may_post is None:
+            raise Unreachable("refused")
+        return self._may_post
+
+
+@pytest.fixture
+def told(tmp_path: Path) -> Callable[..., Settings]:
+    """Settings, with a journal and what belongs to it, beside something that does not."""
+    for name in ("journal.db", "journal.db-wal", "journal.db-shm", "journal.db.damaged", "something"):
+        (tmp_path / name).touch()
+
+    def settings(*flags: str) -> Settings:
+        return read(["--journal", str(tmp_path / "journal.db"), "--pins", "none", *flags], {})
+
+    return settings
+
+
+def left(directory: Path) -> list[str]:
+    return sorted(file.name for file in directory.iterdir())
+
+
+# -- leaving -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answer", "goes"),
+    [
+        pytest.param(Answer(200, {"metadata": {"name": "oomeventer"}}), False, id="it is there"),
+        pytest.param(Answer(200, GOING), True, id="it is being deleted"),
+        pytest.param(Answer(404, status(404, "not found")), True, id="it is gone"),
+        pytest.param(Answer(404, {}), False, id="a proxy knows nothing"),
+        pytest.param(Answer(500), False, id="the server fails"),
+        pytest.param(Answer(429), False, id="the server is busy"),
+        pytest.param(Answer(503, GOING), False, id="somebody else answers"),
+        pytest.param(Answer(200, garbage=True), False, id="no JSON"),
+        pytest.param(Answer(200, {"metadata": None}), False, id="no metadata"),
+        pytest.param(Answer(200, {"metadata": []}), False, id="strange metadata"),
+        pytest.param(None, False, id="no answer"),
+    ],
+)
+async def test_leaving(
+    told: Callable[..., Settings],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    answer: Answer | None,
+    goes: bool,
+) -> None:
+    """Pins and journal go with the DaemonSet, and only with it; whatever happened is said."""
+    caplog.set_level("INFO")
+    before, pins, api = left(tmp_path), Pins(), Api(answer)
+    await leave(told("--daemonset", "monitoring/oom"), api, pins)  # type: ignore[arg-type]
+    assert api.asked[0] == ("GET", "/apis/apps/v1/namespaces/monitoring/daemonsets/oom")
+    assert pins.removed == goes
+    assert left(tmp_path) == (["something"] if goes else before)
+    if goes:
+        assert "DaemonSet monitoring/oom is gone: pins of 1 generations removed" in caplog.text
+    elif answer is None:
+        assert "'oomeventer detach' removes the pins: refused" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("dry", "goes"),
+    [
+        (Answer(403, LEAVING), True),
+        (Answer(403, status(403, "no right")), False),
+        (Answer(404, status(404, "no namespace")), False),
+        (Answer(429), False),
+        (None, False),
+    ],
+)
+async def test_leaving_with_the_namespace(
+    told: Callable[..., Settings], tmp_path: Path, dry: Answer | None, goes: bool
+) -> None:
+    """Of a namespace that is being deleted Pods go first: the DaemonSet is still there, and is not to stay."""
+    before, pins, api = left(tmp_path), Pins(), Api(Answer(200, {"metadata": {}}), dry=dry)
+    await leave(told("--daemonset", "monitoring/oom"), api, pins)  # type: ignore[arg-type]
+    assert api.asked[1:] == [("POST", "/api/v1/namespaces/monitoring/events")]
+    assert pins.removed == goes
+    assert left(tmp_path) == (["something"] if goes else before)
+
+
+async def test_the_question_for_the_namespace(api: ApiServer, cluster: module.Api) -> None:
+    """Is one that a real API server understands, and leaves nothing."""
+    assert not await module._is_going(cluster, "default")
+    api.put_namespace("oom")
+    api.terminate_namespace("oom")
+    assert await module._is_going(cluster, "oom")
+    assert not api.events
+
+
+@pytest.mark.parametrize("code", [401, 403])
+@pytest.mark.parametrize("may_post", [True, False, None])
+@pytest.mark.parametrize("waiting", [0, 3])
+@pytest.mark.parametrize("troubled_seconds", [0.0, 5.0, 600.0])
+async def test_leaving_without_a_right(
+    told: Callable[..., Settings],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    code: int,
+    may_post: bool | None,
+    waiting: int,
+    troubled_seconds: float,
+) -> None:
+    """Who may not ask any more, and may nothing else either, was removed with all of it. Who may still create Events
+    never had that right. And what waits since the API server refuses all is kept for the time when it does not."""
+    before, pins = left(tmp_path), Pins()
+    api = Api(Answer(code, status(code, "refused")), may_post)
+    settings = told("--daemonset", "monitoring/oom")
+    await leave(settings, api, pins, waiting, troubled_seconds)  # type: ignore[arg-type]
+    goes = (code == 401 or may_post is False) and not (waiting and troubled_seconds == 600)
+    assert pins.removed == goes
+    assert left(tmp_path) == (["something"] if goes else before)
+    assert ("pins and journal stay" in caplog.text) == (not goes)
+    assert ("3 Events that were not told go" in caplog.text) == bool(goes and waiting)
+
+
+async def test_leaving_with_events_that_wait(
+    told: Callable[..., Settings], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They go with the DaemonSet, and that is said."""
+    await leave(told("--daemonset", "a/b"), Api(GONE), Pins(), 3)  # type: ignore[arg-type]
+    assert left(tmp_path) == ["something"]
+    assert "3 Events that were not told go with the journal" in caplog.text
+
+
+async def test_leaving_without_a_daemonset(told: Callable[..., Settings], tmp_path: Path) -> None:
+    """An agent that no DaemonSet runs asks nobody, and leaves all to the next."""
+    before, pins, api = left(tmp_path), Pins(), Api(GONE)
+    await leave(told(), api, pins)  # type: ignore[arg-type]
+    assert (api.asked, pins.removed, left(tmp_path)) == ([], 0, before)
+
+
+async def test_leaving_without_pins_or_journal(told: Callable[..., Settings], tmp_path: Path) -> None:
+    """What is not there is not removed."""
+    before = left(tmp_path)
+    await leave(told("--daemonset", "a/b", "--journal", "none"), Api(GONE), None)  # type: ignore[arg-type]
+    assert left(tmp_path) == before
+    assert clear(told("--journal", "none"), None) == "nothing was left on this node"
+    assert clear(told("--journal", str(tmp_path / "nowhere" / "x.db")), None) == "nothing was left on this node"
+
+
+# -- taking ------------------------------------------------------------------------------------------------------------
+
+
+async def test_one_agent_at_a_time(
+    told: Callable[..., Settings], tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second waits until the first one ends, says so once, and then has the node."""
+    monkeypatch.setattr(module, "HELD_SECONDS", 0.02)
+    first = Lock(tmp_path)
+    async with contextlib.AsyncExitStack() as stack:
+        taking = asyncio.create_task(hold(told(), stack, asyncio.Event()))
+        await asyncio.sleep(0.2)
+        assert not taking.done()
+        first.close()
+        async with asyncio.timeout(5):
+            assert await taking is None
+        with pytest.raises(Held):
+            Lock(tmp_path)
+    Lock(tmp_path).close()
+    assert caplog.text.count("is held by another agent on this machine; waiting for it to end") == 1
+
+
+async def test_a_stop_while_waiting(told: Callable[..., Settings], tmp_path: Path) -> None:
+    """An agent that waits for another one's end can be stopped."""
+    first, stop = Lock(tmp_path), asyncio.Event()
+    async with contextlib.AsyncExitStack() as stack:
+        taking = asyncio.create_task(hold(told(), stack, stop))
+        await asyncio.sleep(0.05)
+        stop.set()
+        async with asyncio.timeout(5):
+            assert await taking is None
+    first.close()
+
+
+async def test_pins_that_cannot_be(
+    told: Callable[..., Settings], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where somebody asked for them the agent does not begin; else it goes on without, and says what that costs."""
+    async with contextlib.AsyncExitStack() as stack:
+        with pytest.raises(PinsError, match="is not in a BPF file system"):
+            await hold(told("--pins", str(tmp_path / "pins")), stack, asyncio.Event())
+    async with contextlib.AsyncExitStack() as stack:
+        assert await hold(told("--pins", f"auto:{tmp_path}/pins"), stack, asyncio.Event()) is None
+    assert "kills are not recorded while no agent runs" in caplog.text
+
+
+async def test_a_journal_in_a_directory_that_is_not_there(tmp_path: Path) -> None:
+    """It is made; where that cannot be, the journal will say so."""
+    (tmp_path / "file").touch()
+    for parent in ("new/er", "file"):
+        settings = read(["--pins", "none", "--journal", str(tmp_path / parent / "journal.db")], {})
+        async with contextlib.AsyncExitStack() as stack:
+            await hold(settings, stack, asyncio.Event())
+    assert (tmp_path / "new" / "er").is_dir()
+
+
+def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
+    """However that ended."""
+    program = f"""
+import os, sys, time
+from pathlib import Path
+from oomeventer.kernel.lock import Lock
+lock = Lock(Path({str(tmp_path)!r}))
+print(flush=True)
+time.sleep(60)
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout
+        holder.stdout.readline()
+        with pytest.raises(Held):
+            Lock(tmp_path)
+        holder.kill()
+    Lock(tmp_path).close()
+
+
+def test_a_lock_leaves_nothing(tmp_path: Path) -> None:
+    """No file, and no descriptor: not of a lock that was had, nor of one that was not."""
+
+    def descriptors() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    before = descriptors()
+    lock = Lock(tmp_path)
+    for _ in range(3):
+        with pytest.raises(Held):
+            Lock(tmp_path)
+    assert descriptors() == before + 1
+    lock.close()
+    assert (descriptors(), list(tmp_path.iterdir())) == (before, [])
+    with pytest.raises(OSError, match="No such file"):
+        Lock(tmp_path / "nowhere")

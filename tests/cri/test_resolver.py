@@ -1,0 +1,144 @@
+"""A runtime that starts up, fails, or never comes: how long an incident waits for it, and how often it is asked.
+
+In: incidents, and a runtime that the test lets fail. Out: the incident with its names, or with a note.
+"""
+
+import asyncio
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from oomeventer.cri import ContainerInfo, CriError, SandboxInfo
+from oomeventer.cri import resolver as module
+from oomeventer.cri.resolver import Containers
+from oomeventer.incident.incident import Incident
+from oomeventer.node.cgroup_path import identify
+from samples import CONTAINER_ID, LIMIT, POD, UID, incident
+
+RETRY = 0.1
+NOTE = "container: the runtime could not be asked"
+
+
+class Runtime:
+    """In place of the client. works: whether it can be connected to; answers: whether it then answers."""
+
+    runtime_name, runtime_version = "containerd", "2"
+
+    def __init__(self) -> None:
+        self.works = self.answers = True
+        self.seconds = 0.0
+        self.asked: list[float] = []
+
+    async def connect(self, _endpoint: str | None, timeout_seconds: float) -> "Runtime":
+        await self._ask(self.works)
+        return self
+
+    async def container(self, _container_id: str) -> ContainerInfo | None:
+        await self._ask(self.answers)
+        fields: dict[str, Any] = dict.fromkeys(ContainerInfo.__dataclass_fields__)
+        named = {"id": CONTAINER_ID, "name": "app", "pod_namespace": POD.namespace, "pod_name": POD.name}
+        return ContainerInfo(**fields | named | {"pod_uid": UID, "memory_limit_bytes": LIMIT})
+
+    async def sandbox(self, _sandbox_id: str) -> SandboxInfo | None:
+        raise AssertionError("nobody asks")
+
+    async def _ask(self, works: bool) -> None:
+        self.asked.append(time.monotonic())
+        await asyncio.sleep(self.seconds)
+        if not works:
+            raise CriError("the runtime is starting up")
+
+
+@pytest.fixture
+def runtime(monkeypatch: pytest.MonkeyPatch) -> Runtime:
+    running = Runtime()
+    monkeypatch.setattr(module, "Client", running)
+    monkeypatch.setattr(module, "RETRY_SECONDS", RETRY)
+    return running
+
+
+def killed(ago: float = 0.0, **fields: Any) -> Incident:
+    """A kill so many seconds ago, of which the runtime was not asked."""
+    at = datetime.fromtimestamp(time.time() - ago, UTC)
+    return incident(**{"time": at, "container": None, "pod": None} | fields)
+
+
+async def test_a_runtime_that_answers(runtime: Runtime) -> None:
+    """It is asked once for each incident, and nothing is noted."""
+    containers = Containers(None, 2, patience_seconds=10)
+    told = await containers(killed())
+    assert told.container is not None
+    assert (told.container.name, told.pod, told.notes) == ("app", replace(POD, owner=None, restart_policy=None), ())
+    assert len(runtime.asked) == 2
+    await containers(killed())
+    assert len(runtime.asked) == 3
+    assert containers.trouble is None
+
+
+@pytest.mark.parametrize("failing", ["works", "answers"])
+async def test_a_runtime_that_starts_up(runtime: Runtime, failing: str) -> None:
+    """It is asked again until it answers, and the incident is whole; meanwhile the trouble is said."""
+    setattr(runtime, failing, False)
+    containers = Containers(None, 2, patience_seconds=10)
+    waiting = asyncio.create_task(containers(killed()))
+    await asyncio.sleep(RETRY * 3.5)
+    assert not waiting.done()
+    assert containers.trouble == "the runtime is starting up"
+    setattr(runtime, failing, True)
+    told = await waiting
+    assert told.container is not None
+    assert told.notes == ()
+    assert containers.trouble is None
+
+
+@pytest.mark.parametrize(("patience", "ago"), [(0.35, 0.0), (0.35, 0.2), (0.0, 0.0), (0.35, 3600.0), (0.35, -3600.0)])
+async def test_patience_has_an_end(runtime: Runtime, patience: float, ago: float) -> None:
+    """A kill waits no longer than that, one from before our start too, and also where the clock was set since; then the
+    incident goes on with a note, and its Pod's uid."""
+    runtime.works = False
+    begun = time.monotonic()
+    told = await Containers(None, 2, patience_seconds=patience)(killed(ago))
+    waited = time.monotonic() - begun
+    assert patience - 0.05 <= waited <= patience + 2 * RETRY + 0.1
+    assert told.notes == (NOTE,)
+    assert (told.container, told.pod, told.identity.pod_uid) == (None, None, UID)
+    assert runtime.asked, "it is asked at least once"
+
+
+async def test_a_runtime_that_stays_away_holds_up_no_storm(runtime: Runtime) -> None:
+    """Once it has been away for longer than the patience, kills that are old go on at once."""
+    runtime.works = False
+    containers = Containers(None, 2, patience_seconds=0.3)
+    await containers(killed())
+    begun = time.monotonic()
+    for _ in range(20):
+        await containers(killed(1.0))
+    assert time.monotonic() - begun < 0.3
+
+
+@pytest.mark.parametrize("seconds", [0.0, RETRY / 2])
+async def test_a_runtime_that_fails_is_not_crowded(runtime: Runtime, seconds: float) -> None:
+    """However many incidents wait, it is asked once in a while; when it answers, all of them go on."""
+    runtime.works, runtime.seconds = False, seconds
+    containers = Containers(None, 2, patience_seconds=10)
+    await asyncio.wait_for(Containers(None, 2)(killed()), 5)
+    runtime.asked.clear()
+    first = asyncio.create_task(containers(killed()))
+    await asyncio.sleep(RETRY / 4 + seconds)
+    waiting = [first, *(asyncio.create_task(containers(killed())) for _ in range(20))]
+    await asyncio.sleep(RETRY * 10)
+    assert 4 <= len(runtime.asked) <= 12
+    runtime.works = True
+    told = await asyncio.gather(*waiting)
+    assert all(one.container and not one.notes for one in told)
+
+
+async def test_nobody_is_asked(runtime: Runtime) -> None:
+    """About a process outside any Pod, and where no runtime is wanted."""
+    host = killed(cgroup="/system.slice", identity=identify("/system.slice"))
+    assert await Containers(None, 2, patience_seconds=10)(host) == host
+    assert await Containers("none", 2, patience_seconds=10)(one := killed()) == one
+    assert runtime.asked == []

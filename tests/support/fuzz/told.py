@@ -1,0 +1,88 @@
+"""The pure path: records to all that is told of them. In: raw records. Out: the incident, Events, lines and blocks.
+
+Rules: nothing is stood in for but /proc, the runtime and the API server, whose words are parameters; an incident goes
+through JSON, as it does in the journal; lines are made as agent.py, history and trace.py make them.
+"""
+
+import json
+import logging
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from oomeventer.incident.assemble import begin
+from oomeventer.incident.events import ANNOTATION, Draft, combine, drafts, message
+from oomeventer.incident.incident import Container, Incident, Pod, from_json
+from oomeventer.incident.redaction import Redaction
+from oomeventer.incident.report import block, table
+from oomeventer.kernel.episodes import Episodes
+from oomeventer.kernel.kill import Kill, ran_out_here
+from oomeventer.kernel.record import parse
+from oomeventer.logs import Json, Text
+from oomeventer.node.procfs import Observation
+from samples import HOST
+
+
+@dataclass(frozen=True)
+class Told:
+    """What leaves the node of one incident."""
+
+    incident: Incident
+    drafts: list[Draft]
+    log_lines: tuple[str, str]
+    json_line: str
+    row: str
+    block: str
+
+    def texts(self) -> Iterator[str]:
+        """All of it as it is sent, written or printed."""
+        yield from self.log_lines
+        yield self.json_line
+        yield self.row
+        yield self.block
+        for draft in self.drafts:
+            yield json.dumps(draft.body, ensure_ascii=False)
+            yield draft.body["message"]
+            yield draft.body["metadata"]["annotations"][ANNOTATION]
+            yield " ".join(draft.series)
+
+
+def tell(
+    *raw: bytes,
+    observation: Observation | None = None,
+    policy: Redaction | None = None,
+    pod: Pod | None = None,
+    name: str | None = None,
+) -> list[Told]:
+    """What is told of records in the ring's order. pod, name: what the runtime says of the Pod and the container."""
+    episodes = Episodes(ran_out_here)
+    for one in raw:
+        episodes.feed(parse(one), 0.0)
+    return [of(episode, observation, policy, pod, name) for episode in episodes.take(math.inf)]
+
+
+def of(
+    kills: tuple[Kill, ...],
+    observation: Observation | None = None,
+    policy: Redaction | None = None,
+    pod: Pod | None = None,
+    name: str | None = None,
+) -> Told:
+    """What is told of one episode."""
+    incident = begin(kills, observation or Observation(), {}, HOST, policy or Redaction())
+    if incident.identity.container_id and name:
+        incident = replace(incident, container=Container(id=incident.identity.container_id, name=name))
+    incident = from_json(json.loads(json.dumps(replace(incident, pod=pod).as_json())))
+    where = f"{pod.namespace}/{pod.name}" if pod else incident.node
+    record = logging.LogRecord("oomeventer.agent", logging.WARNING, "", 0, "%s: %s", (where, message(incident)), None)
+    record.incident = incident.as_json()
+    events = drafts(incident)
+    _, row = table([incident.as_json() | {"events": events[0].name}])
+    return Told(
+        incident=incident,
+        drafts=[*events, *map(combine, events)],
+        log_lines=(Text().format(record), Json().format(record)),
+        json_line=json.dumps(incident.as_json(), ensure_ascii=False),
+        row=row,
+        block=block(incident),
+    )
