@@ -7,7 +7,7 @@ import asyncio
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,11 +15,12 @@ from typing import Any
 
 import pytest
 
-from oomeventer.agent import _lost, _Way
-from oomeventer.cri.resolver import Containers
+from oomeventer.agent import Agent
+from oomeventer.commands.run import _reported_losses
+from oomeventer.cri.resolver import Resolver
 from oomeventer.incident.incident import Incident
 from oomeventer.journal.journal import Journal
-from oomeventer.kernel.lock import Held, Lock
+from oomeventer.kernel import Episode, Held, Lock
 from oomeventer.pipeline import QUEUE
 from oomeventer.probes.metrics import Metrics
 from samples import POD, incident
@@ -28,54 +29,56 @@ from samples import POD, incident
 class Breaks:
     """In the place of a part that is asked about an incident."""
 
-    is_away = False
+    is_unreachable = False
 
     async def __call__(self, _: Incident, **_named: Any) -> Incident:
         raise RuntimeError("broken")
 
 
 class Api:
-    """In the place of the API that describes Pods. away: incidents wait for it."""
+    """In the place of the API that describes Pods. is_unreachable: incidents wait for it."""
 
     def __init__(self) -> None:
-        self.is_away = False
+        self.is_unreachable = False
         self.back = asyncio.Event()
 
-    async def __call__(self, one: Incident, waits: Callable[[], None]) -> Incident:
-        if self.is_away:
-            waits()
+    async def __call__(self, one: Incident, on_wait: Callable[[], None]) -> Incident:
+        if self.is_unreachable:
+            on_wait()
             await self.back.wait()
         return one
 
 
 class Wired:
-    """A journal, and the way through it behind the ring, with the parts that a test gives."""
+    """A journal, and the path through it behind the ring, with the parts that a test gives."""
 
-    def __init__(self, journal: Journal, containers: Any, describer: Any) -> None:
+    def __init__(self, journal: Journal, resolver: Any, describer: Any) -> None:
         self.journal, self.metrics, self.added = journal, Metrics(), []  # type: ignore[var-annotated]
         nobody: Any = SimpleNamespace()
         outbox: Any = SimpleNamespace(add=self.added.extend)
-        self.way = _Way(nobody, nobody, journal, containers, describer, outbox, self.metrics, nobody)
-        self._recorded, self._resolved = asyncio.Event(), asyncio.Event()
+        outbox.run = asyncio.Event.wait
+        self.agent = Agent(nobody, nobody, journal, resolver, describer, outbox, self.metrics, nobody)
+        self._stop = asyncio.Event()
 
     async def __aenter__(self) -> "Wired":
-        self._running = [
-            asyncio.create_task(self.way.resolving.run(self.journal.begun(self._recorded), self._recorded)),
-            asyncio.create_task(self.way.describing.run(self.journal.resolved(self._resolved), self._resolved)),
-        ]
+        self._running = asyncio.create_task(self.agent.run(no_episodes(self._stop), self._stop))
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._recorded.set()
-        await self._running[0]
-        self._resolved.set()
-        await self._running[1]
+        self._stop.set()
+        await self._running
 
     @property
     def counted(self) -> float:
         """Kills, by the metrics."""
         text = self.metrics.text().decode()
         return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith("oomeventer_kills_total"))
+
+
+async def no_episodes(stop: asyncio.Event) -> AsyncIterator[Episode]:
+    await stop.wait()
+    return
+    yield
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -87,7 +90,7 @@ async def until(condition: Callable[[], bool]) -> None:
 async def test_parts_that_break(caplog: pytest.LogCaptureFixture) -> None:
     """The incident goes on without their answers, and says so."""
     async with Journal(None) as journal, Wired(journal, Breaks(), Breaks()) as wired:
-        await journal.begin(incident(1))
+        await journal.record(incident(1))
         await until(lambda: bool(wired.added))
         assert wired.counted == 1
     assert caplog.text.count("RuntimeError: broken") == 2
@@ -95,7 +98,7 @@ async def test_parts_that_break(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.mark.parametrize("kept", ["on disk", "in memory"])
-async def test_an_api_that_is_away(caplog: pytest.LogCaptureFixture, tmp_path: Path, kept: str) -> None:
+async def test_an_unreachable_api(caplog: pytest.LogCaptureFixture, tmp_path: Path, kept: str) -> None:
     """However many kills there are meanwhile: each is said and counted at once, the runtime is asked about each while
     it may know, and what it says is kept, also by an agent that ends; when the API is back, all have their Events."""
     asked: list[str] = []
@@ -107,27 +110,27 @@ async def test_an_api_that_is_away(caplog: pytest.LogCaptureFixture, tmp_path: P
 
     path = tmp_path / "journal.db" if kept == "on disk" else None
     api = Api()
-    api.is_away = True
+    api.is_unreachable = True
     async with Journal(path) as journal:
         async with Wired(journal, runtime, api) as wired:
             for number in range(many):
-                await journal.begin(incident(number, pod=None))
+                await journal.record(incident(number, pod=None))
             await until(lambda: wired.counted == many)
             assert len(asked) == many
             assert not wired.added
             assert caplog.text.count("Container app ran out") == many
             if path is None:
                 api.back.set()
-                api.is_away = False
+                api.is_unreachable = False
                 await until(lambda: len(wired.added) == many)
                 assert wired.counted == many
-                assert not wired.way._said
+                assert not wired.agent._reported
         if path is None:
             return
     async with Journal(path) as journal:
-        found = [begun.incident.pod async for begun in journal.begun(ended())]
+        found = [recorded.incident.pod async for recorded in journal.recorded(ended())]
         assert found == [POD] * many
-        async with Wired(journal, Containers("unix:///nowhere", 1), Api()) as again:
+        async with Wired(journal, Resolver("unix:///nowhere", 1), Api()) as again:
             await until(lambda: len(again.added) == many)
             assert again.counted == many, "counters begin anew with each process"
 
@@ -146,7 +149,7 @@ async def test_losses_that_were_told(noted: str | None, counted: int, told: int)
     async with Journal(None) as journal:
         if noted:
             await journal.note("lost", noted)
-        assert await _lost(journal, SimpleNamespace(lost=counted)) == told  # type: ignore[arg-type]
+        assert await _reported_losses(journal, SimpleNamespace(lost=counted)) == told  # type: ignore[arg-type]
 
 
 def test_the_end_waits_for_no_thread() -> None:

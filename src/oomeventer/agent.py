@@ -1,193 +1,138 @@
-"""`oomeventer run`: the node's agent. Flows in: Settings. Flows out: Events for the kills on this node.
+"""The agent: a kill's whole path, from the kernel's ring to its Event. In: kills, until it is stopped. Out: Events.
 
-A kill goes from the kernel's ring into the journal, and then its room in the ring is free; from the journal to the
-runtime, and back; from the journal to the API, and back, with the drafts of its Events; and from there to the API
-server. So what waits for the one holds up nothing before it, and waits on disk.
+    ring ── record ──> journal ── resolve ──> journal ── describe, queue ──> outbox ── deliver ──> API server
 
-Rules: wiring, no logic. A stop runs down the same way: what is in the ring is written down; what is written down is
-finished as far as the deadlines allow; the rest is the next process's.
+The methods below stand in the order in which a kill meets them. Each of the three pipelines takes from the journal what
+the one before has written there, so what waits for the API server waits on disk and holds up nothing before it.
+
+Rules: no I/O of its own. A kill is logged and counted once, with all that is known of it; but at once where the API
+server is unreachable, for that can last. A stop runs down the same path: what is in the ring is recorded; what is
+recorded is finished as far as the deadlines allow; the rest is the next process's.
 """
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
-from oomeventer import __version__
-from oomeventer.cluster import api
-from oomeventer.cluster.delivery import Delivery, Limits
-from oomeventer.cluster.describer import Describer
-from oomeventer.cluster.pods import Pods
-from oomeventer.commands import lifecycle as node
-from oomeventer.commands import wiring as watch
-from oomeventer.cri.resolver import Containers
-from oomeventer.incident.events import drafts, message
-from oomeventer.incident.incident import Incident
-from oomeventer.incident.observer import Observer
-from oomeventer.journal.journal import Begun, Journal
+from oomeventer.cluster import Delivery, Describer
+from oomeventer.cri import Resolver
+from oomeventer.incident import Incident, Observer, compose_all, message
+from oomeventer.journal import Journal, RecordedIncident
 from oomeventer.kernel import Episode, Tracer
 from oomeventer.pipeline import Pipeline, Stage
-from oomeventer.probes import health
-from oomeventer.probes.metrics import Metrics, Parts
-from oomeventer.settings import Settings
+from oomeventer.probes import Metrics, Progress
 
 log = logging.getLogger(__name__)
 
-#: Incidents in work at once. The API answers in milliseconds; more would only crowd it in a storm.
-DESCRIBING = 4
+#: Incidents in work at once. Runtime and API answer in milliseconds; more would only crowd them in a storm.
+RESOLVING, DESCRIBING = 4, 4
 #: How long a stop waits for the runtime and the API; what they have not said by then, the next process asks again.
 DRAIN_SECONDS = 3.0
 
 
-class _Way:
-    """What is done with a kill, from the ring to the journal, and from the journal to its drafts in the outbox. It is
-    said and counted once, with all that is known; but at once where the API is away, for that can be long."""
+class Agent:
+    """Made of its parts, all of them open. progress: told what came out of the ring, for /livez."""
 
     def __init__(
         self,
         tracer: Tracer,
         observer: Observer,
         journal: Journal,
-        containers: Containers,
+        resolver: Resolver,
         describer: Describer,
         delivery: Delivery,
         metrics: Metrics,
-        progress: health.Progress,
+        progress: Progress,
     ) -> None:
         self._tracer = tracer
         self._observer = observer
         self._journal = journal
-        self._containers = containers
+        self._resolver = resolver
         self._describer = describer
         self._delivery = delivery
         self._metrics = metrics
         self._progress = progress
-        self._said: set[int] = set()
+        self._reported: set[int] = set()
         end = DRAIN_SECONDS, self._give_up, metrics.timed
-        self.recording = Pipeline([Stage("record", self._record)], abandon=self._forget, timed=metrics.timed)
-        self.resolving = Pipeline([Stage("container", self._resolve, watch.RESOLVING)], *end)
-        self.describing = Pipeline([Stage("pod", self._describe, DESCRIBING), Stage("draft", self._draft)], *end)
+        self._recording = Pipeline([Stage("record", self.record)], abandon=self.free, timed=metrics.timed)
+        self._resolving = Pipeline([Stage("container", self.resolve, RESOLVING)], *end)
+        self._describing = Pipeline([Stage("pod", self.describe, DESCRIBING), Stage("draft", self.queue)], *end)
+        self.pipelines = {"recording": self._recording, "resolving": self._resolving, "describing": self._describing}
 
-    async def _record(self, episode: Episode) -> None:
+    async def run(self, episodes: AsyncIterator[Episode], stop: asyncio.Event) -> None:
+        """All of it, until `stop` is set and what can be finished is finished."""
+        recorded, resolved, described = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_run(self._recording, episodes, stop, recorded))
+            group.create_task(_run(self._resolving, self._journal.recorded(recorded), recorded, resolved))
+            group.create_task(_run(self._describing, self._journal.resolved(resolved), resolved, described))
+            group.create_task(self._delivery.run(described))
+
+    # -- the path of a kill ------------------------------------------------------------------------------------------
+
+    async def record(self, episode: Episode) -> None:
+        """The kernel's records, with what /proc adds, become an incident on disk. Then the ring may forget them."""
         incident = await self._observer(episode)
-        await self._journal.begin(incident)
-        await self._forget(episode)
+        await self._journal.record(incident)
+        await self.free(episode)
 
-    async def _forget(self, episode: Episode) -> None:
+    async def free(self, episode: Episode) -> None:
+        """The episode's place in the ring is free."""
         self._tracer.free(episode)
         self._progress.freed()
 
-    async def _resolve(self, begun: Begun) -> None:
-        resolved = await self._enriched(begun, self._containers)
+    async def resolve(self, recorded: RecordedIncident) -> None:
+        """The runtime names the container and the Pod, while it knows them."""
+        resolved = await self._enriched(recorded, self._resolver)
         await self._journal.resolve(resolved)
-        if self._describer.is_away:
-            self._say(resolved)
+        if self._describer.is_unreachable:
+            self._report(resolved)
 
-    async def _describe(self, begun: Begun) -> Begun:
-        return await self._enriched(begun, partial(self._describer, waits=lambda: self._say(begun)))
+    async def describe(self, resolved: RecordedIncident) -> RecordedIncident:
+        """The API server knows the Pod's owner and limits. While it is unreachable, this waits."""
+        return await self._enriched(resolved, partial(self._describer, on_wait=lambda: self._report(resolved)))
 
-    async def _enriched(self, begun: Begun, ask: Callable[[Incident], Awaitable[Incident]]) -> Begun:
-        incident = begun.incident
+    async def queue(self, described: RecordedIncident) -> None:
+        """The incident's Events are in the outbox, from which Delivery sends them."""
+        events = compose_all(described.incident)
+        waiting = await self._journal.describe(described.id, described.incident, events)
+        if waiting:  # else it was recorded twice, when the journal's disk had failed, and is in the outbox already
+            self._delivery.add(waiting)
+            self._report(described)
+        self._reported.discard(described.id)
+
+    # -- beside the path ---------------------------------------------------------------------------------------------
+
+    async def _enriched(
+        self, recorded: RecordedIncident, ask: Callable[[Incident], Awaitable[Incident]]
+    ) -> RecordedIncident:
+        incident = recorded.incident
         try:
             incident = await ask(incident)
         except Exception:  # an Event that says less is better than none
             log.exception("incident %s goes on without an answer, through a fault of this program", incident.key)
             incident = replace(incident, notes=(*incident.notes, "a fault of this program: something is missing"))
-        return replace(begun, incident=incident)
+        return replace(recorded, incident=incident)
 
-    async def _draft(self, begun: Begun) -> None:
-        waiting = await self._journal.describe(begun.id, begun.incident, drafts(begun.incident))
-        if waiting:  # else it came twice, after the journal's disk was away, and is told already
-            self._delivery.add(waiting)
-            self._say(begun)
-        self._said.discard(begun.id)
+    async def _give_up(self, recorded: RecordedIncident) -> None:
+        await self._journal.give_up(recorded.id, "a fault of this program")
+        self._report(recorded)
+        self._reported.discard(recorded.id)
 
-    async def _give_up(self, begun: Begun) -> None:
-        await self._journal.give_up(begun.id, "a fault of this program")
-        self._say(begun)
-        self._said.discard(begun.id)
-
-    def _say(self, begun: Begun) -> None:
-        if begun.id in self._said:
+    def _report(self, recorded: RecordedIncident) -> None:
+        """Log it and count it, unless that was done."""
+        if recorded.id in self._reported:
             return
-        self._said.add(begun.id)
-        incident = begun.incident
-        log.warning("%s: %s", _where(incident), message(incident), extra={"incident": incident.as_json()})
+        self._reported.add(recorded.id)
+        incident = recorded.incident
+        where = f"{incident.pod.namespace}/{incident.pod.name}" if incident.pod else incident.node
+        log.warning("%s: %s", where, message(incident), extra={"incident": incident.as_json()})
         self._metrics.killed(incident)
 
 
-async def run(settings: Settings) -> None:
-    """Events for every kill on this node, until SIGTERM or SIGINT."""
-    async with contextlib.AsyncExitStack() as stack:
-        stop = stack.enter_context(watch.stopped_by_signals())
-        metrics = Metrics()
-        outside = health.Health(metrics, settings.cri_endpoint, settings.cri_timeout_seconds)
-        await stack.enter_async_context(health.serve(settings.listen, outside))
-        pins = await node.hold(settings, stack, stop)
-        if stop.is_set():
-            return
-        tracer = stack.enter_context(Tracer(settings.ring_bytes, pins))  # from here on all is recorded
-        node.protect()
-        journal = await stack.enter_async_context(
-            Journal(settings.journal, settings.journal_bytes, settings.journal_days * 86400)
-        )
-        cluster = await stack.enter_async_context(await api.connect(settings.kubeconfig, settings.api_timeout_seconds))
-        delivery = Delivery(cluster, journal, _limits(settings), metrics.told)
-        way = _Way(
-            tracer,
-            watch.observer(settings, stack),
-            journal,
-            await watch.containers(settings, settings.cri_patience_seconds, wants_runtime=True),
-            Describer(cluster, Pods(cluster, settings.node_name)),
-            delivery,
-            metrics,
-            outside.progress,
-        )
-        pipelines = {"recording": way.recording, "resolving": way.resolving, "describing": way.describing}
-        parts = Parts(tracer, pins.directory if pins else None, journal, cluster, delivery, pipelines)
-        stack.enter_context(metrics.watching(parts))
-        log.info("oomeventer %s watches node %s and tells %s", __version__, settings.node_name, cluster.server)
-        recorded, resolved, described = asyncio.Event(), asyncio.Event(), asyncio.Event()
-
-        async def records() -> None:
-            await way.recording.run(watch.episodes(tracer, stop, await _lost(journal, tracer)), stop)
-            await journal.note("lost", str(tracer.lost))
-            recorded.set()
-
-        async def resolves() -> None:
-            await way.resolving.run(journal.begun(recorded), recorded)
-            resolved.set()
-
-        async def describes() -> None:
-            await way.describing.run(journal.resolved(resolved), resolved)
-            described.set()
-
-        async with asyncio.TaskGroup() as group:
-            group.create_task(records())
-            group.create_task(resolves())
-            group.create_task(describes())
-            group.create_task(delivery.run(described))
-        log.info("stopped: %s; lost in the kernel: %d", journal.totals, tracer.lost)
-        await node.leave(settings, cluster, pins, journal.totals.waiting, delivery.troubled_seconds)
-
-
-async def _lost(journal: Journal, tracer: Tracer) -> int:
-    """Of the records that this ring has lost, how many an earlier process has told; another ring counts anew."""
-    noted = await journal.note("lost") or ""
-    return min(int(noted), tracer.lost) if noted.isdecimal() else 0
-
-
-def _limits(settings: Settings) -> Limits:
-    return Limits(
-        settings.object_burst,
-        settings.object_seconds,
-        settings.burst,
-        settings.events_per_second,
-        settings.give_up_seconds,
-    )
-
-
-def _where(incident: Incident) -> str:
-    return f"{incident.pod.namespace}/{incident.pod.name}" if incident.pod else incident.node
+async def _run(pipeline: Pipeline, source: AsyncIterator[Any], stop: asyncio.Event, ended: asyncio.Event) -> None:
+    await pipeline.run(source, stop)
+    ended.set()

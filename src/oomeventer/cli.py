@@ -91,7 +91,7 @@ def _command(command: str, settings: Settings, as_json: bool) -> Coroutine[Any, 
     # Imported where used: trace and demo do without the Kubernetes client.
     match command:
         case "run":
-            from oomeventer.agent import run
+            from oomeventer.commands.run import run
 
             return run(settings)
         case "trace":
@@ -111,12 +111,12 @@ def _command(command: str, settings: Settings, as_json: bool) -> Coroutine[Any, 
 
 
 async def _history(settings: Settings, as_json: bool) -> None:
-    from oomeventer.incident.report import table
-    from oomeventer.journal.history import history
+    from oomeventer.incident import table
+    from oomeventer.journal import read_history
 
     if settings.journal is None:
         raise OomeventerError("there is no journal to read: name its file (--journal)")
-    entries = history(settings.journal)
+    entries = read_history(settings.journal)
     lines = (json.dumps(entry, ensure_ascii=False) for entry in entries) if as_json else table(entries)
     for line in lines:
         print(line)

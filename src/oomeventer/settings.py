@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from oomeventer.errors import OomeventerError
-from oomeventer.incident.redaction import MEMORY_VARIABLES, Redaction
+from oomeventer.incident import MEMORY_VARIABLES, Redaction
 from oomeventer.kernel import DEFAULT_PINS, RING_BYTES_LEAST
 
 PREFIX = "OOMEVENTER_"

@@ -31,9 +31,9 @@ from oomeventer.cluster import posting
 from oomeventer.cluster.api import Answer as ApiAnswer
 from oomeventer.cluster.api import Api, Unreachable
 from oomeventer.cluster.delivery import Delivery, Limits
-from oomeventer.cluster.posting import FATES, Fate, rule
-from oomeventer.cluster.rate_limit import Budget, Budgets, backoff
-from oomeventer.incident.events import ANNOTATION, COMBINED, compose, drafts
+from oomeventer.cluster.rate_limit import Budget, Budgets
+from oomeventer.cluster.retry import REFUSALS, RULES, Verdict, backoff, rule
+from oomeventer.incident.events import ANNOTATION, COMBINED, compose, compose_all
 from oomeventer.incident.incident import Incident
 from oomeventer.journal import store
 from oomeventer.journal.journal import Journal
@@ -127,17 +127,17 @@ class Sending:
 
     async def __call__(self, *incidents: Incident) -> None:
         """They are killed, and told as far as that can be without time passing."""
-        await self.begin(*incidents)
+        await self.record(*incidents)
         await self.quiet()
 
-    async def begin(self, *incidents: Incident) -> None:
+    async def record(self, *incidents: Incident) -> None:
         """They are killed, and the Events drafted."""
         for one in incidents:
-            await self.journal.begin(one)
+            await self.journal.record(one)
         ended = asyncio.Event()
         ended.set()
-        async for begun in self.journal.begun(ended):
-            waiting = await self.journal.describe(begun.id, begun.incident, drafts(begun.incident))
+        async for begun in self.journal.recorded(ended):
+            waiting = await self.journal.describe(begun.id, begun.incident, compose_all(begun.incident))
             self.delivery.add(waiting)
 
     async def quiet(self) -> None:
@@ -246,9 +246,9 @@ async def test_a_kill_with_two_events(api: ApiServer, send: Sending) -> None:
 
 # -- answers -----------------------------------------------------------------------------------------------------------
 
-RULES = [
+ANSWERS = [
     (method, status, said, expected)
-    for (of, status, said), expected in FATES.items()
+    for (of, status, said), expected in RULES.items()
     for method in (["POST", "PATCH"] if of is None else [of])
 ]
 
@@ -261,12 +261,12 @@ def refusal(code: int, said: str | None = None, method: str | None = None) -> An
 
 
 @pytest.mark.parametrize(
-    ("method", "status", "said", "expected"), RULES, ids=[f"{one[0]}-{one[1]}-{one[2]}" for one in RULES]
+    ("method", "status", "said", "expected"), ANSWERS, ids=[f"{one[0]}-{one[1]}-{one[2]}" for one in ANSWERS]
 )
 async def test_every_fate(
     api: ApiServer, send: Sending, method: str, status: int, said: str | None, expected: Any
 ) -> None:
-    """Each answer in FATES, once, to the request it is about: what follows is what the table says."""
+    """Each answer in RULES, once, to the request it is about: what follows is what the table says."""
     first = 1 if method == "PATCH" else 0
     if first:
         await send(kill(1))
@@ -274,15 +274,15 @@ async def test_every_fate(
     api.faults.append(refusal(status, said, method))
     await send(kill(2))
     kills = first + 1
-    match expected.fate:
-        case Fate.DELIVERED:
+    match expected.verdict:
+        case Verdict.DELIVERED:
             assert send.api.methods[before:] == [method]
             assert send.totals() == (kills, kills, 0)
-        case Fate.RETRY if (method, status) == ("PATCH", 409):  # at once, after the question what version it has now
+        case Verdict.RETRY if (method, status) == ("PATCH", 409):  # at once, after the question what version it has now
             assert send.api.methods[before:] == [method, method, method]
             assert send.totals() == (kills, kills, 0)
             assert counts(api) == {name(1): 2}
-        case Fate.RETRY:
+        case Verdict.RETRY:
             assert send.api.methods[before:] == [method]
             assert send.totals(waiting=1) == (kills, kills - 1, 0)
             assert send.delivery.trouble
@@ -291,11 +291,11 @@ async def test_every_fate(
             assert send.totals() == (kills, kills, 0)
             assert sum(counts(api).values()) == kills
             assert send.delivery.retries == 1
-        case Fate.ANEW:
+        case Verdict.RECREATE:
             assert send.api.methods[before:] == ["PATCH", "POST"]
             assert counts(api) == {name(1): 1, name(2): 1}
             assert send.totals() == (2, 2, 0)
-        case Fate.GIVE_UP:
+        case Verdict.GIVE_UP:
             assert send.api.methods[before:] == [method]
             assert send.totals(**{expected.reason: 1}) == (kills, first, 0)
     assert send.delivery.trouble is None
@@ -307,32 +307,32 @@ EVENT = {"metadata": {"resourceVersion": "7"}}
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        (ApiAnswer(200, EVENT), Fate.DELIVERED),
-        (ApiAnswer(201, EVENT), Fate.DELIVERED),
-        (ApiAnswer(200), Fate.RETRY),  # a login page, say
-        (ApiAnswer(200, {"metadata": {}}), Fate.RETRY),
-        (ApiAnswer(204), Fate.RETRY),
-        (ApiAnswer(302), Fate.RETRY),
-        (ApiAnswer(400), Fate.RETRY),
-        (ApiAnswer(403), Fate.RETRY),
-        (ApiAnswer(404), Fate.RETRY),
-        (ApiAnswer(409), Fate.RETRY),
-        (ApiAnswer(413), Fate.RETRY),
-        (ApiAnswer(422, {"kind": "Problem"}), Fate.RETRY),
-        (ApiAnswer(405, status(405, "not here")), Fate.GIVE_UP),
-        (ApiAnswer(418, status(418, "teapot")), Fate.GIVE_UP),
-        (ApiAnswer(500, status(500, "broken")), Fate.RETRY),
-        (ApiAnswer(500), Fate.RETRY),
-        (ApiAnswer(502), Fate.RETRY),
-        (ApiAnswer(599), Fate.RETRY),
-        (ApiAnswer(403, status(403, "x", {"causes": None})), Fate.RETRY),
-        (ApiAnswer(403, status(403, "x", {"causes": ["NamespaceTerminating"]})), Fate.RETRY),
+        (ApiAnswer(200, EVENT), Verdict.DELIVERED),
+        (ApiAnswer(201, EVENT), Verdict.DELIVERED),
+        (ApiAnswer(200), Verdict.RETRY),  # a login page, say
+        (ApiAnswer(200, {"metadata": {}}), Verdict.RETRY),
+        (ApiAnswer(204), Verdict.RETRY),
+        (ApiAnswer(302), Verdict.RETRY),
+        (ApiAnswer(400), Verdict.RETRY),
+        (ApiAnswer(403), Verdict.RETRY),
+        (ApiAnswer(404), Verdict.RETRY),
+        (ApiAnswer(409), Verdict.RETRY),
+        (ApiAnswer(413), Verdict.RETRY),
+        (ApiAnswer(422, {"kind": "Problem"}), Verdict.RETRY),
+        (ApiAnswer(405, status(405, "not here")), Verdict.GIVE_UP),
+        (ApiAnswer(418, status(418, "teapot")), Verdict.GIVE_UP),
+        (ApiAnswer(500, status(500, "broken")), Verdict.RETRY),
+        (ApiAnswer(500), Verdict.RETRY),
+        (ApiAnswer(502), Verdict.RETRY),
+        (ApiAnswer(599), Verdict.RETRY),
+        (ApiAnswer(403, status(403, "x", {"causes": None})), Verdict.RETRY),
+        (ApiAnswer(403, status(403, "x", {"causes": ["NamespaceTerminating"]})), Verdict.RETRY),
     ],
 )
-def test_answers_beyond_the_table(answer: ApiAnswer, expected: Fate) -> None:
+def test_answers_beyond_the_table(answer: ApiAnswer, expected: Verdict) -> None:
     """Success is an Event, the server's own errors are tried again, and a refusal is believed if it is a Status."""
     for method in ("POST", "PATCH"):
-        assert rule(method, answer).fate is expected
+        assert rule(method, answer).verdict is expected
 
 
 @pytest.mark.parametrize("fault", [Garbage(), Truncated()])
@@ -374,7 +374,7 @@ async def test_rights_that_are_made_anew(api: ApiServer, send: Sending) -> None:
     await send(kill(2, pod=1))
     await send.passes(HOUR)
     assert send.totals(forbidden=1) == (2, 1, 0)
-    assert len(send.api.asked[-posting.REFUSALS :]) == posting.REFUSALS
+    assert len(send.api.asked[-REFUSALS:]) == REFUSALS
 
 
 async def test_retry_after_is_honoured(api: ApiServer, send: Sending) -> None:
@@ -632,7 +632,7 @@ async def test_a_merged_post(api: ApiServer, cluster: Api, time: Time) -> None:
     api.put_namespace("shop")
     send = Sending(cluster, time)
     async with send.journal:
-        await send.begin(kill(1), kill(2), kill(3))
+        await send.record(kill(1), kill(2), kill(3))
         assert send.totals(waiting=3) == (3, 0, 0)
         running = asyncio.create_task(send.delivery.run(send.stop))
         await send.quiet()
@@ -654,7 +654,7 @@ async def test_a_merged_post(api: ApiServer, cluster: Api, time: Time) -> None:
 async def test_one_request_at_a_time_for_a_series(api: ApiServer, send: Sending) -> None:
     """However many come at once, requests of a series follow each other, and none is lost in the count."""
     for number in range(1, 51):
-        await send.begin(kill(number))
+        await send.record(kill(number))
     await send.passes(HOUR)
     assert send.api.most == 1
     assert counts(api) == {name(1): 50}
@@ -735,7 +735,7 @@ async def test_a_missing_namespace_is_given_up(api: ApiServer, send: Sending, ca
     await send(kill(1))
     del api.namespaces["shop"]
     await send(kill(2))
-    reasons = {FATES[None, 403, "NamespaceTerminating"].reason: 1, FATES["POST", 404, None].reason: 1}
+    reasons = {RULES[None, 403, "NamespaceTerminating"].reason: 1, RULES["POST", 404, None].reason: 1}
     assert send.totals(**reasons) == (2, 0, 0)
     assert f"Event {name(1)} is given up: the namespace is being deleted" in caplog.text
     assert 'namespaces "shop" not found' in caplog.text
@@ -913,7 +913,7 @@ async def test_a_stop_finishes_what_is_under_way(api: ApiServer, cluster: Api, t
     async with Sending(cluster, time, tmp_path / "journal.db") as first:
         first.api.broken = {name(1): 500}
         await first(kill(1))
-        await first.begin(kill(2, pod=1))
+        await first.record(kill(2, pod=1))
     assert counts(api) == {name(2, pod=1): 1} or not counts(api)
     async with Sending(cluster, time, tmp_path / "journal.db") as send:
         await send.quiet()
@@ -943,11 +943,11 @@ async def test_a_fault_of_the_program_stays_in_its_series(
     whole = send.journal.plan
     calls = []
 
-    async def plan(series: str, anew: bool = False) -> Plan | None:
+    async def plan(series: str, recreate: bool = False) -> Plan | None:
         if "hog" in series:
             calls.append(send.time.now)
             raise ZeroDivisionError
-        return await whole(series, anew)
+        return await whole(series, recreate)
 
     monkeypatch.setattr(send.journal, "plan", plan)
     with caplog.at_level(logging.ERROR):
@@ -971,7 +971,7 @@ async def test_a_kill_that_comes_while_nothing_was_found(
 
     async def too_early(_series: str, _anew: bool = False) -> Plan | None:
         monkeypatch.setattr(send.journal, "plan", whole)
-        await send.begin(kill(2))
+        await send.record(kill(2))
         return None
 
     monkeypatch.setattr(send.journal, "plan", too_early)
@@ -1046,7 +1046,7 @@ async def live(steps: list[Any], path: Path, look: Callable[[Sending, Direct], N
             match step:
                 case ("kill", pod, program):
                     number += 1
-                    await send.begin(kill(number, program, pod))
+                    await send.record(kill(number, program, pod))
                 case ("answers", ways):
                     api.answers = list(ways)
                 case ("pass", seconds):
@@ -1059,7 +1059,7 @@ async def live(steps: list[Any], path: Path, look: Callable[[Sending, Direct], N
                         await asyncio.sleep(0)
                     await send.die()
                     send = await Sending(api, time, path, Limits(object_burst=3)).__aenter__()
-                    await send.begin()
+                    await send.record()
             assert send.journal.totals.seen == send.journal.totals.accounted
             assert send.journal.totals.seen == number
             look(send, api)

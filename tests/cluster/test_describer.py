@@ -31,10 +31,10 @@ SPEC = {
 
 
 class Api:
-    """answers: by the path's last part; None: no answer. away: no answer to anything."""
+    """answers: by the path's last part; None: no answer. unreachable: no answer to anything."""
 
     def __init__(self) -> None:
-        self.away = False
+        self.unreachable = False
         self.answers: dict[str, Answer | None] = {POD.name: Answer(200, SPEC), "version": Answer(200, {"major": "1"})}
         self.asked: Counter[str] = Counter()
 
@@ -43,7 +43,7 @@ class Api:
         self.asked[what] += 1
         await asyncio.sleep(0)
         answer = self.answers[what]
-        if self.away or answer is None:
+        if self.unreachable or answer is None:
             raise Unreachable("refused")
         return answer
 
@@ -79,26 +79,26 @@ async def test_an_api_that_answers(api: Api) -> None:
 
 async def test_an_api_that_is_away(api: Api) -> None:
     """The incident waits, however long, and is whole in the end; it asks whether the server is back."""
-    api.away = True
+    api.unreachable = True
     waiting = asyncio.create_task(describer(api)(bare()))
     await asyncio.sleep(WAIT * 10.5)
     assert not waiting.done()
     assert 3 <= api.asked["version"] <= 11
     assert api.asked[POD.name] == 1
-    api.away = False
+    api.unreachable = False
     async with asyncio.timeout(5):
         assert whole(await waiting)
 
 
 async def test_several_that_wait_ask_once(api: Api) -> None:
     """However many incidents wait."""
-    api.away = True
+    api.unreachable = True
     stage = describer(api)
     waiting = [asyncio.create_task(stage(bare(number))) for number in range(20)]
     await asyncio.sleep(WAIT * 10.5)
     assert api.asked["version"] <= 11
     assert api.asked[POD.name] <= 20
-    api.away = False
+    api.unreachable = False
     async with asyncio.timeout(5):
         assert all(whole(told) for told in await asyncio.gather(*waiting))
 
@@ -107,10 +107,10 @@ async def test_several_that_wait_ask_once(api: Api) -> None:
 async def test_any_answer_says_that_it_is_back(api: Api, status: int) -> None:
     """A server that refuses to say its version is there."""
     api.answers["version"] = Answer(status)
-    api.away = True
+    api.unreachable = True
     waiting = asyncio.create_task(describer(api)(bare()))
     await asyncio.sleep(WAIT * 3)
-    api.away = False
+    api.unreachable = False
     async with asyncio.timeout(5):
         assert whole(await waiting)
 

@@ -13,7 +13,7 @@ import pytest
 
 from oomeventer.cri import ContainerInfo, CriError, SandboxInfo
 from oomeventer.cri import resolver as module
-from oomeventer.cri.resolver import Containers
+from oomeventer.cri.resolver import Resolver
 from oomeventer.incident.incident import Incident
 from oomeventer.node.cgroup_path import identify
 from samples import CONTAINER_ID, LIMIT, POD, UID, incident
@@ -68,7 +68,7 @@ def killed(ago: float = 0.0, **fields: Any) -> Incident:
 
 async def test_a_runtime_that_answers(runtime: Runtime) -> None:
     """It is asked once for each incident, and nothing is noted."""
-    containers = Containers(None, 2, patience_seconds=10)
+    containers = Resolver(None, 2, patience_seconds=10)
     told = await containers(killed())
     assert told.container is not None
     assert (told.container.name, told.pod, told.notes) == ("app", replace(POD, owner=None, restart_policy=None), ())
@@ -82,7 +82,7 @@ async def test_a_runtime_that_answers(runtime: Runtime) -> None:
 async def test_a_runtime_that_starts_up(runtime: Runtime, failing: str) -> None:
     """It is asked again until it answers, and the incident is whole; meanwhile the trouble is said."""
     setattr(runtime, failing, False)
-    containers = Containers(None, 2, patience_seconds=10)
+    containers = Resolver(None, 2, patience_seconds=10)
     waiting = asyncio.create_task(containers(killed()))
     await asyncio.sleep(RETRY * 3.5)
     assert not waiting.done()
@@ -100,7 +100,7 @@ async def test_patience_has_an_end(runtime: Runtime, patience: float, ago: float
     incident goes on with a note, and its Pod's uid."""
     runtime.works = False
     begun = time.monotonic()
-    told = await Containers(None, 2, patience_seconds=patience)(killed(ago))
+    told = await Resolver(None, 2, patience_seconds=patience)(killed(ago))
     waited = time.monotonic() - begun
     assert patience - 0.05 <= waited <= patience + 2 * RETRY + 0.1
     assert told.notes == (NOTE,)
@@ -111,7 +111,7 @@ async def test_patience_has_an_end(runtime: Runtime, patience: float, ago: float
 async def test_a_runtime_that_stays_away_holds_up_no_storm(runtime: Runtime) -> None:
     """Once it has been away for longer than the patience, kills that are old go on at once."""
     runtime.works = False
-    containers = Containers(None, 2, patience_seconds=0.3)
+    containers = Resolver(None, 2, patience_seconds=0.3)
     await containers(killed())
     begun = time.monotonic()
     for _ in range(20):
@@ -123,8 +123,8 @@ async def test_a_runtime_that_stays_away_holds_up_no_storm(runtime: Runtime) -> 
 async def test_a_runtime_that_fails_is_not_crowded(runtime: Runtime, seconds: float) -> None:
     """However many incidents wait, it is asked once in a while; when it answers, all of them go on."""
     runtime.works, runtime.seconds = False, seconds
-    containers = Containers(None, 2, patience_seconds=10)
-    await asyncio.wait_for(Containers(None, 2)(killed()), 5)
+    containers = Resolver(None, 2, patience_seconds=10)
+    await asyncio.wait_for(Resolver(None, 2)(killed()), 5)
     runtime.asked.clear()
     first = asyncio.create_task(containers(killed()))
     await asyncio.sleep(RETRY / 4 + seconds)
@@ -139,6 +139,6 @@ async def test_a_runtime_that_fails_is_not_crowded(runtime: Runtime, seconds: fl
 async def test_nobody_is_asked(runtime: Runtime) -> None:
     """About a process outside any Pod, and where no runtime is wanted."""
     host = killed(cgroup="/system.slice", identity=identify("/system.slice"))
-    assert await Containers(None, 2, patience_seconds=10)(host) == host
-    assert await Containers("none", 2, patience_seconds=10)(one := killed()) == one
+    assert await Resolver(None, 2, patience_seconds=10)(host) == host
+    assert await Resolver("none", 2, patience_seconds=10)(one := killed()) == one
     assert runtime.asked == []

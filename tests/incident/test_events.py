@@ -1,6 +1,6 @@
 """The Event of an incident: whom it is about, its name, its words, its bounds, and what counts as the same again.
 
-In: incidents by samples. Out: compose()'s Draft.
+In: incidents by samples. Out: compose()'s PendingEvent.
 """
 
 import json
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from oomeventer.incident.events import ANNOTATION, compose, drafts, message
+from oomeventer.incident.events import ANNOTATION, compose, compose_all, message
 from oomeventer.incident.incident import Incident, Trigger
 from samples import (
     CGROUP,
@@ -206,7 +206,7 @@ def test_the_message_has_1024_bytes_at_most(letter: str) -> None:
 
 
 def hostile(text: str) -> Incident:
-    """As begin() would have it: what the victim chose is printable, and ugly."""
+    """As assemble() would have it: what the victim chose is printable, and ugly."""
     path = f"/{text}"
     return incident(
         scope="cgroup",
@@ -297,13 +297,13 @@ def test_a_limit_of_zero_is_told() -> None:
 
 def test_the_nodes_own_memory_is_told_twice() -> None:
     """Where the node ran out of memory the Pod is told, and the Node too, which says whose process it was."""
-    on_pod, on_node = drafts(incident(scope="node", limit_cgroup=None, limit_bytes=None))
+    on_pod, on_node = compose_all(incident(scope="node", limit_cgroup=None, limit_bytes=None))
     assert on_pod.body["involvedObject"]["kind"] == "Pod"
     assert (on_node.namespace, on_node.body["involvedObject"]["kind"]) == ("default", "Node")
     assert on_node.body["reason"] == "ProcessOOMKilled"
     assert "(pid 17 in container app of Pod shop/checkout-0)" in on_node.body["message"]
     assert on_pod.series != on_node.series
-    assert len(drafts(incident())) == 1
+    assert len(compose_all(incident())) == 1
 
 
 def test_a_crash_loop_is_one_series() -> None:

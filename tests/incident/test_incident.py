@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oomeventer.incident.assemble import begin
+from oomeventer.incident.assemble import assemble
 from oomeventer.incident.incident import (
     SCHEMA as SCHEMA_NAME,
 )
@@ -62,8 +62,8 @@ VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 STATISTICS = Statistics(12.5, 8 * MI, 100, 2, 0.25, None, 0.0)
 
 
-def begun(*kills: Kill, observation: Observation | None = None, **policy: Any) -> Incident:
-    return begin(kills or (kill(),), observation or Observation(), {}, HOST, Redaction(**policy))
+def assembled(*kills: Kill, observation: Observation | None = None, **policy: Any) -> Incident:
+    return assemble(kills or (kill(),), observation or Observation(), {}, HOST, Redaction(**policy))
 
 
 def locked(index: int) -> tuple[Any, ...]:
@@ -84,16 +84,16 @@ def locked(index: int) -> tuple[Any, ...]:
 )
 def test_scopes(index: int, scope: str, path: str) -> None:
     """The memcg that ran out names the scope by its place, and its figures are the incident's."""
-    begins = begun(kill(levels=locked(index)))
-    assert (begins.scope, begins.limit_cgroup) == (scope, path)
-    assert (begins.limit_bytes, begins.usage_bytes, begins.peak_bytes) == (LIMIT, LIMIT - 1, LIMIT + 1)
+    made = assembled(kill(levels=locked(index)))
+    assert (made.scope, made.limit_cgroup) == (scope, path)
+    assert (made.limit_bytes, made.usage_bytes, made.peak_bytes) == (LIMIT, LIMIT - 1, LIMIT + 1)
 
 
 def test_the_node_has_no_limit() -> None:
     """Where no memcg ran out it was the node, and there are no figures."""
-    begins = begun(kill(levels=(level(inode=101), level(inode=1))))
-    assert (begins.scope, begins.limit_cgroup) == ("node", None)
-    assert (begins.limit_bytes, begins.usage_bytes, begins.peak_bytes) == (None, None, None)
+    made = assembled(kill(levels=(level(inode=101), level(inode=1))))
+    assert (made.scope, made.limit_cgroup) == ("node", None)
+    assert (made.limit_bytes, made.usage_bytes, made.peak_bytes) == (None, None, None)
 
 
 def test_what_the_kernel_leaves_open_is_unknown() -> None:
@@ -104,36 +104,36 @@ def test_what_the_kernel_leaves_open_is_unknown() -> None:
         level(LIMIT, inode=102, usage_bytes=LIMIT, ooms=1),
     )
     cpus = os.cpu_count() or 1
-    begins = begun(kill(levels=levels, locks_known=False))
-    assert (begins.scope, begins.limit_cgroup) == (("unknown", CGROUP) if cpus > 1 else ("pod", POD_CGROUP))
+    made = assembled(kill(levels=levels, locks_known=False))
+    assert (made.scope, made.limit_cgroup) == (("unknown", CGROUP) if cpus > 1 else ("pod", POD_CGROUP))
 
 
 def test_what_ran_out_lies_beyond_the_levels() -> None:
     """The kernel named a memcg that the record has no room for: unknown, without figures, and no cgroup is made up."""
-    begins = begun(kill(domain_inode=999))
-    assert (begins.scope, begins.limit_cgroup, begins.limit_bytes) == ("unknown", None, None)
+    made = assembled(kill(domain_inode=999))
+    assert (made.scope, made.limit_cgroup, made.limit_bytes) == ("unknown", None, None)
 
 
 def test_a_cgroup_inside_the_container() -> None:
     """A limit that the container set itself, below its own cgroup, is a cgroup's; the container is still known."""
-    begins = begun(kill(cgroup=f"{CGROUP}/init.scope", levels=(replace(LEVELS[0], inode=100), *LEVELS[1:])))
-    assert (begins.scope, begins.limit_cgroup) == ("cgroup", f"{CGROUP}/init.scope")
-    assert begins.container is not None
-    assert begins.container.id == CONTAINER_ID
-    assert begins.identity.pod_uid == UID
+    made = assembled(kill(cgroup=f"{CGROUP}/init.scope", levels=(replace(LEVELS[0], inode=100), *LEVELS[1:])))
+    assert (made.scope, made.limit_cgroup) == ("cgroup", f"{CGROUP}/init.scope")
+    assert made.container is not None
+    assert made.container.id == CONTAINER_ID
+    assert made.identity.pod_uid == UID
 
 
 def test_a_process_of_the_host() -> None:
     """Outside any Pod there is no container."""
-    begins = begun(kill(cgroup="/system.slice/backup.service", levels=LEVELS[:1]))
-    assert (begins.scope, begins.container, begins.pod) == ("cgroup", None, None)
+    made = assembled(kill(cgroup="/system.slice/backup.service", levels=LEVELS[:1]))
+    assert (made.scope, made.container, made.pod) == ("cgroup", None, None)
 
 
 def test_every_fact_of_the_victim() -> None:
     """What the kernel said of the victim stands in the incident, with the time of the host's clock."""
     first = kill(shmem_bytes=3, swap_bytes=5)
-    began = begin((first,), Observation(), {first.process: STATISTICS}, HOST, Redaction())
-    assert began.victims == (
+    made = assemble((first,), Observation(), {first.process: STATISTICS}, HOST, Redaction())
+    assert made.victims == (
         victim(
             shmem_bytes=3,
             swap_bytes=5,
@@ -141,24 +141,24 @@ def test_every_fact_of_the_victim() -> None:
             statistics=STATISTICS,
         ),
     )
-    assert (began.time - BOOT).total_seconds() == 9
-    assert (began.node, began.boot_id, began.lost) == (HOST.node, HOST.boot_id, 0)
-    assert began.chosen.rss_bytes == first.anon_bytes + first.file_bytes + 3
+    assert (made.time - BOOT).total_seconds() == 9
+    assert (made.node, made.boot_id, made.lost) == (HOST.node, HOST.boot_id, 0)
+    assert made.chosen.rss_bytes == first.anon_bytes + first.file_bytes + 3
 
 
 def test_redaction_is_applied() -> None:
-    """Secrets are masked where the incident begins, and what is not listed of the environment does not appear."""
+    """Secrets are masked where the incident made, and what is not listed of the environment does not appear."""
     hog = kill(arguments=b"hog\0--password\0hunter2\0-n\x005\0", environment=b"GOGC=50\0DB_PASSWORD=hunter2\0")
-    began = begun(hog)
-    assert began.chosen.command == ("hog", "--password", "***", "-n", "5")
-    assert began.chosen.environment == {"GOGC": "50"}
-    assert "hunter2" not in repr(began)
+    made = assembled(hog)
+    assert made.chosen.command == ("hog", "--password", "***", "-n", "5")
+    assert made.chosen.environment == {"GOGC": "50"}
+    assert "hunter2" not in repr(made)
 
 
 def test_a_policy_of_none_is_no_loss() -> None:
     """With arguments turned off nothing of them is shown, and no note calls them lost."""
-    began = begun(arguments="none", environment="none")
-    assert (began.chosen.command, began.chosen.environment, began.notes) == ((), {}, ())
+    made = assembled(arguments="none", environment="none")
+    assert (made.chosen.command, made.chosen.environment, made.notes) == ((), {}, ())
 
 
 def test_arguments_from_proc_fill_in() -> None:
@@ -168,41 +168,41 @@ def test_arguments_from_proc_fill_in() -> None:
         arguments={late.process: b"late\0hunter2\0", known.process: b"wrong\0"},
         environment={late.process: b"GOGC=1\0PW=hunter2\0"},
     )
-    first, second = begun(late, known, observation=observation).victims
+    first, second = assembled(late, known, observation=observation).victims
     assert (first.command, first.environment) == (("***", "***"), {"GOGC": "1"})
     assert second.command == ("hog", "100")
 
 
 def test_what_is_missing_is_noted() -> None:
     """A victim that was gone too soon, and what was cut, are told in words; nothing is refused for it."""
-    began = begun(kill(arguments=None, environment=None, missing=Missing.TRIGGER_CGROUP | Missing.LEVELS))
-    assert (began.chosen.command, began.chosen.environment, began.truncated) == (None, None, True)
-    assert began.notes == (
+    made = assembled(kill(arguments=None, environment=None, missing=Missing.TRIGGER_CGROUP | Missing.LEVELS))
+    assert (made.chosen.command, made.chosen.environment, made.truncated) == (None, None, True)
+    assert made.notes == (
         "trigger cgroup: cut or not readable",
         "levels: cut or not readable",
         "arguments of hog (4217): it was gone, or they were swapped out",
     )
-    assert not begun().truncated
+    assert not assembled().truncated
 
 
 def test_hostile_names_become_printable() -> None:
     """Names that the victim chose itself cannot break a line or a terminal."""
     hostile = b"\x1b[31mx\n\xff"
     path = "/a\nb\udcff"
-    began = begun(
+    made = assembled(
         kill(comm=hostile, cgroup=path, levels=locked(0), trigger=Trigger(Process(1, 1), 1, hostile, path)),
         observation=Observation(neighbours=(procfs.Neighbour(9, hostile, 1),), neighbours_total=1),
     )
     shown, shown_path = r"\x1b[31mx\n\xff", r"/a\nb\xff"
-    assert (began.chosen.comm, began.trigger.comm, began.neighbours[0].comm) == (shown, shown, shown)
-    assert (began.cgroup, began.trigger.cgroup, began.limit_cgroup) == (shown_path, shown_path, shown_path)
+    assert (made.chosen.comm, made.trigger.comm, made.neighbours[0].comm) == (shown, shown, shown)
+    assert (made.cgroup, made.trigger.cgroup, made.limit_cgroup) == (shown_path, shown_path, shown_path)
 
 
 def test_group_of_several() -> None:
     """The first is the chosen one; all are members."""
-    began = begun(kill(1), kill(2), kill(3))
-    assert [(one.pid, one.chosen) for one in began.victims] == [(1, True), (2, False), (3, False)]
-    assert began.group
+    made = assembled(kill(1), kill(2), kill(3))
+    assert [(one.pid, one.chosen) for one in made.victims] == [(1, True), (2, False), (3, False)]
+    assert made.group
 
 
 @pytest.mark.parametrize(
@@ -217,21 +217,21 @@ def test_group_of_several() -> None:
 )
 def test_group_of_one(levels: tuple[Any, ...], group: bool) -> None:
     """A lone victim was a group where the flag stands at or below the memcg that ran out, or anywhere for a node's."""
-    assert begun(kill(levels=levels)).group is group
+    assert assembled(kill(levels=levels)).group is group
 
 
 def test_the_key_is_the_kills_own() -> None:
     """The same kill has the same key each time, another start, pid or boot another one."""
     first = kill()
-    other_boot = begin((first,), Observation(), {}, replace(HOST, boot_id="other"), Redaction())
+    other_boot = assemble((first,), Observation(), {}, replace(HOST, boot_id="other"), Redaction())
     keys = [
-        begun(first).key,
-        begun(kill(4218)).key,
-        begun(kill(process=Process(4217, 1))).key,
+        assembled(first).key,
+        assembled(kill(4218)).key,
+        assembled(kill(process=Process(4217, 1))).key,
         other_boot.key,
     ]
     assert len(set(keys)) == 4
-    assert begun(first, kill(9)).key == begun(first).key
+    assert assembled(first, kill(9)).key == assembled(first).key
     assert all(len(key) == 16 for key in keys)
 
 
@@ -251,9 +251,9 @@ FULL = incident(
         incident(pod=replace(POD, owner=None, restart_policy=None), pid1=None),
         on_the_host(),
         group_of(50),
-        begun(),
-        begun(kill(arguments=None, environment=None, missing=~Missing(0))),
-        begun(kill(comm=b"\xff\n", cgroup="/\udcff", levels=())),
+        assembled(),
+        assembled(kill(arguments=None, environment=None, missing=~Missing(0))),
+        assembled(kill(comm=b"\xff\n", cgroup="/\udcff", levels=())),
     ],
     ids=["full", "no pod", "bare pod", "host", "group", "begun", "thin", "hostile"],
 )
@@ -262,7 +262,7 @@ def test_json_is_as_the_schema_says(sample: Incident) -> None:
     VALIDATOR.validate(json.loads(json.dumps(sample.as_json())))
 
 
-SAMPLES = [FULL, incident(pod=None), incident(pod=replace(POD, owner=None)), on_the_host(), group_of(50), begun()]
+SAMPLES = [FULL, incident(pod=None), incident(pod=replace(POD, owner=None)), on_the_host(), group_of(50), assembled()]
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=["full", "no pod", "no owner", "host", "group", "begun"])

@@ -21,13 +21,13 @@ import pytest
 
 from direct import Direct, counts
 from oomeventer.cluster.delivery import Delivery, Limits
-from oomeventer.incident.events import compose, drafts
+from oomeventer.incident.events import compose, compose_all
 from oomeventer.incident.incident import Incident
 from oomeventer.journal import disk as disk_module
 from oomeventer.journal import journal as module
 from oomeventer.journal.database import StoreError
 from oomeventer.journal.disk import Disk
-from oomeventer.journal.history import history
+from oomeventer.journal.history import read_history
 from oomeventer.journal.journal import Journal
 from oomeventer.journal.store import Store
 from samples import POD, incident, victim
@@ -81,8 +81,8 @@ class Agent:
             await self.journal.__aexit__()
 
     async def _draft(self) -> None:
-        async for begun in self.journal.begun(self._stop):
-            self.delivery.add(await self.journal.describe(begun.id, begun.incident, drafts(begun.incident)))
+        async for begun in self.journal.recorded(self._stop):
+            self.delivery.add(await self.journal.describe(begun.id, begun.incident, compose_all(begun.incident)))
         self._drafted.set()
 
     async def kill(self, *numbers: int) -> None:
@@ -90,7 +90,7 @@ class Agent:
             await self.kill_of(kill(number))
 
     async def kill_of(self, one: Incident) -> None:
-        await self.journal.begin(one)
+        await self.journal.record(one)
 
     def check(self) -> None:
         assert self.journal.totals.seen == self.journal.totals.accounted
@@ -137,9 +137,9 @@ async def left_by_an_earlier_process(path: Path) -> int:
     async with Journal(path) as journal:
         stop = asyncio.Event()
         for number in range(11, 21):
-            await journal.begin(kill(number))
-        async for begun in journal.begun(stop):
-            await journal.describe(begun.id, begun.incident, drafts(begun.incident))
+            await journal.record(kill(number))
+        async for begun in journal.recorded(stop):
+            await journal.describe(begun.id, begun.incident, compose_all(begun.incident))
             if journal.totals.waiting == 10 and begun.incident.key == kill(15).key:
                 break
         assert (journal.totals.seen, journal.totals.waiting) == (20, 10)
@@ -156,7 +156,7 @@ async def test_the_way_of_an_incident(path: Path, where: str) -> None:
     async with Agent(path if where == "disk" else None, api) as agent:
         assert agent.journal.kept == (str(path) if where == "disk" else "memory")
         await agent.kill(1, 2, 8)
-        assert not await agent.journal.begin(kill(1))
+        assert not await agent.journal.record(kill(1))
         await until(lambda: not agent.journal.totals.waiting)
         agent.check()
         assert (agent.journal.totals.seen, agent.journal.trouble, agent.journal.failures) == (3, None, 0)
@@ -169,21 +169,21 @@ async def test_begun_gives_what_an_earlier_process_left(path: Path) -> None:
     several = 2 * module._BATCH + 5
     async with Journal(path) as first:
         for number in range(several):
-            await first.begin(kill(number))
+            await first.record(kill(number))
     found = []
     stop = asyncio.Event()
     async with Journal(path) as journal:
 
         async def take() -> None:
-            async for begun in journal.begun(stop):
+            async for begun in journal.recorded(stop):
                 found.append(begun.incident)
-                await journal.describe(begun.id, begun.incident, drafts(begun.incident))
+                await journal.describe(begun.id, begun.incident, compose_all(begun.incident))
 
         taking = asyncio.create_task(take())
         await until(lambda: len(found) == several)
         assert found == [kill(number) for number in range(several)]
-        await journal.begin(kill(1000))
-        await journal.begin(kill(1001))
+        await journal.record(kill(1000))
+        await journal.record(kill(1001))
         stop.set()
         async with asyncio.timeout(SECONDS):
             await taking
@@ -193,13 +193,13 @@ async def test_begun_gives_what_an_earlier_process_left(path: Path) -> None:
 async def test_what_was_begun_and_is_in_work_is_given_once(path: Path) -> None:
     """An incident that waits for the runtime, say, is not begun again by news of another."""
     async with Journal(path) as journal:
-        await journal.begin(kill(1))
+        await journal.record(kill(1))
         stop = asyncio.Event()
         found = []
-        async for begun in journal.begun(stop):
+        async for begun in journal.recorded(stop):
             found.append(begun.incident)
             if len(found) < 3:
-                await journal.begin(kill(len(found) + 1))
+                await journal.record(kill(len(found) + 1))
             else:
                 stop.set()
     assert found == [kill(1), kill(2), kill(3)]
@@ -209,8 +209,8 @@ async def test_what_was_begun_and_is_in_work_is_given_once(path: Path) -> None:
 async def test_an_incident_that_cannot_be_read(path: Path, caplog: pytest.LogCaptureFixture, body: str) -> None:
     """Another version's, or a damaged one, is given up and said; those after it are told."""
     async with Journal(path) as journal:
-        await journal.begin(kill(1))
-        await journal.begin(kill(2))
+        await journal.record(kill(1))
+        await journal.record(kill(2))
     with closing(sqlite3.connect(path)) as db, db:
         db.execute("UPDATE incidents SET body = ? WHERE key = ?", (body, kill(1).key))
     api = Direct()
@@ -250,7 +250,7 @@ async def test_no_growth(path: Path) -> None:
     api = Direct()
     async with Agent(path, api, size_bytes=size) as agent:
         for number in range(1500):
-            await agent.journal.begin(kill(number, notes=("x" * 3000,)))
+            await agent.journal.record(kill(number, notes=("x" * 3000,)))
             if number % 100 == 99:
                 await until(lambda: not agent.journal.totals.waiting)
         agent.check()
@@ -265,7 +265,7 @@ async def test_memory_does_not_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MEMORY_BYTES", 1 << 20)
     async with Journal(None) as journal:
         for number in range(1000):
-            await journal.begin(kill(number, notes=("x" * 6000,)))
+            await journal.record(kill(number, notes=("x" * 6000,)))
         totals = journal.totals
         assert totals.seen == totals.accounted == 1000
         assert totals.given_up.keys() == {"no room in the journal"}
@@ -298,7 +298,7 @@ async def test_a_full_disk(small: Path, caplog: pytest.LogCaptureFixture) -> Non
         assert agent.journal.kept == str(path)
         assert agent.journal.failures >= 1
     assert api.told == number
-    assert {one["key"] for one in history(path)} == {kill(number).key for number in range(1, number + 1)}
+    assert {one["key"] for one in read_history(path)} == {kill(number).key for number in range(1, number + 1)}
     assert caplog.text.count("going on in memory") == 1
     assert caplog.text.count("is written again") == 1
 
@@ -336,7 +336,7 @@ async def test_a_disk_that_is_full_at_the_end(
         number = 0
         while not journal.trouble:
             number += 1
-            await journal.begin(kill(number))
+            await journal.record(kill(number))
         filler.unlink()
     assert "are lost" not in caplog.text
     async with Journal(path) as journal:
@@ -344,7 +344,7 @@ async def test_a_disk_that_is_full_at_the_end(
         fill(small)
         while not journal.trouble:
             number += 1
-            await journal.begin(kill(number))
+            await journal.record(kill(number))
     assert f"stopped with {number} Events that were kept in memory only, and are lost" in caplog.text
 
 
@@ -371,7 +371,7 @@ async def test_a_disk_that_cannot_be_written_at_first(
         assert agent.journal.totals.seen == before + kills
     assert api.told == 10 + kills
     assert caplog.text.count("going on in memory") == 1
-    assert len(list(history(path))) == before + kills
+    assert len(list(read_history(path))) == before + kills
 
 
 async def test_a_file_in_the_directorys_place(tmp_path: Path) -> None:
@@ -427,7 +427,7 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Hanging]]
         disk.release()
 
 
-@pytest.mark.parametrize("method", ["begin", "describe", "plan", "settle", "totals", "begun", "_open"])
+@pytest.mark.parametrize("method", ["record", "describe", "plan", "settle", "totals", "recorded", "_open"])
 async def test_a_disk_that_hangs(
     path: Path, hanging: Callable[..., Hanging], caplog: pytest.LogCaptureFixture, method: str
 ) -> None:
@@ -459,8 +459,10 @@ async def test_a_disk_that_hangs(
     assert agent.journal.totals.seen == 20 + 112 - first
     await agent.__aexit__()
     assert api.told == 10 + 112 - first
-    assert {one["key"] for one in history(path)} == {kill(number).key for number in [*range(1, 21), *range(first, 112)]}
-    assert all(one["events"] in ("delivered", "merged") for one in history(path))
+    assert {one["key"] for one in read_history(path)} == {
+        kill(number).key for number in [*range(1, 21), *range(first, 112)]
+    }
+    assert all(one["events"] in ("delivered", "merged") for one in read_history(path))
     assert caplog.text.count("going on in memory") == 1
 
 
@@ -486,7 +488,7 @@ async def test_a_disk_that_hangs_during_a_request(path: Path, hanging: Callable[
     async with Agent(path, api) as agent:
         await agent.kill(1)
         await until(lambda: api.waiting == 1)
-        disk = hanging("begin")
+        disk = hanging("record")
         await agent.kill(8)
         assert agent.journal.trouble
         if answered == "while the disk is away":
@@ -524,7 +526,7 @@ async def test_a_disk_that_hangs_again_and_again(path: Path, monkeypatch: pytest
 
         return slow
 
-    for name in ("begin", "describe", "plan", "settle", "totals", "begun", "waiting"):
+    for name in ("record", "describe", "plan", "settle", "totals", "recorded", "waiting"):
         monkeypatch.setattr(Store, name, sometimes_slow(getattr(Store, name)))
     api = Direct()
     async with Agent(path, api) as agent:
@@ -553,8 +555,8 @@ async def test_a_cancelled_fail_over(
             await asyncio.sleep(SECONDS)
 
         monkeypatch.setattr(Disk, "rescue", rescue)
-        monkeypatch.setattr(Store, "begin", fails)
-        beginning = asyncio.create_task(journal.begin(kill(101)))
+        monkeypatch.setattr(Store, "record", fails)
+        beginning = asyncio.create_task(journal.record(kill(101)))
         await rescuing.wait()
         beginning.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -564,11 +566,11 @@ async def test_a_cancelled_fail_over(
         assert (journal.totals.seen, journal.totals.waiting) == (20, 10)
 
 
-_BEGIN = Store.begin
+_BEGIN = Store.record
 
 
 def fails(store: Store, *arguments: Any) -> bool:
-    """Store.begin on a disk that is full."""
+    """Store.record on a disk that is full."""
     if store.path != ":memory:":
         raise StoreError("full")
     return _BEGIN(store, *arguments)
@@ -582,7 +584,7 @@ async def test_told_in_memory_and_ended(path: Path, monkeypatch: pytest.MonkeyPa
         await agent.kill(1, 8)
         await until(lambda: not agent.journal.totals.waiting)
         with monkeypatch.context() as patched:
-            patched.setattr(Store, "begin", fails)
+            patched.setattr(Store, "record", fails)
             await agent.kill(15, 22)
             await until(lambda: not agent.journal.totals.waiting)
             assert agent.journal.trouble
@@ -595,15 +597,15 @@ async def test_told_in_memory_and_ended(path: Path, monkeypatch: pytest.MonkeyPa
 
 async def test_a_cancelled_caller(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The disk is not blamed for what its thread does for one who does not wait any more."""
-    whole = Store.begin
+    whole = Store.record
 
     def slow(store: Store, *arguments: Any) -> bool:
         time.sleep(0.3)
         return whole(store, *arguments)
 
-    monkeypatch.setattr(Store, "begin", slow)
+    monkeypatch.setattr(Store, "record", slow)
     async with Journal(path) as journal:
-        beginning = asyncio.create_task(journal.begin(kill(1)))
+        beginning = asyncio.create_task(journal.record(kill(1)))
         await asyncio.sleep(0.1)
         beginning.cancel()
         await journal.note("x", "y")
@@ -621,7 +623,7 @@ async def test_more_than_memory_takes(path: Path, monkeypatch: pytest.MonkeyPatc
             await agent.kill_of(kill(number, notes=("x" * 8000,)))
         await until(lambda: agent.delivery.series == 7)
         with monkeypatch.context() as patched:
-            patched.setattr(Store, "begin", fails)
+            patched.setattr(Store, "record", fails)
             await agent.kill(*range(101, 111))
             assert agent.journal.trouble
             await until(lambda: agent.journal.totals.waiting == 110)
@@ -639,10 +641,10 @@ async def test_a_disk_that_hangs_at_the_end(
 ) -> None:
     """It does not hold up the agent's end."""
     async with Journal(path) as journal:
-        await journal.begin(kill(1))
-        disk = hanging("begin")
+        await journal.record(kill(1))
+        disk = hanging("record")
         begun = time.monotonic()
-        await journal.begin(kill(2))
+        await journal.record(kill(2))
     assert time.monotonic() - begun < 5
     assert "kept in memory only, and are lost" in caplog.text
     disk.release()
@@ -679,7 +681,7 @@ async def test_a_damaged_file(path: Path, caplog: pytest.LogCaptureFixture, dama
         assert aside.exists()
         assert f"is moved to {aside}" in caplog.text
     assert {file.name for file in path.parent.iterdir()} <= {path.name, aside.name}
-    assert {kill(number).key for number in range(201, 206)} <= {one["key"] for one in history(path)}
+    assert {kill(number).key for number in range(201, 206)} <= {one["key"] for one in read_history(path)}
 
 
 @pytest.mark.parametrize("when", ["before", "meanwhile"])
@@ -708,7 +710,7 @@ async def tells_others(path: Path, damaged: bytes | None) -> None:
             with path.open("r+b") as file:
                 file.write(damaged)
         for number, name in enumerate(sorted(others), 200):
-            await agent.journal.begin(replace(kill(number), pod=replace(POD, name=name, uid=f"uid-of-{name}")))
+            await agent.journal.record(replace(kill(number), pod=replace(POD, name=name, uid=f"uid-of-{name}")))
         await until(lambda: others <= {name.rpartition(".")[0] for name in counts(api)})
 
 
@@ -737,7 +739,7 @@ async def test_a_file_that_is_damaged_while_it_is_used(path: Path, caplog: pytes
         agent.check()
         await until(lambda: all(tells(api, number) for number in range(300, 307)))
     assert "is moved to" in caplog.text or "going on in memory" in caplog.text
-    assert {kill(number).key for number in range(303, 310)} <= {one["key"] for one in history(path)}
+    assert {kill(number).key for number in range(303, 310)} <= {one["key"] for one in read_history(path)}
 
 
 @pytest.mark.parametrize(
@@ -761,7 +763,7 @@ async def test_words_that_are_damaged(path: Path, monkeypatch: pytest.MonkeyPatc
     api = Direct()
     async with Agent(path, api) as agent:
         with monkeypatch.context() as patched:
-            patched.setattr(Store, "begin", fails)
+            patched.setattr(Store, "record", fails)
             await agent.kill(101)
         await until(lambda: not agent.journal.trouble)
         await agent.kill(102)
@@ -797,7 +799,7 @@ async def test_two_damaged_files(path: Path) -> None:
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(content)
         async with Journal(path) as journal:
-            await journal.begin(kill(1))
+            await journal.record(kill(1))
             assert journal.trouble is None
     assert path.with_name("journal.db.damaged").read_bytes() == b"second" * 1000
     assert sorted(file.name for file in path.parent.iterdir()) == ["journal.db", "journal.db.damaged"]

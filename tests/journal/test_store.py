@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 
 from moving import START, Time
-from oomeventer.incident.events import COMBINED, compose, drafts
+from oomeventer.incident.events import COMBINED, compose, compose_all
 from oomeventer.incident.incident import Incident
 from oomeventer.journal import history as history_module
 from oomeventer.journal import store as module
 from oomeventer.journal.database import MEMORY, StoreError
-from oomeventer.journal.history import history
+from oomeventer.journal.history import read_history
 from oomeventer.journal.store import Store
 from oomeventer.journal.transfer import export
-from stores import AGE, begin, described, figures, kill, opened, planned, tell
+from stores import AGE, described, figures, kill, opened, planned, record, tell
 
 
 @pytest.fixture(autouse=True)
@@ -46,48 +46,48 @@ def store(path: Path) -> Iterator[Store]:
 
 def test_an_incident_is_known_by_its_key(store: Store, path: Path) -> None:
     """It is new once, also for another process, and also once all about it is done."""
-    assert begin(store, kill(1))
-    assert not begin(store, kill(1))
-    assert begin(store, kill(2))
+    assert record(store, kill(1))
+    assert not record(store, kill(1))
+    assert record(store, kill(2))
     tell(store, kill(3))
     with closing(opened(path)) as again:
-        assert not begin(again, kill(1))
-        assert not begin(again, kill(3))
+        assert not record(again, kill(1))
+        assert not record(again, kill(3))
         assert figures(again) == (3, 1, 0, {}, 2)
 
 
 def test_begun_in_the_order_of_arrival(store: Store, time: Time, path: Path) -> None:
     """The oldest first, from an id on, as many as are asked for; also where the clock was set back meanwhile."""
     for number in range(1, 6):
-        begin(store, kill(number))
+        record(store, kill(number))
         time.now -= 3600
     with closing(opened(path)) as again:
-        begin(again, kill(6))
-        ids = [number for number, _ in again.begun(0, 100)]
+        record(again, kill(6))
+        ids = [number for number, _ in again.recorded(0, 100)]
         assert ids == sorted(set(ids))
         assert len(ids) == 6
-        assert [number for number, _ in again.begun(ids[1], 3)] == ids[2:5]
+        assert [number for number, _ in again.recorded(ids[1], 3)] == ids[2:5]
 
 
 def test_an_incident_is_described_once(store: Store) -> None:
     """What was found out twice, by two processes, say, makes its Events once."""
-    begin(store, kill(1))
-    ((number, _),) = store.begun(0, 10)
-    assert len(store.describe(number, kill(1).as_json(), drafts(kill(1)))) == 1
-    assert store.describe(number, kill(1).as_json(), drafts(kill(1))) == []
+    record(store, kill(1))
+    ((number, _),) = store.recorded(0, 10)
+    assert len(store.describe(number, kill(1).as_json(), compose_all(kill(1)))) == 1
+    assert store.describe(number, kill(1).as_json(), compose_all(kill(1))) == []
     store.give_up(number, "a fault")
-    assert store.begun(0, 10) == []
+    assert store.recorded(0, 10) == []
     assert figures(store) == (1, 0, 0, {}, 1)
 
 
 def test_an_incident_without_an_event(store: Store, path: Path) -> None:
     """It is given up with its reason, and not begun again."""
-    begin(store, kill(1))
-    ((number, _),) = store.begun(0, 10)
+    record(store, kill(1))
+    ((number, _),) = store.recorded(0, 10)
     store.give_up(number, "a fault")
     store.give_up(number, "a fault")
     with closing(opened(path)) as again:
-        assert again.begun(0, 10) == []
+        assert again.recorded(0, 10) == []
         assert figures(again) == (1, 0, 0, {"a fault": 1}, 0)
 
 
@@ -151,13 +151,13 @@ def test_a_plan_anew(store: Store, path: Path) -> None:
     (waiting,) = described(store, kill(3))
     assert not planned(store, waiting).create
     described(store, kill(4))
-    anew = planned(store, waiting, anew=True)
-    assert (anew.create, anew.name, anew.count, anew.kills) == (True, compose(kill(3)).name, 1, 1)
+    made = planned(store, waiting, recreate=True)
+    assert (made.create, made.name, made.count, made.kills) == (True, compose(kill(3)).name, 1, 1)
     with closing(opened(path)) as again:
-        assert planned(again, waiting) == anew
-        again.settle(anew, "delivered", "")
+        assert planned(again, waiting) == made
+        again.settle(made, "delivered", "")
         following = planned(again, waiting)
-        assert (following.create, following.name, following.count) == (False, anew.name, 2)
+        assert (following.create, following.name, following.count) == (False, made.name, 2)
 
 
 def test_nothing_to_plan(store: Store) -> None:
@@ -221,14 +221,14 @@ def test_what_is_old_goes(store: Store, time: Time) -> None:
     """Of what is told. What was not told stays, however old it seems: the clock may have been set."""
     tell(store, kill(1))
     described(store, kill(2, pod=1))
-    begin(store, kill(3))
+    record(store, kill(3))
     time.now += AGE - 1
-    begin(store, kill(4))
+    record(store, kill(4))
     assert store.trim() == 0
     time.now += 2
     assert store.trim() == 1
     assert figures(store) == (4, 1, 0, {}, 3)
-    assert begin(store, kill(1)), "it is forgotten"
+    assert record(store, kill(1)), "it is forgotten"
 
 
 def let_go(store: Store, *incidents: Incident) -> None:
@@ -247,7 +247,7 @@ def test_what_is_told_goes_first(path: Path) -> None:
         before = figures(store)
         while store.trim():
             pass
-        kept = [one["key"] for one in history(path)]
+        kept = [one["key"] for one in read_history(path)]
         assert figures(store) == before
         assert 50 < len(kept) < 150
         assert kept == [kill(number).key for number in range(201 - len(kept), 201)]
@@ -260,7 +260,7 @@ def test_what_is_told_goes_first(path: Path) -> None:
         assert (seen, delivered) == (400, 200)
         assert given_up == {"no room in the journal": 200 - waiting}
         assert 20 < waiting < 150
-        kept = [one["key"] for one in history(path)]
+        kept = [one["key"] for one in read_history(path)]
         assert kept == [kill(number).key for number in range(401 - waiting, 401)]
 
 
@@ -343,7 +343,7 @@ def test_no_growth(path: Path, how: str) -> None:
                 case "waiting":
                     described(store, one)
                 case "begun":
-                    begin(store, one)
+                    record(store, one)
             if number % 50 == 0:
                 store.trim()
         seen, *_ = figures(store)
@@ -364,9 +364,9 @@ def test_history(store: Store, path: Path) -> None:
     waiting, *_ = described(store, kill(2, pod=1))
     store.settle(planned(store, waiting), "given up", "invalid")
     described(store, kill(3, scope="node"))
-    begin(store, kill(4))
+    record(store, kill(4))
     before = path.read_bytes()
-    found = list(history(path))
+    found = list(read_history(path))
     assert [one["key"] for one in found] == [kill(number).key for number in range(1, 5)]
     assert [one["events"] for one in found] == ["delivered", "given up: invalid", "waiting; waiting", "waiting"]
     assert found[0] == kill(1).as_json() | {"events": "delivered"}
@@ -377,7 +377,7 @@ def test_history_holds_nothing_up(store: Store, path: Path, monkeypatch: pytest.
     """Who reads slowly does not keep the agent's log file from beginning anew."""
     monkeypatch.setattr(history_module, "_PAGE", 2)
     tell(store, *(kill(number) for number in range(1, 6)))
-    reading = history(path)
+    reading = read_history(path)
     assert next(reading)["key"] == kill(1).key
     for _ in range(200):
         store.note("x", "y" * 100000)
@@ -390,7 +390,7 @@ def test_history_of_what_is_damaged(store: Store, path: Path, caplog: pytest.Log
     tell(store, kill(1), kill(2), kill(3))
     with closing(sqlite3.connect(path)) as db, db:
         db.execute("UPDATE incidents SET body = CAST(x'7bff7d' AS TEXT) WHERE key = ?", (kill(2).key,))
-    assert [one["key"] for one in history(path)] == [kill(1).key, kill(3).key]
+    assert [one["key"] for one in read_history(path)] == [kill(1).key, kill(3).key]
     assert "cannot be read" in caplog.text
 
 
@@ -400,7 +400,7 @@ def test_history_of_nothing(tmp_path: Path) -> None:
     other.write_bytes(b"no database" * 1000)
     for file in (missing, other):
         with pytest.raises(StoreError, match=str(file)):
-            list(history(file))
+            list(read_history(file))
     assert not missing.exists()
 
 

@@ -13,7 +13,7 @@ from oomeventer.journal.database import MEMORY
 from oomeventer.journal.plans import Plan
 from oomeventer.journal.store import Store, Waiting
 from oomeventer.journal.transfer import export, merge, replace
-from stores import begin, described, figures, kill, opened, planned, tell
+from stores import described, figures, kill, opened, planned, record, tell
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_a_take_over_that_came_too_late(disk: Store, memory: Store, whole: bool)
     """Memory went on meanwhile: the next take-over takes what has become of it since, and counts nothing again."""
     tell(disk, kill(1))
     described(memory, kill(2, pod=2), kill(3, pod=2))
-    begin(memory, kill(4, pod=3))
+    record(memory, kill(4, pod=3))
     merge(disk, export(memory, whole))
     assert figures(disk) == (4, 1, 0, {}, 3)
     plans = tell_all(memory)
@@ -78,7 +78,7 @@ def test_a_take_over_that_came_too_late(disk: Store, memory: Store, whole: bool)
     assert figures(disk) == (5, 2, 1, {}, 2)
     (plan,) = tell_all(disk)
     assert (plan.create, plan.name, plan.count, plan.kills) == (False, plans[0].name, 3, 1)
-    assert [body for _, body in disk.begun(0, 9)] == [body for _, body in memory.begun(0, 9)]
+    assert [body for _, body in disk.recorded(0, 9)] == [body for _, body in memory.recorded(0, 9)]
 
 
 def test_a_plan_that_was_taken_too_late(disk: Store, memory: Store) -> None:
@@ -144,7 +144,7 @@ def test_a_kill_that_both_were_given(disk: Store, memory: Store, here: str, ther
     """The kernel gives it again where the agent died before it could forget it, and the disk could not be asked."""
     for store, state in ((disk, here), (memory, there)):
         if state == "begun":
-            begin(store, kill(1))
+            record(store, kill(1))
             continue
         waits = one(described(store, kill(1)))
         if state != "waiting":
@@ -153,10 +153,10 @@ def test_a_kill_that_both_were_given(disk: Store, memory: Store, here: str, ther
         merge(disk, export(memory, True))
     totals = disk.totals()
     assert totals.seen == totals.accounted == 1
-    for number, _ in disk.begun(0, 9):
+    for number, _ in disk.recorded(0, 9):
         disk.describe(number, kill(1).as_json(), [])
         return
     tell_all(disk)
     totals = disk.totals()
     assert (totals.seen, totals.accounted, totals.waiting) == (1, 1, 0)
-    assert not begin(disk, kill(1))
+    assert not record(disk, kill(1))

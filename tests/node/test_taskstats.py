@@ -5,14 +5,14 @@ import os
 import pytest
 
 from machine.capabilities import without
-from oomeventer.node.taskstats import Taskstats, TaskstatsError, permitted
+from oomeventer.node.taskstats import Taskstats, TaskstatsError, taskstats_permitted
 
 pytestmark = pytest.mark.kernel
 
 
 def test_a_process_that_lives() -> None:
     """Peak, age and faults of this process agree with what /proc says of it."""
-    assert permitted()
+    assert taskstats_permitted()
     with Taskstats() as taskstats:
         statistics = taskstats.read(os.getpid())
     assert statistics
@@ -42,6 +42,6 @@ def test_not_permitted() -> None:
                 taskstats.read(os.getpid())
                 return False
         except TaskstatsError as e:
-            return not permitted() and "CAP_NET_ADMIN" in str(e)
+            return not taskstats_permitted() and "CAP_NET_ADMIN" in str(e)
 
     assert without(refused)

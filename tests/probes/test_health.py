@@ -21,20 +21,19 @@ from fakecri import grpc_server, version
 from machine import Agent, Cgroup, Victim, kubeconfig
 from oomeventer.cluster.api import Api
 from oomeventer.cluster.delivery import Delivery
-from oomeventer.incident.events import drafts
+from oomeventer.incident.events import compose_all
 from oomeventer.journal.journal import Journal
 from oomeventer.probes import health as module
+from oomeventer.probes import server
 from oomeventer.probes.health import (
     API_SECONDS,
-    CONNECTIONS,
     RUNTIME_SECONDS,
     STUCK_SECONDS,
     Health,
-    HealthError,
     Progress,
-    serve,
 )
 from oomeventer.probes.metrics import Metrics, Parts
+from oomeventer.probes.server import CONNECTIONS, HealthError, serve
 from samples import POD, incident
 from standin import Answer, ApiServer, Hang
 
@@ -108,7 +107,7 @@ async def start(cluster: Api) -> AsyncIterator[Start]:
             health = Health(metrics, cri_endpoint, 1.0, clock)
             bound = await stack.enter_async_context(serve(("127.0.0.1", 0), health))
             kept = await stack.enter_async_context(Journal(journal))
-            delivery = Delivery(cluster, kept, told=metrics.told)
+            delivery = Delivery(cluster, kept, delivered=metrics.delivered)
             parts = Parts(Ring(), None, kept, cluster, delivery, {})
             stack.enter_context(metrics.watching(parts))
             assert bound
@@ -307,13 +306,13 @@ async def test_a_line_is_a_line(start: Start, api: ApiServer) -> None:
 async def tell(watched: Watched, number: int) -> None:
     """The way of a kill through the journal, to the delivery."""
     journal, done = watched.parts.journal, asyncio.Event()
-    await journal.begin(incident(number, pod=replace(POD, uid=f"uid-{number % 7}", name=f"pod-{number % 7}")))
+    await journal.record(incident(number, pod=replace(POD, uid=f"uid-{number % 7}", name=f"pod-{number % 7}")))
     done.set()
-    async for begun in journal.begun(done):
+    async for begun in journal.recorded(done):
         if number % 10 == 9:
             await journal.give_up(begun.id, "for a test")
         else:
-            watched.parts.delivery.add(await journal.describe(begun.id, begun.incident, drafts(begun.incident)))
+            watched.parts.delivery.add(await journal.describe(begun.id, begun.incident, compose_all(begun.incident)))
         watched.metrics.killed(begun.incident)
 
 
@@ -394,7 +393,7 @@ async def test_no_request(start: Start, raw: bytes, caplog: pytest.LogCaptureFix
 
 async def test_idle_connections_end(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who says nothing, or not all of a request, is not waited for; there are only so many of them."""
-    monkeypatch.setattr(module, "IDLE_SECONDS", 0.5)
+    monkeypatch.setattr(server, "IDLE_SECONDS", 0.5)
     watched = await start()
     begun = time.monotonic()
     async with asyncio.timeout(8):

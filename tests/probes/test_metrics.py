@@ -19,11 +19,12 @@ from prometheus_client.parser import text_string_to_metric_families
 import oomeventer
 from oomeventer.cluster.api import Api
 from oomeventer.cluster.delivery import Delivery
-from oomeventer.incident.events import drafts
+from oomeventer.incident.events import compose_all
 from oomeventer.journal.journal import Journal
 from oomeventer.journal.plans import Plan
 from oomeventer.pipeline import Pipeline, Stage
-from oomeventer.probes.metrics import FAMILIES, GIVEN_UP, NAMED, Metrics, Parts, page
+from oomeventer.probes.families import FAMILIES, NAMED, page
+from oomeventer.probes.metrics import GIVEN_UP, Metrics, Parts
 from places import REPOSITORY
 from samples import CONTAINER, POD, group_of, incident, on_the_host, victim
 
@@ -102,9 +103,9 @@ def test_the_names_follow_the_conventions() -> None:
 
 
 def test_the_document_is_the_code() -> None:
-    """docs/metrics.md is what `python -m oomeventer.probes.metrics` prints."""
+    """docs/metrics.md is what `python -m oomeventer.probes.families` prints."""
     document = REPOSITORY / "docs/metrics.md"
-    assert document.read_text() == page(), "make it anew: python -m oomeventer.probes.metrics >docs/metrics.md"
+    assert document.read_text() == page(), "make it anew: python -m oomeventer.probes.families >docs/metrics.md"
 
 
 async def test_the_figures_of_the_parts(parts: Parts) -> None:
@@ -128,13 +129,13 @@ async def test_the_journals_sums(parts: Parts) -> None:
     """Seen is delivered, merged, given up and waiting, and given up has its reasons."""
     metrics, journal, done = Metrics(), parts.journal, asyncio.Event()
     for sample in (incident(1), incident(2), incident(3), on_the_host(key="f" * 16)):
-        await journal.begin(sample)
+        await journal.record(sample)
     done.set()
-    async for begun in journal.begun(done):
+    async for begun in journal.recorded(done):
         if begun.incident.pod is None:
             await journal.give_up(begun.id, 'a "reason"\n')
             continue
-        (waiting,) = await journal.describe(begun.id, begun.incident, drafts(begun.incident))
+        (waiting,) = await journal.describe(begun.id, begun.incident, compose_all(begun.incident))
         if begun.incident.key == incident(2).key and (told := await journal.plan(waiting.series)):
             await journal.settle(told, "delivered", "")
     with metrics.watching(parts):
@@ -187,7 +188,7 @@ def constants(file: Path) -> Iterator[str]:
     }
     for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
         match ast.unparse(call.func).rpartition(".")[2], call.args:
-            case "Rule", [fate, reason, *_] if ast.unparse(fate) in ("Fate.RETRY", "Fate.GIVE_UP"):
+            case "Rule", [verdict, reason, *_] if ast.unparse(verdict) in ("Verdict.RETRY", "Verdict.GIVE_UP"):
                 pass
             case "give_up", [_, reason]:
                 pass
@@ -317,7 +318,7 @@ def test_times() -> None:
     assert of(metrics, "oomeventer_stage_seconds_bucket", stage="container", le="0.0025") == 1
     assert of(metrics, "oomeventer_stage_seconds_bucket", stage="container", le="30.0") == 2
     for killed_at in (998.0, 1001.0):
-        metrics.told(plan(killed_at))
+        metrics.delivered(plan(killed_at))
     assert of(metrics, "oomeventer_event_delay_seconds_count") == 2
     assert of(metrics, "oomeventer_event_delay_seconds_sum") == 2
     assert of(metrics, "oomeventer_event_delay_seconds_bucket", le="0.1") == 1

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from oomeventer.incident.events import drafts
+from oomeventer.incident.events import compose_all
 from oomeventer.incident.incident import Incident
 from oomeventer.journal.plans import Plan
 from oomeventer.journal.store import Store, Waiting
@@ -23,22 +23,22 @@ def kill(number: int = 1, program: str = "hog", pod: int = 0, **fields: Any) -> 
     return incident(number, victims=(victim(comm=program, container_pid=number),), pod=where, **fields)
 
 
-def begin(store: Store, one: Incident) -> bool:
-    return store.begin(one.key, one.as_json())
+def record(store: Store, one: Incident) -> bool:
+    return store.record(one.key, one.as_json())
 
 
 def described(store: Store, *incidents: Incident) -> list[Waiting]:
     """They are begun and described; the series that then wait for them."""
     waiting = []
     for one in incidents:
-        assert begin(store, one)
-        (number, _), *_ = store.begun(0, 1)
-        waiting += store.describe(number, one.as_json(), drafts(one))
+        assert record(store, one)
+        (number, _), *_ = store.recorded(0, 1)
+        waiting += store.describe(number, one.as_json(), compose_all(one))
     return waiting
 
 
-def planned(store: Store, waiting: Waiting, anew: bool = False) -> Plan:
-    plan = store.plan(waiting.series, anew)
+def planned(store: Store, waiting: Waiting, recreate: bool = False) -> Plan:
+    plan = store.plan(waiting.series, recreate)
     assert plan
     return plan
 

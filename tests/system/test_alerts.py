@@ -28,7 +28,8 @@ from oomeventer.cluster.api import Api
 from oomeventer.cluster.delivery import Delivery
 from oomeventer.journal.journal import Journal
 from oomeventer.pipeline import Pipeline, Stage
-from oomeventer.probes.metrics import NAMED, Metrics, Parts
+from oomeventer.probes.families import NAMED
+from oomeventer.probes.metrics import Metrics, Parts
 from places import REPOSITORY
 from samples import POD, group_of, incident
 
@@ -74,9 +75,9 @@ class Agent:
         journal, done = self.parts.journal, asyncio.Event()
         first = journal.totals.seen
         for number in range(first, first + count):
-            await journal.begin(incident(number))
+            await journal.record(incident(number))
         done.set()
-        async for begun in journal.begun(done):
+        async for begun in journal.recorded(done):
             await journal.give_up(begun.id, reason)
 
     def series(self) -> dict[Labels, float]:

@@ -22,7 +22,7 @@ import helm_python
 
 from chart import CHART, REPOSITORY, posture, publish, render, values
 from oomeventer import __version__, settings
-from oomeventer.probes.metrics import FAMILIES
+from oomeventer.probes.families import FAMILIES
 
 SCENARIOS = {file.stem: file for file in sorted((CHART / "ci").glob("*.yaml"))}
 #: From Chart.yaml's kubeVersion to the newest whose schemas kubernetes_validate has.

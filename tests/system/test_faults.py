@@ -25,7 +25,7 @@ import pytest
 from faults import POINTS, Partition, Restarted, mounted
 from machine import Cgroup, Victim, kubeconfig
 from machine.process import resident_mib
-from oomeventer.journal.history import history
+from oomeventer.journal.history import read_history
 from realcri import Containerd
 from standin import Answer, ApiServer, Fault, Garbage, Hang, LostAnswer, Reset, Trickle, Truncated
 
@@ -101,7 +101,7 @@ async def all_told(api: ApiServer, kills: Kills, seconds: float = SECONDS) -> No
 
 
 def entries(journal: Path, kills: Kills) -> list[dict[str, Any]]:
-    return [entry for entry in history(journal) if entry["cgroup"] in kills.made]
+    return [entry for entry in read_history(journal) if entry["cgroup"] in kills.made]
 
 
 def all_accounted(journal: Path, kills: Kills) -> None:
@@ -251,7 +251,7 @@ async def test_storm(api: ApiServer, program: Path, tmp_path: Path, bpffs: Path)
         )
     assert len(api.requests) <= 25 + took / 300 + 2
     assert highest < before + 64
-    known = Counter(entry["cgroup"] for entry in history(tmp_path / "state" / "journal.db"))
+    known = Counter(entry["cgroup"] for entry in read_history(tmp_path / "state" / "journal.db"))
     assert {cgroup: known[cgroup] for cgroup in made} == made
 
 

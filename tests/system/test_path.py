@@ -17,7 +17,7 @@ import jsonschema
 import pytest
 
 from machine import Agent, Cgroup, Victim, kubeconfig
-from oomeventer.cri.resolver import Containers
+from oomeventer.cri.resolver import Resolver
 from oomeventer.incident.observer import Observer
 from oomeventer.incident.redaction import Redaction
 from oomeventer.kernel import Tracer
@@ -215,7 +215,7 @@ async def test_no_runtime(api: ApiServer, sandbox: Pod, tmp_path: Path) -> None:
 async def test_container_and_pod_gone(containerd: Containerd, sandbox: Pod, program: Path) -> None:
     """What is gone makes the incident thinner stage by stage: the container, then its sandbox."""
     observer = Observer(Procfs(), NODE, Redaction(), statistics=False)
-    containers = Containers(containerd.endpoint, timeout_seconds=5)
+    containers = Resolver(containerd.endpoint, timeout_seconds=5)
     with Tracer() as tracer, contextlib.closing(observer):
         container = sandbox.run_container(command=["sh", "-c", "hog 100; sleep 1000"], memory_limit_bytes=32 << 20)
         async with asyncio.timeout(SECONDS):

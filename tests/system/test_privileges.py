@@ -19,7 +19,7 @@ import pytest
 
 from faults import Restarted, mounted
 from machine import kubeconfig
-from oomeventer.journal.history import history
+from oomeventer.journal.history import read_history
 from places import REPOSITORY
 from realcri import Containerd
 from standin import ApiServer
@@ -115,7 +115,7 @@ async def test_the_whole_work(
     assert incident["pid1"] == "lives"
     assert {other["comm"] for other in incident["neighbours"]} & {"sh", "sleep", "exe"}  # exe: busybox, starting itself
     assert list(pins.iterdir())
-    assert [entry["events"] for entry in history(state / "journal.db") if entry["key"] == incident["key"]] == [
+    assert [entry["events"] for entry in read_history(state / "journal.db") if entry["key"] == incident["key"]] == [
         "delivered"
     ]
 

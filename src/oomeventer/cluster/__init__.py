@@ -1,1 +1,24 @@
-""""""
+"""The Kubernetes API: what it knows of a Pod, and Events to it.
+
+In: incidents, and what waits in the outbox. Out: incidents with the Pod's owner and limits; Events. kubernetes_asyncio
+and aiohttp's client live here.
+"""
+
+from oomeventer.cluster.api import Answer, Api, NoCluster, Unreachable, connect
+from oomeventer.cluster.delivery import Delivery, Limits
+from oomeventer.cluster.describer import Describer
+from oomeventer.cluster.pods import Pods
+from oomeventer.cluster.retry import GIVE_UP_REASONS
+
+__all__ = [
+    "GIVE_UP_REASONS",
+    "Answer",
+    "Api",
+    "Delivery",
+    "Describer",
+    "Limits",
+    "NoCluster",
+    "Pods",
+    "Unreachable",
+    "connect",
+]

@@ -54,6 +54,13 @@ class Answer:
         return [reason for reason in (*reasons, self.body.get("reason")) if isinstance(reason, str)]
 
     @property
+    def version(self) -> str | None:
+        """The resourceVersion of the object that it holds."""
+        metadata = self.body.get("metadata")
+        version = metadata.get("resourceVersion") if isinstance(metadata, dict) else None
+        return version if isinstance(version, str) and version else None
+
+    @property
     def words(self) -> str:
         """What the server said, for a log: its Status message, or the bare status."""
         message = self.body.get("message") if self.is_status else None

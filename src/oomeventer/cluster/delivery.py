@@ -20,11 +20,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from oomeventer.cluster.api import Api
-from oomeventer.cluster.posting import Fate, Outcome, Poster
-from oomeventer.cluster.rate_limit import Budget, Budgets, backoff
-from oomeventer.journal.journal import Journal
-from oomeventer.journal.plans import Plan
-from oomeventer.journal.store import Waiting
+from oomeventer.cluster.posting import Outcome, Poster
+from oomeventer.cluster.rate_limit import Budget, Budgets
+from oomeventer.cluster.retry import Verdict, backoff
+from oomeventer.journal import Journal, Plan, Waiting
 
 log = logging.getLogger(__name__)
 
@@ -66,20 +65,20 @@ class Limits:
 
 
 class Delivery:
-    """Sends what the journal holds. told: called with each Plan that the server accepted. clock, sleep: for tests."""
+    """Sends what the outbox holds. delivered: called with each Plan that the server accepts. clock, sleep: of tests."""
 
     def __init__(
         self,
         api: Api,
         journal: Journal,
         limits: Limits | None = None,
-        told: Callable[[Plan], None] = lambda _: None,
+        delivered: Callable[[Plan], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Coroutine[Any, Any, None]] = asyncio.sleep,
     ) -> None:
         self._poster = Poster(api)
         self._journal = journal
-        self._told = told
+        self._delivered = delivered
         self._clock = clock
         self._sleep = sleep
         self._limits = limits = limits or Limits()
@@ -193,16 +192,16 @@ class Delivery:
             plan = await self._journal.plan(name)
             while plan is not None:
                 outcome = await self._send(series, plan)
-                if outcome.fate is Fate.ANEW:
-                    plan = await self._journal.plan(name, anew=True)
-                elif outcome.fate is Fate.AHEAD:
+                if outcome.verdict is Verdict.RECREATE:
+                    plan = await self._journal.plan(name, recreate=True)
+                elif outcome.verdict is Verdict.COUNT_AHEAD:
                     log.warning("Event %s tells %d kills already, more than is known here", plan.name, outcome.told)
                     plan = await self._journal.plan(name, told=outcome.told)
                 else:
                     break
             if plan is None:
                 self._go_on(series, None)
-            elif outcome.fate is Fate.RETRY and not self._is_over(series, outcome):
+            elif outcome.verdict is Verdict.RETRY and not self._is_over(series, outcome):
                 self._try_later(series, plan, outcome)
             else:
                 await self._settle(series, plan, outcome)
@@ -223,9 +222,9 @@ class Delivery:
         return is_old or (most is not None and series.refusals >= most)
 
     async def _settle(self, series: _Series, plan: Plan, outcome: Outcome) -> None:
-        if outcome.fate is Fate.DELIVERED:
+        if outcome.verdict is Verdict.DELIVERED:
             more = await self._journal.settle(plan, "delivered", "")
-            self._told(plan)
+            self._delivered(plan)
         else:
             log.error("Event %s is given up: %s; the server said: %s", plan.name, outcome.rule.reason, outcome.words)
             more = await self._journal.settle(plan, "given up", outcome.rule.reason)
@@ -254,7 +253,7 @@ class Delivery:
 
     async def _send(self, series: _Series, plan: Plan) -> Outcome:
         outcome = await self._poster.send(plan)
-        if outcome.fate is not Fate.RETRY:
+        if outcome.verdict is not Verdict.RETRY:
             for _ in range(1, outcome.requests):  # for the first one it was taken before
                 self._budgets.take(series.waiting.object, self._clock())
                 self._budget.take(self._clock())

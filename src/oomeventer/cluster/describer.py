@@ -15,8 +15,8 @@ from dataclasses import replace
 from oomeventer.cluster.api import Api, Unreachable
 from oomeventer.cluster.limits import as_set
 from oomeventer.cluster.pods import Pods, PodsError, Spec
-from oomeventer.cluster.rate_limit import backoff
-from oomeventer.incident.incident import Incident
+from oomeventer.cluster.retry import backoff
+from oomeventer.incident import Incident
 
 log = logging.getLogger(__name__)
 
@@ -27,23 +27,23 @@ LONGEST_SECONDS = 10.0
 
 
 class Describer:
-    """Call it with an incident. is_away: whether the API gives no answer at present, as far as it was asked."""
+    """Call it with an incident. is_unreachable: whether the API gives no answer at present, as far as it was asked."""
 
     def __init__(self, api: Api, pods: Pods) -> None:
         self._api = api
         self._pods = pods
         self._asking = asyncio.Lock()
         self._mute_since: float | None = None
-        self.is_away = False
+        self.is_unreachable = False
 
-    async def __call__(self, incident: Incident, waits: Callable[[], None] = lambda: None) -> Incident:
-        """The incident with its Pod's owner and limits, as far as the API knows. waits: called if that takes long."""
+    async def __call__(self, incident: Incident, on_wait: Callable[[], None] = lambda: None) -> Incident:
+        """The incident with its Pod's owner and limits, as far as the API knows. on_wait: called if that takes long."""
         pod = incident.pod
         uid = pod.uid if pod else incident.identity.pod_uid
         if not uid:
             return incident
         try:
-            spec = await self._find(uid, pod.namespace if pod else None, pod.name if pod else None, waits)
+            spec = await self._find(uid, pod.namespace if pod else None, pod.name if pod else None, on_wait)
         except PodsError as e:
             log.warning("incident %s goes on without the Pod's spec: %s", incident.key, e)
             return replace(incident, notes=(*incident.notes, "pod: the API could not be asked"))
@@ -51,17 +51,19 @@ class Describer:
             return replace(incident, notes=(*incident.notes, "pod: gone from the API"))
         return as_set(incident, spec)
 
-    async def _find(self, uid: str, namespace: str | None, name: str | None, waits: Callable[[], None]) -> Spec | None:
+    async def _find(
+        self, uid: str, namespace: str | None, name: str | None, on_wait: Callable[[], None]
+    ) -> Spec | None:
         for wait in backoff(longest_seconds=LONGEST_SECONDS):
             try:
                 found = await self._pods.find(uid, namespace, name)
             except PodsError as e:
-                if not e.away or self._is_mute():
+                if not e.transient or self._is_mute():
                     raise
             else:
                 self._mute_since = None
                 return found
-            waits()
+            on_wait()
             await self._until_back()
             self._mute_since = self._mute_since or time.monotonic()
             await asyncio.sleep(wait)
@@ -78,8 +80,8 @@ class Describer:
                 try:
                     await self._api.request("GET", "/version")
                 except Unreachable:
-                    self.is_away = True
+                    self.is_unreachable = True
                     await asyncio.sleep(wait)
                 else:
-                    self.is_away = False
+                    self.is_unreachable = False
                     return

@@ -10,7 +10,7 @@ import os
 from dataclasses import replace
 
 from oomeventer.cluster.pods import Limit, Spec
-from oomeventer.incident.incident import Incident
+from oomeventer.incident import Incident
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from oomeventer.cluster.api import Answer, Api, Unreachable
 from oomeventer.errors import OomeventerError
-from oomeventer.incident.incident import Owner, Pod
+from oomeventer.incident import Owner, Pod
 
 #: How long a Pod's spec is believed, and of how many Pods it is kept. A node runs 110 Pods by default.
 KEEP_SECONDS, KEEP = 30.0, 256
@@ -26,8 +26,8 @@ PAGE, PAGES = 50, 40
 #: The annotation that holds the uid by which the kubelet knows a static Pod.
 STATIC_UID = "kubernetes.io/config.hash"
 
-#: No valid token, timed out, too many requests: of the moment, and not about the Pod.
-_MOMENTARY = (401, 408, 429)
+#: No valid token, timed out, too many requests: transient, and not about the Pod.
+_TRANSIENT = (401, 408, 429)
 
 Kind = Literal["containers", "initContainers", "ephemeralContainers"]
 
@@ -44,11 +44,11 @@ _QUANTITY = re.compile(
 
 
 class PodsError(OomeventerError):
-    """The API could not be asked, or refused to say. away: it gave no answer, or one of the moment."""
+    """The API could not be asked, or refused to say. transient: it may answer in a moment."""
 
-    def __init__(self, words: str, away: bool = False) -> None:
+    def __init__(self, words: str, transient: bool = False) -> None:
         super().__init__(words)
-        self.away = away
+        self.transient = transient
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +114,11 @@ class Pods:
         try:
             answer = await self._api.request("GET", path, query=query)
         except Unreachable as e:
-            raise PodsError(str(e), away=True) from e
+            raise PodsError(str(e), transient=True) from e
         if answer.status not in (200, 404) or answer.garbage:
-            away = answer.garbage or answer.status in _MOMENTARY or answer.status >= 500
+            transient = answer.garbage or answer.status in _TRANSIENT or answer.status >= 500
             words = f"GET {path}: {'no JSON object, ' if answer.garbage else ''}{answer.words}"
-            raise PodsError(words, away)
+            raise PodsError(words, transient)
         return answer
 
 

@@ -8,9 +8,7 @@ Where that is not known (another process, a lost answer), an empty patch asks fo
 right but the one to patch. What it answers is also held against the plan: where the Event tells more kills than the
 journal knows of (its last transactions were lost), the count goes on from there, and never back.
 
-What an answer means stands in FATES, and only there. Of an answer that is not the API server's own (a proxy's page) no
-more is believed than that it is none. Source: Kubernetes API conventions, concurrency control and consistency; what a
-real server answers is in tests/support/data.
+Source: Kubernetes API conventions, concurrency control and consistency.
 """
 
 import contextlib
@@ -18,79 +16,19 @@ import json
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 from datetime import datetime
-from enum import Enum
 from typing import Any
 from urllib.parse import quote
 
 from oomeventer.cluster.api import Answer, Api, Unreachable
-from oomeventer.incident.events import ANNOTATION
-from oomeventer.journal.plans import Plan
+from oomeventer.cluster.retry import NO_ANSWER, NOT_ITS_WORDS, Rule, Verdict, rule
+from oomeventer.incident import ANNOTATION
+from oomeventer.journal import Plan
 
 #: Events whose version is remembered: as many as client-go's recorder remembers.
 VERSIONS = 4096
-#: How often a request is refused that may be allowed in a moment, as while the account's rights are made anew. As
-#: often as client-go's recorder tries.
-REFUSALS = 12
 _PATCH = "application/strategic-merge-patch+json"
 #: Namespace and name.
 _Event = tuple[str, str]
-
-
-class Fate(Enum):
-    """What follows from an answer."""
-
-    DELIVERED = "delivered"
-    RETRY = "retry"
-    ANEW = "anew"  # the Event that was to be patched has expired: post one
-    AHEAD = "ahead"  # the Event tells more than the journal knows of: count on from there
-    GIVE_UP = "give up"
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """A fate, and its reason in words for people and for a metric's label. refusals: after so many of them in a row
-    what was to be tried again is given up."""
-
-    fate: Fate
-    reason: str
-    refusals: int | None = None
-
-
-#: By method, status, and the reason or cause that the server's Status names. None stands for any. What is not here:
-#: see rule().
-FATES: dict[tuple[str | None, int, str | None], Rule] = {
-    ("POST", 409, "AlreadyExists"): Rule(Fate.DELIVERED, "it is there: the answer to an earlier try was lost"),
-    ("POST", 409, None): Rule(Fate.RETRY, "conflict"),  # a quota that changed meanwhile, say
-    ("PATCH", 409, None): Rule(Fate.RETRY, "changed meanwhile"),
-    ("PATCH", 404, None): Rule(Fate.ANEW, "the Event has expired"),
-    ("POST", 404, None): Rule(Fate.GIVE_UP, "the namespace is gone"),
-    (None, 400, None): Rule(Fate.GIVE_UP, "malformed"),
-    (None, 401, None): Rule(Fate.RETRY, "the token is not valid; it is read again within a minute"),
-    (None, 403, "NamespaceTerminating"): Rule(Fate.GIVE_UP, "the namespace is being deleted"),
-    (None, 403, None): Rule(Fate.RETRY, "forbidden", REFUSALS),
-    (None, 408, None): Rule(Fate.RETRY, "timed out"),
-    (None, 413, None): Rule(Fate.GIVE_UP, "too large"),
-    (None, 422, None): Rule(Fate.GIVE_UP, "invalid"),
-    (None, 429, None): Rule(Fate.RETRY, "too many requests"),
-}
-ACCEPTED = Rule(Fate.DELIVERED, "accepted")
-NO_ANSWER = Rule(Fate.RETRY, "no answer")
-SERVER_ERROR = Rule(Fate.RETRY, "server error")
-NOT_ITS_WORDS = Rule(Fate.RETRY, "not the API server's words")
-NOT_UNDERSTOOD = Rule(Fate.GIVE_UP, "not understood")
-
-
-def rule(method: str, answer: Answer) -> Rule:
-    """What follows from an answer. Success is an Event, and refusal a Status: all else is somebody else's."""
-    if 200 <= answer.status < 300:
-        return ACCEPTED if _version(answer) else NOT_ITS_WORDS
-    if answer.status >= 500:
-        return SERVER_ERROR
-    for of in (method, None):
-        for said in (*answer.said, None):
-            if found := FATES.get((of, answer.status, said)):
-                return found if answer.is_status or found.fate is Fate.RETRY else NOT_ITS_WORDS
-    return NOT_UNDERSTOOD if answer.is_status else NOT_ITS_WORDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +43,9 @@ class Outcome:
     told: int = 0
 
     @property
-    def fate(self) -> Fate:
+    def verdict(self) -> Verdict:
         """What follows."""
-        return self.rule.fate
+        return self.rule.verdict
 
 
 class Poster:
@@ -128,10 +66,12 @@ class Poster:
             if asked:
                 outcome, answer = await self._request("PATCH", event, _path(*event), {})
                 requests += 1
-                if outcome.fate is not Fate.DELIVERED or answer is None:
+                if outcome.verdict is not Verdict.DELIVERED or answer is None:
                     break
                 if (told := _told(answer, plan)) > plan.count - plan.kills:
-                    outcome = replace(outcome, rule=Rule(Fate.AHEAD, "it tells more than is known here"), told=told)
+                    outcome = replace(
+                        outcome, rule=Rule(Verdict.COUNT_AHEAD, "it tells more than is known here"), told=told
+                    )
                     break
             version = self._versions.pop(event)
             body = plan.body | {"metadata": plan.body["metadata"] | {"resourceVersion": version}}
@@ -151,7 +91,7 @@ class Poster:
             return Outcome(NO_ANSWER, str(e)), None
         found = rule(method, answer)
         if answer.status < 300 or answer.status == 409:
-            version = _version(answer)
+            version = answer.version
         if version:
             self._versions[event] = version
             if len(self._versions) > VERSIONS:
@@ -180,10 +120,3 @@ def _latest(event: dict[str, Any]) -> datetime | None:
 def _path(namespace: str, name: str = "") -> str:
     path = f"/api/v1/namespaces/{quote(namespace, safe='')}/events"
     return f"{path}/{quote(name, safe='')}" if name else path
-
-
-def _version(answer: Answer) -> str | None:
-    """The Event's, in an answer that has one."""
-    metadata = answer.body.get("metadata")
-    version = metadata.get("resourceVersion") if isinstance(metadata, dict) else None
-    return version if isinstance(version, str) and version else None

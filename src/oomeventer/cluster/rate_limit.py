@@ -3,19 +3,7 @@
 Rules: pure; the clock is a parameter, in seconds, any that only goes forward.
 """
 
-import random
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-
-
-def backoff(
-    first_seconds: float = 0.5, longest_seconds: float = 30.0, jitter: Callable[[], float] = random.random
-) -> Iterator[float]:
-    """Seconds to wait: between half and the whole of 0.5, 1, 2, 4, 8, 16, 30, 30, ..., for ever."""
-    ceiling = first_seconds
-    while True:
-        yield ceiling * (0.5 + jitter() / 2)
-        ceiling = min(ceiling * 2, longest_seconds)
 
 
 class Budget:

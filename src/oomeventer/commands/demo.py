@@ -14,12 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from oomeventer.errors import OomeventerError
-from oomeventer.incident.events import compose
-from oomeventer.incident.incident import Incident
-from oomeventer.incident.observer import Observer
-from oomeventer.incident.report import block, described
+from oomeventer.incident import Incident, Observer, block, compose, described
 from oomeventer.kernel import Tracer
-from oomeventer.node.procfs import Procfs
+from oomeventer.node import Procfs
 from oomeventer.settings import Settings
 
 LIMIT_BYTES = 32 << 20

@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from oomeventer.cluster import api
+from oomeventer.cluster import Api, NoCluster, Unreachable, connect
 from oomeventer.cri import Client, CriError
 from oomeventer.errors import OomeventerError
 from oomeventer.kernel import Tracer, filesystem
-from oomeventer.node import taskstats
+from oomeventer.node import taskstats_permitted
 from oomeventer.settings import Settings
 
 CAPABILITIES = {"CAP_SYS_ADMIN": 21, "CAP_PERFMON": 38, "CAP_BPF": 39}
@@ -42,8 +42,8 @@ async def findings(settings: Settings) -> AsyncIterator[Finding]:
     yield _cgroups(settings)
     yield Finding(
         "taskstats",
-        taskstats.permitted(),
-        "CAP_NET_ADMIN is held" if taskstats.permitted() else "without CAP_NET_ADMIN; incidents have no statistics",
+        taskstats_permitted(),
+        "CAP_NET_ADMIN is held" if taskstats_permitted() else "without CAP_NET_ADMIN; incidents have no statistics",
         need=False,
     )
     yield await _runtime(settings)
@@ -145,14 +145,14 @@ _RIGHTS = (
 
 async def _cluster(settings: Settings) -> AsyncIterator[Finding]:
     try:
-        cluster = await api.connect(settings.kubeconfig, settings.api_timeout_seconds)
-    except api.NoCluster as e:
+        cluster = await connect(settings.kubeconfig, settings.api_timeout_seconds)
+    except NoCluster as e:
         yield Finding("API server", False, str(e), need=False)
         return
     async with cluster:
         try:
             version = await cluster.request("GET", "/version")
-        except api.Unreachable as e:
+        except Unreachable as e:
             yield Finding("API server", False, f"{e}: check the address, the network and the certificates", need=False)
             return
         if version.status != 200:
@@ -168,10 +168,10 @@ async def _cluster(settings: Settings) -> AsyncIterator[Finding]:
             yield await _may(cluster, "get", "daemonsets", f"yes, {namespace}/{name}", else_, **where)
 
 
-async def _may(cluster: api.Api, verb: str, resource: str, yes: str, no: str, **where: str) -> Finding:
+async def _may(cluster: Api, verb: str, resource: str, yes: str, no: str, **where: str) -> Finding:
     what = f"may {verb} {resource}"
     try:
         allowed = await cluster.may(verb, resource, **where)
-    except api.Unreachable as e:
+    except Unreachable as e:
         return Finding(what, False, str(e), need=False)
     return Finding(what, allowed, yes if allowed else no, need=False)

@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
 
-from oomeventer.cluster.api import Api, Unreachable
-from oomeventer.incident.events import COMPONENT
-from oomeventer.kernel import Pins, PinsError
-from oomeventer.kernel.lock import Held, Lock
+from oomeventer.cluster import Api, Unreachable
+from oomeventer.incident import COMPONENT
+from oomeventer.kernel import Held, Lock, Pins, PinsError
 from oomeventer.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -9,9 +9,9 @@ import logging
 import sys
 from typing import TextIO
 
-from oomeventer.commands import wiring as watch
-from oomeventer.incident.incident import Incident
-from oomeventer.incident.report import block
+from oomeventer.agent import RESOLVING
+from oomeventer.commands import wiring
+from oomeventer.incident import Incident, block
 from oomeventer.kernel import Episode, Tracer
 from oomeventer.pipeline import Pipeline, Stage
 from oomeventer.settings import Settings
@@ -28,17 +28,17 @@ async def trace(settings: Settings, as_json: bool, out: TextIO = sys.stdout) -> 
 
     async with contextlib.AsyncExitStack() as stack:
         tracer = stack.enter_context(Tracer(settings.ring_bytes))
-        stop = stack.enter_context(watch.stopped_by_signals())
-        observer = watch.observer(settings, stack)
-        containers = await watch.containers(settings, patience_seconds=0.0, wants_runtime=False)
+        stop = stack.enter_context(wiring.stopped_by_signals())
+        observer = wiring.observer(settings, stack)
+        resolver = await wiring.resolver(settings, patience_seconds=0.0, wants_runtime=False)
 
         async def observe(episode: Episode) -> Incident:
             tracer.free(episode)  # nothing is kept: what is not shown before we end is not wanted
             return await observer(episode)
 
-        stages = [Stage("observe", observe), Stage("container", containers, watch.RESOLVING), Stage("show", show)]
+        stages = [Stage("observe", observe), Stage("container", resolver, RESOLVING), Stage("show", show)]
         log.info("waiting for kills on %s; end with ^C", settings.node_name)
-        await Pipeline(stages).run(watch.episodes(tracer, stop), stop)
+        await Pipeline(stages).run(wiring.episodes(tracer, stop), stop)
         if tracer.lost:
             log.error(
                 "%d kills found the kernel's ring full and are not shown: choose a larger --ring-bytes", tracer.lost

@@ -10,31 +10,26 @@ import logging
 import signal
 from collections.abc import AsyncIterator, Iterator
 
-from oomeventer.cri import CriError
-from oomeventer.cri.resolver import Containers
-from oomeventer.incident.observer import Observer
+from oomeventer.cri import CriError, Resolver
+from oomeventer.incident import Observer
 from oomeventer.kernel import Episode, Tracer
-from oomeventer.node import taskstats
-from oomeventer.node.procfs import Procfs
+from oomeventer.node import Procfs, taskstats_permitted
 from oomeventer.settings import Settings
 
 log = logging.getLogger(__name__)
 
-#: Containers that are asked for at once. A runtime answers in a millisecond; more would only crowd it in a storm.
-RESOLVING = 4
-
 
 def observer(settings: Settings, stack: contextlib.AsyncExitStack) -> Observer:
     """The stage that makes an incident of an episode."""
-    statistics = settings.taskstats == "auto" and taskstats.permitted()
+    statistics = settings.taskstats == "auto" and taskstats_permitted()
     stage = Observer(Procfs(cgroups=settings.cgroup_root), settings.node_name, settings.redaction, statistics)
     stack.callback(stage.close)
     return stage
 
 
-async def containers(settings: Settings, patience_seconds: float, wants_runtime: bool) -> Containers:
+async def resolver(settings: Settings, patience_seconds: float, wants_runtime: bool) -> Resolver:
     """The stage that asks the runtime. wants_runtime: say so if there is none yet."""
-    stage = Containers(settings.cri_endpoint, settings.cri_timeout_seconds, patience_seconds)
+    stage = Resolver(settings.cri_endpoint, settings.cri_timeout_seconds, patience_seconds)
     if wants_runtime and settings.cri_endpoint != "none":
         try:
             client = await stage.connect()

@@ -12,8 +12,9 @@ import logging
 import time
 from dataclasses import replace
 
-from oomeventer.cri import Client, ContainerInfo, CriError
-from oomeventer.incident.incident import Container, Incident, Pod
+from oomeventer.cri.answers import ContainerInfo
+from oomeventer.cri.client import Client, CriError
+from oomeventer.incident import Container, Incident, Pod
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +23,7 @@ log = logging.getLogger(__name__)
 RETRY_SECONDS = 0.5
 
 
-class Containers:
+class Resolver:
     """Call it with an incident. endpoint: unix:///path, None for the usual places, "none" to ask nobody.
     patience_seconds: how old a kill, or else the runtime's failure, may become while the runtime does not answer."""
 

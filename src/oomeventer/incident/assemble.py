@@ -8,14 +8,12 @@ import hashlib
 
 from oomeventer.incident.incident import Container, Host, Incident, Neighbour, Scope, Trigger, Victim
 from oomeventer.incident.redaction import Redaction, parse_arguments, parse_environment
-from oomeventer.kernel.kill import Kill, Missing, Process, ran_out_here
-from oomeventer.node.cgroup_path import Identity, identify
-from oomeventer.node.procfs import Observation
-from oomeventer.node.taskstats import Statistics
+from oomeventer.kernel import Kill, Missing, Process, ran_out_here
+from oomeventer.node import Identity, Observation, Statistics, identify
 from oomeventer.text import printable
 
 
-def begin(
+def assemble(
     kills: tuple[Kill, ...],
     observation: Observation,
     statistics: dict[Process, Statistics],

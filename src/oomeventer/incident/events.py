@@ -1,4 +1,4 @@
-"""The Event that tells an incident. Flows in: an Incident. Flows out: a Draft: core/v1 Event, and its series.
+"""The Event that tells an incident. Flows in: an Incident. Flows out: a PendingEvent: core/v1 Event, and its series.
 
 Rules: pure. On the Pod where there is one, else on the Node (whose Events belong into namespace default), and on both
 where the node ran out of memory. The message has 1,024 bytes at most, the limit that the API has for Events of the
@@ -34,7 +34,7 @@ Series = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class PendingEvent:
     """body: the Event with count 1. series: equal for kills that count up in one Event. object: whom it is about, equal
     for all Events that share a budget of requests. killed_at: in seconds of UNIX time."""
 
@@ -46,7 +46,7 @@ class Draft:
     body: dict[str, Any]
 
 
-def drafts(incident: Incident) -> list[Draft]:
+def compose_all(incident: Incident) -> list[PendingEvent]:
     """All Events for an incident: the one on the Pod, and one on the Node, too, where it was its memory."""
     told = [compose(incident)]
     if incident.scope == "node" and incident.pod:
@@ -54,7 +54,7 @@ def drafts(incident: Incident) -> list[Draft]:
     return told
 
 
-def compose(incident: Incident, on_node: bool = False) -> Draft:
+def compose(incident: Incident, on_node: bool = False) -> PendingEvent:
     """The Event on the Pod, or on the Node where there is none or that is asked for."""
     pod = None if on_node else incident.pod
     involved = _involved(incident, pod)
@@ -80,13 +80,13 @@ def compose(incident: Incident, on_node: bool = False) -> Draft:
     where = involved["uid"], involved.get("fieldPath", ""), limit
     about = f"{namespace}/{involved['uid']}"
     series = (*where, reason, incident.scope, incident.chosen.comm)
-    return Draft(namespace, name, about, series, incident.time.timestamp(), body)
+    return PendingEvent(namespace, name, about, series, incident.time.timestamp(), body)
 
 
-def combine(draft: Draft) -> Draft:
+def combine(event: PendingEvent) -> PendingEvent:
     """The same kill in the one series that all further ones about its object share: for an object that has many."""
-    text = cut_bytes(COMBINED + draft.body["message"], MESSAGE_BYTES)
-    return replace(draft, series=(draft.object, draft.body["reason"], COMBINED), body=draft.body | {"message": text})
+    text = cut_bytes(COMBINED + event.body["message"], MESSAGE_BYTES)
+    return replace(event, series=(event.object, event.body["reason"], COMBINED), body=event.body | {"message": text})
 
 
 def message(incident: Incident, on_node: bool = False) -> str:

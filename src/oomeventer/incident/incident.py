@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from oomeventer.node.cgroup_path import Identity, identify
-from oomeventer.node.procfs import Pid1
-from oomeventer.node.taskstats import Statistics
+from oomeventer.node import Identity, Pid1, Statistics, identify
 
 SCHEMA = "oomeventer/v1"
 

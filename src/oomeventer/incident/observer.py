@@ -10,13 +10,11 @@ import logging
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from oomeventer.incident.assemble import begin
+from oomeventer.incident.assemble import assemble
 from oomeventer.incident.incident import Host, Incident
 from oomeventer.incident.redaction import Redaction
-from oomeventer.kernel import Episode
-from oomeventer.kernel.kill import Process
-from oomeventer.node.procfs import Observation, Procfs
-from oomeventer.node.taskstats import Statistics, Taskstats, TaskstatsError
+from oomeventer.kernel import Episode, Process
+from oomeventer.node import Observation, Procfs, Statistics, Taskstats, TaskstatsError
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +49,7 @@ class Observer:
         observation, statistics = await self._look(episode)
         offset_ns = time.clock_gettime_ns(time.CLOCK_REALTIME) - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
         host = Host(node=self._node, boot_id=self._boot_id, boot_offset_ns=offset_ns)
-        return begin(episode, observation, statistics, host, self._redaction)
+        return assemble(episode, observation, statistics, host, self._redaction)
 
     async def _look(self, episode: Episode) -> tuple[Observation, dict[Process, Statistics]]:
         self._running = {future for future in self._running if not future.done()}

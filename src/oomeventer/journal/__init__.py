@@ -1,1 +1,21 @@
-""""""
+"""Outbox and history, on disk (SQLite).
+
+In: incidents, their Events, and what became of these. Out: what is to be done next, also for the next process; and what
+was. SQLite lives here.
+"""
+
+from oomeventer.journal.database import StoreError
+from oomeventer.journal.history import read_history
+from oomeventer.journal.journal import Journal, RecordedIncident
+from oomeventer.journal.plans import Plan
+from oomeventer.journal.store import Totals, Waiting
+
+__all__ = [
+    "Journal",
+    "Plan",
+    "RecordedIncident",
+    "StoreError",
+    "Totals",
+    "Waiting",
+    "read_history",
+]

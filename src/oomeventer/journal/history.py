@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from oomeventer.incident.incident import from_json
+from oomeventer.incident import from_json
 from oomeventer.journal.database import StoreError, text
 
 log = logging.getLogger(__name__)
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 _PAGE = 256
 
 
-def history(path: Path) -> Iterator[dict[str, Any]]:
+def read_history(path: Path) -> Iterator[dict[str, Any]]:
     """The oldest first: incidents as JSON, and as `events` what became of theirs. One that is damaged, or of another
     version, is logged and left out. Raises StoreError."""
     query = (

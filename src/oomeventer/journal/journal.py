@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from oomeventer.incident.events import Draft
-from oomeventer.incident.incident import Incident, from_json
+from oomeventer.incident import Incident, PendingEvent, from_json
 from oomeventer.journal.database import MEMORY, StoreError
 from oomeventer.journal.disk import Disk
 from oomeventer.journal.plans import Plan
@@ -38,7 +37,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class RecordedIncident:
     """An incident, by its id in the journal, that nobody was asked about yet."""
 
     id: int
@@ -93,28 +92,28 @@ class Journal:
 
     # -- what goes in ------------------------------------------------------------------------------------------------
 
-    async def begin(self, incident: Incident) -> bool:
+    async def record(self, incident: Incident) -> bool:
         """Write down an incident. False where it is known already: it was read from the ring once before."""
-        new = await self._write(Store.begin, incident.key, incident.as_json())
+        new = await self._write(Store.record, incident.key, incident.as_json())
         self._news.set()
         return new
 
-    async def resolve(self, begun: Begun) -> None:
+    async def resolve(self, recorded: RecordedIncident) -> None:
         """Write down what the runtime said. From here on the incident waits in the journal, however long."""
-        await self._write(Store.rewrite, begun.id, begun.incident.as_json())
-        self._resolved.put_nowait(begun.id)
+        await self._write(Store.rewrite, recorded.id, recorded.incident.as_json())
+        self._resolved.put_nowait(recorded.id)
 
-    async def describe(self, begun: int, incident: Incident, drafts: list[Draft]) -> list[Waiting]:
+    async def describe(self, number: int, incident: Incident, events: list[PendingEvent]) -> list[Waiting]:
         """Write down what became known of an incident since, and the Events that tell it."""
-        return await self._write(Store.describe, begun, incident.as_json(), drafts)
+        return await self._write(Store.describe, number, incident.as_json(), events)
 
-    async def give_up(self, begun: int, reason: str) -> None:
+    async def give_up(self, number: int, reason: str) -> None:
         """Write down that an incident gets no Event."""
-        await self._write(Store.give_up, begun, reason)
+        await self._write(Store.give_up, number, reason)
 
-    async def plan(self, series: str, anew: bool = False, told: int | None = None) -> Plan | None:
+    async def plan(self, series: str, recreate: bool = False, told: int | None = None) -> Plan | None:
         """See Store.plan()."""
-        return await self._write(Store.plan, series, anew, told)
+        return await self._write(Store.plan, series, recreate, told)
 
     async def settle(self, plan: Plan, state: State, reason: str) -> Waiting | None:
         """See Store.settle()."""
@@ -130,7 +129,7 @@ class Journal:
         """The series that have something to tell."""
         return await self._do(Store.waiting)
 
-    async def begun(self, stop: asyncio.Event) -> AsyncIterator[Begun]:
+    async def recorded(self, stop: asyncio.Event) -> AsyncIterator[RecordedIncident]:
         """Incidents as they are begun, and first those that an earlier process left so; until `stop` is set and there
         is none."""
         last = 0
@@ -139,13 +138,13 @@ class Journal:
         try:
             while True:
                 self._news.clear()
-                found = await self._do(Store.begun, last, _BATCH)
+                found = await self._do(Store.recorded, last, _BATCH)
                 if self._is_stale:
                     self._is_stale, last = False, 0
                     continue
                 for last, body in found:
-                    if begun := await self._begun(last, body):
-                        yield begun
+                    if recorded := await self._read(last, body):
+                        yield recorded
                 if not found:
                     if stop.is_set():
                         return
@@ -153,21 +152,21 @@ class Journal:
         finally:
             stopping.cancel()
 
-    async def resolved(self, stop: asyncio.Event) -> AsyncIterator[Begun]:
+    async def resolved(self, stop: asyncio.Event) -> AsyncIterator[RecordedIncident]:
         """Incidents that were given to resolve(), as they were then; until `stop` is set and there is none."""
         stopping = asyncio.ensure_future(stop.wait())
         stopping.add_done_callback(lambda _: self._resolved.put_nowait(None))
         try:
             while (number := await self._resolved.get()) is not None:
                 body = await self._do(Store.read, number)
-                if body and (begun := await self._begun(number, body)):
-                    yield begun
+                if body and (recorded := await self._read(number, body)):
+                    yield recorded
         finally:
             stopping.cancel()
 
-    async def _begun(self, number: int, body: str) -> Begun | None:
+    async def _read(self, number: int, body: str) -> RecordedIncident | None:
         try:
-            return Begun(number, from_json(json.loads(body)))
+            return RecordedIncident(number, from_json(json.loads(body)))
         except (KeyError, TypeError, ValueError) as e:
             log.error("incident %d is of another version and not told: %s", number, e)
             await self.give_up(number, "written by another version")

@@ -9,7 +9,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from oomeventer.incident.events import ANNOTATION
+from oomeventer.incident import ANNOTATION
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
-class Drafted:
+class Pending:
     """An Event that waits. body: as it would be created if it were alone."""
 
     id: int
@@ -70,18 +70,18 @@ def decision(text: str | None) -> Decision | None:
     return None
 
 
-def drafted(
+def pending(
     number: int, namespace: str, name: str, seen_at: float, killed_at: float, body: str | None
-) -> Drafted | None:
+) -> Pending | None:
     """Of a row. None also where its body lacks what every request takes from it."""
     with contextlib.suppress(KeyError, TypeError, ValueError):
         found = json.loads(body or "null")
         _created(found, found, name, 0), _patched(found, 0)
-        return Drafted(number, namespace, name, seen_at, killed_at, found)
+        return Pending(number, namespace, name, seen_at, killed_at, found)
     return None
 
 
-def plan(series: str, decided: Decision, first: Drafted, last: Drafted, kills: int) -> Plan:
+def plan(series: str, decided: Decision, first: Pending, last: Pending, kills: int) -> Plan:
     """The request for the kills from `first` to `last`."""
     if decided.create:
         body = _created(first.body, last.body, decided.name, decided.count)

@@ -17,10 +17,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from oomeventer.incident.events import Draft, combine
+from oomeventer.incident import PendingEvent, combine
 from oomeventer.journal import plans
 from oomeventer.journal.database import Database, add
-from oomeventer.journal.plans import Drafted, Plan
+from oomeventer.journal.plans import Pending, Plan
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class Store(Database):
 
     # -- incidents -------------------------------------------------------------------------------------------------
 
-    def begin(self, key: str, body: dict[str, Any]) -> bool:
+    def record(self, key: str, body: dict[str, Any]) -> bool:
         """Write an incident down. False where it is known."""
         with self.transaction() as db:
             now = time.time()
@@ -90,7 +90,7 @@ class Store(Database):
                 add(db, "seen", 1)
             return new
 
-    def begun(self, after: int, most: int) -> list[tuple[int, str]]:
+    def recorded(self, after: int, most: int) -> list[tuple[int, str]]:
         """Incidents whose Events are not drafted, by id and as JSON, the oldest first, from behind that id on."""
         query = "SELECT id, body FROM incidents WHERE state = 'begun' AND id > ? ORDER BY id LIMIT ?"
         with self.errors() as db:
@@ -109,7 +109,7 @@ class Store(Database):
             row = db.execute(query, (incident,)).fetchone()
             return row[0] if row else None
 
-    def describe(self, incident: int, body: dict[str, Any], drafts: list[Draft]) -> list[Waiting]:
+    def describe(self, incident: int, body: dict[str, Any], events: list[PendingEvent]) -> list[Waiting]:
         """Write down all that became known of an incident, and the Events that are to tell it."""
         waiting = []
         with self.transaction() as db:
@@ -117,19 +117,19 @@ class Store(Database):
             change = "UPDATE incidents SET state = 'described', body = ? WHERE id = ? AND state = 'begun'"
             if db.execute(change, (json.dumps(body, ensure_ascii=False), incident)).rowcount == 0:
                 return []
-            for draft in drafts:
-                series = json.dumps(draft.series)
-                if self._is_crowded(db, draft.object, series, now):
-                    draft = combine(draft)
-                    series = json.dumps(draft.series)
+            for event in events:
+                series = json.dumps(event.series)
+                if self._is_crowded(db, event.object, series, now):
+                    event = combine(event)
+                    series = json.dumps(event.series)
                 number = self._new_id(db)
-                text = json.dumps(draft.body, ensure_ascii=False)
+                text = json.dumps(event.body, ensure_ascii=False)
                 new = db.execute(
                     "INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'waiting', NULL, ?)",
-                    (number, incident, now, draft.object, series, draft.namespace, draft.name, draft.killed_at, text),
+                    (number, incident, now, event.object, series, event.namespace, event.name, event.killed_at, text),
                 )
                 if new.rowcount:
-                    waiting.append(Waiting(series, draft.object, number))
+                    waiting.append(Waiting(series, event.object, number))
             add(db, "seen", len(waiting) - 1)
         return waiting
 
@@ -152,10 +152,10 @@ class Store(Database):
         with self.errors() as db:
             return [Waiting(*row) for row in db.execute(query)]
 
-    def plan(self, series: str, anew: bool = False, told: int | None = None) -> Plan | None:
-        """The series' next request: the one that was planned and perhaps sent, else a new one for all that waits. anew:
-        its Event has expired, so that another one is to be created. told: it tells so many kills without those that
-        wait, whatever is known here. None where nothing waits."""
+    def plan(self, series: str, recreate: bool = False, told: int | None = None) -> Plan | None:
+        """The series' next request: the one that was planned and perhaps sent, else a new one for all that waits.
+        recreate: its Event has expired, so that another one is to be created. told: it tells so many kills without
+        those that wait, whatever is known here. None where nothing waits."""
         with self.transaction() as db:
             known = db.execute("SELECT name, told, plan FROM series WHERE series = ?", (series,)).fetchone()
             name, told_before, planned = known or (None, 0, None)
@@ -166,8 +166,8 @@ class Store(Database):
             if span is None:
                 return None
             first, last, kills = span
-            if decided is None or anew or told is not None:
-                if anew or name is None:
+            if decided is None or recreate or told is not None:
+                if recreate or name is None:
                     decided = plans.Decision(True, kills, last.id, first.name)
                 else:
                     decided = plans.Decision(False, (told_before if told is None else told) + kills, last.id, name)
@@ -177,7 +177,7 @@ class Store(Database):
                 )
         return plans.plan(series, decided, first, last, kills)
 
-    def _span(self, db: sqlite3.Connection, series: str, upto: int | None) -> tuple[Drafted, Drafted, int] | None:
+    def _span(self, db: sqlite3.Connection, series: str, upto: int | None) -> tuple[Pending, Pending, int] | None:
         """The first and the last of what waits, and how many they are. A draft that is damaged is given up."""
         query = "SELECT min(id), max(id), count(*) FROM events WHERE series = ? AND state = 'waiting'"
         query += " AND id <= ifnull(?, id)"
@@ -185,11 +185,11 @@ class Store(Database):
             first, last, kills = db.execute(query, (series, upto)).fetchone()
             if not kills:
                 return None
-            draft = "SELECT id, namespace, name, seen_at, killed_at, draft FROM events WHERE id = ?"
-            ends = {number: plans.drafted(*db.execute(draft, (number,)).fetchone()) for number in (first, last)}
+            row = "SELECT id, namespace, name, seen_at, killed_at, draft FROM events WHERE id = ?"
+            ends = {number: plans.pending(*db.execute(row, (number,)).fetchone()) for number in (first, last)}
             if (begin := ends[first]) and (end := ends[last]):
                 return begin, end, kills
-            gone = [number for number, draft in ends.items() if draft is None]
+            gone = [number for number, pending in ends.items() if pending is None]
             change = "UPDATE events SET state = 'given up', reason = ?, draft = NULL WHERE id = ?"
             db.executemany(change, [(_DAMAGED, number) for number in gone])
             add(db, "given up", len(gone), _DAMAGED)

@@ -1,1 +1,21 @@
-""""""
+"""What this machine knows of a kill: /proc, the cgroup file system, taskstats, and what a cgroup's path says.
+
+In: a kernel's Kill, a path. Out: an Observation, Statistics, an Identity. Only reads; what is gone is None.
+"""
+
+from oomeventer.node.cgroup_path import Identity, identify
+from oomeventer.node.procfs import Neighbour, Observation, Pid1, Procfs
+from oomeventer.node.taskstats import Statistics, Taskstats, TaskstatsError, taskstats_permitted
+
+__all__ = [
+    "Identity",
+    "Neighbour",
+    "Observation",
+    "Pid1",
+    "Procfs",
+    "Statistics",
+    "Taskstats",
+    "TaskstatsError",
+    "identify",
+    "taskstats_permitted",
+]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from oomeventer.kernel.kill import Kill, Process
+from oomeventer.kernel import Kill, Process
 from oomeventer.node.cgroup_path import identify
 
 #: lives: the container goes on; killed: it was a victim; gone: it ended by itself, or was ended, before we looked.

@@ -38,7 +38,7 @@ class Statistics:
     swapin_delay_seconds: float | None
 
 
-def permitted() -> bool:
+def taskstats_permitted() -> bool:
     """Whether this process holds CAP_NET_ADMIN (capabilities(7), CapEff in /proc/self/status)."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("CapEff:"):

@@ -2,7 +2,7 @@
 the server accepted, the stages' times, and the agent's parts. Flows out: text in Prometheus' format.
 
 Rules: what another part counts already is read there, when somebody asks, and kept here no second time. FAMILIES is all
-there is: docs/metrics.md is made of it (`python -m oomeventer.probes.metrics`). Names of Pods and containers are made
+there is: docs/metrics.md is made of it (`python -m oomeventer.probes.families`). Names of Pods and containers are made
 printable, and kept up to a bound, so that neither their text nor their number breaks anything. What a container's kills
 counted stays when the container is gone, until as many others were killed since. What can be foreseen is there from the
 start, at 0: Prometheus' increase() does not count what a series begins with.
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Protocol, get_args
 
 from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, disable_created_metrics
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
@@ -23,19 +23,14 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from oomeventer import __version__
-from oomeventer.cluster.api import Api
-from oomeventer.cluster.delivery import Delivery
-from oomeventer.cluster.posting import FATES, NO_ANSWER, NOT_ITS_WORDS, NOT_UNDERSTOOD, SERVER_ERROR, Fate
-from oomeventer.incident.incident import Incident, Scope
-from oomeventer.journal.journal import Journal
-from oomeventer.journal.plans import Plan
+from oomeventer.cluster import GIVE_UP_REASONS, Api, Delivery
+from oomeventer.incident import Incident, Scope
+from oomeventer.journal import Journal, Plan
 from oomeventer.pipeline import Pipeline
+from oomeventer.probes.families import FAMILIES, NAMED
 from oomeventer.text import printable
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
-#: Sets of namespace, Pod, container and scope whose kills are counted apart: those killed last. Prometheus keeps a
-#: series for each.
-NAMED = 1000
 #: Of a longer name (the API allows 253) the middle goes.
 _NAME_CHARACTERS = 253
 #: Seconds: a stage takes milliseconds, or as long as the runtime, the API or the disk lets it wait.
@@ -45,11 +40,7 @@ _DELAY_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14400, 
 
 #: Why Events are given up: by what the server answers, at once or after too many tries, and by what happens here.
 GIVEN_UP = (
-    *(
-        rule.reason
-        for rule in (*FATES.values(), NO_ANSWER, SERVER_ERROR, NOT_ITS_WORDS, NOT_UNDERSTOOD)
-        if rule.fate in (Fate.RETRY, Fate.GIVE_UP)
-    ),
+    *GIVE_UP_REASONS,
     "no room in the journal",
     "damaged in the journal",
     "written by another version",
@@ -57,89 +48,6 @@ GIVEN_UP = (
 )
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # _created doubles every series, and nothing here comes and goes
-
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    """One metric."""
-
-    name: str
-    kind: Literal["counter", "gauge", "histogram"]
-    help: str
-    labels: tuple[str, ...] = ()
-
-
-_JOURNAL = "over the journal's life"
-FAMILIES = {
-    family.name: family
-    for family in (
-        Family(
-            "oomeventer_kills_total",
-            "counter",
-            "Processes that the OOM killer ended: every victim counts, also of a group kill. By the container of the "
-            f"one that the kernel chose. Without names: outside any Pod, and what sets of labels had before {NAMED} "
-            "others were killed after them.",
-            ("namespace", "pod", "container", "scope"),
-        ),
-        Family(
-            "oomeventer_kills_unnamed_total",
-            "counter",
-            f"Those of oomeventer_kills_total that have lost their names to {NAMED} later sets of labels.",
-        ),
-        Family(
-            "oomeventer_incidents_total",
-            "counter",
-            "Times that the OOM killer struck: a group kill is one. By what ran out.",
-            ("scope",),
-        ),
-        Family("oomeventer_stage_seconds", "histogram", "What a stage took for one kill.", ("stage",)),
-        Family(
-            "oomeventer_event_delay_seconds",
-            "histogram",
-            "From a kill to the API server's word that it has the Event. Of kills told together: from the latest.",
-        ),
-        Family(
-            "oomeventer_events_seen_total",
-            "counter",
-            f"Events that kills asked for, {_JOURNAL}: delivered, merged, given up and waiting are as many together.",
-        ),
-        Family("oomeventer_events_delivered_total", "counter", f"Events that the API server accepted, {_JOURNAL}."),
-        Family(
-            "oomeventer_events_merged_total",
-            "counter",
-            f"Events that were told within another's request, which counts them, {_JOURNAL}.",
-        ),
-        Family("oomeventer_events_given_up_total", "counter", f"Events that nobody will see, {_JOURNAL}.", ("reason",)),
-        Family("oomeventer_events_waiting", "gauge", "The journal's depth: Events that are still to be told."),
-        Family(
-            "oomeventer_queue_length",
-            "gauge",
-            "Kills that wait before a stage; before event: series of kills that have something to tell.",
-            ("stage",),
-        ),
-        Family("oomeventer_request_retries_total", "counter", "Requests to the API server that are to be made again."),
-        Family(
-            "oomeventer_ring_lost_records_total",
-            "counter",
-            "Records that found the kernel's ring full; their kills are not told.",
-        ),
-        Family("oomeventer_ring_used_bytes", "gauge", "What waits in the kernel's ring to be read and written down."),
-        Family("oomeventer_unreadable_records_total", "counter", "Records that this program could not read."),
-        Family(
-            "oomeventer_faults_total", "counter", "Kills whose way ended in a fault of this program.", ("pipeline",)
-        ),
-        Family("oomeventer_journal_failures_total", "counter", "How often the journal's disk has failed."),
-        Family("oomeventer_journal_on_disk", "gauge", "Whether the journal is kept on disk, not in memory alone."),
-        Family("oomeventer_pinned", "gauge", "Whether kills are recorded while no agent runs."),
-        Family(
-            "oomeventer_ready",
-            "gauge",
-            "Whether a check of /readyz holds: runtime and api as of the last time that somebody asked there.",
-            ("check",),
-        ),
-        Family("oomeventer_build_info", "gauge", "Always 1.", ("version", "python")),
-    )
-}
 
 
 class Ring(Protocol):
@@ -219,7 +127,7 @@ class Metrics(Collector):
         """A stage is through with a kill. See Pipeline."""
         self._stages.labels(stage).observe(seconds)
 
-    def told(self, plan: Plan) -> None:
+    def delivered(self, plan: Plan) -> None:
         """The server accepted what a plan tells. See Delivery."""
         self.accepted_at = self._clock()
         self._delays.observe(max(0.0, self._now() - plan.killed_at))
@@ -289,44 +197,3 @@ def _family(name: str, samples: Mapping[Any, float]) -> Metric:
 def _histogram(name: str, buckets: tuple[float, ...], registry: CollectorRegistry) -> Histogram:
     family = FAMILIES[name]
     return Histogram(name, family.help, family.labels, registry=registry, buckets=buckets)
-
-
-_PAGE = """# Metrics
-
-At `/metrics`, in Prometheus' text format, where `--listen` is set. Made by `python -m oomeventer.probes.metrics`.
-
-{table}
-
-Beside these: what `prometheus_client` says of every process (`process_resident_memory_bytes`,
-`process_cpu_seconds_total`, `process_open_fds` and others).
-
-A scrape asks nobody: it reads what the agent knows. Counters begin at 0 with each start of the agent, but for those
-over the journal's life, which go on with its file, and `oomeventer_ring_lost_records_total`, which goes on while the
-kernel's side stays attached (`--pins`).
-
-Each scope and each reason is there from the start, at 0, so that `increase()` sees also the first. A container's series
-of `oomeventer_kills_total` begins with its first kill, which `increase()` does not see, and ends when {named} others
-were killed since. What it had is then in the series without names, for `increase()` once more: leave that out
-(`pod!=""`), or ask `oomeventer_incidents_total`. The chart's alert and dashboard count the first kills, too.
-
-In every scrape while the agent watches:
-
-```
-oomeventer_events_seen_total
-  == oomeventer_events_delivered_total + oomeventer_events_merged_total
-   + sum(oomeventer_events_given_up_total) + oomeventer_events_waiting
-```
-"""
-
-
-def page() -> str:
-    """docs/metrics.md."""
-    rows = ["| name | type | labels | meaning |", "|---|---|---|---|"]
-    for family in FAMILIES.values():
-        labels = ", ".join(f"`{label}`" for label in family.labels)
-        rows.append(f"| `{family.name}` | {family.kind} | {labels} | {family.help} |")
-    return _PAGE.format(table="\n".join(rows), named=NAMED)
-
-
-if __name__ == "__main__":
-    print(page(), end="")

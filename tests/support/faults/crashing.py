@@ -21,8 +21,8 @@ from oomeventer.kernel import Tracer
 #: By name: whose function, and on which side of it.
 POINTS: dict[str, tuple[type, str, str]] = {
     "read from the ring": (Observer, "__call__", "before"),
-    "before the incident's commit": (Store, "begin", "before"),
-    "after the incident's commit": (Store, "begin", "after"),
+    "before the incident's commit": (Store, "record", "before"),
+    "after the incident's commit": (Store, "record", "after"),
     "after the ring is freed": (Tracer, "free", "after"),
     "before the drafts' commit": (Store, "describe", "before"),
     "after the drafts' commit": (Store, "describe", "after"),

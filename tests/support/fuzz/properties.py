@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fuzz.told import Told
-from oomeventer.incident.events import ANNOTATION, MESSAGE_BYTES, Draft
+from oomeventer.incident.events import ANNOTATION, MESSAGE_BYTES, PendingEvent
 from oomeventer.incident.redaction import MASK, Redaction, quote
 from standin.decoding import decode
 from standin.event import CORE
@@ -53,7 +53,7 @@ def told(what: Told) -> None:
         assert line.startswith("  ")
 
 
-def event(draft: Draft) -> None:
+def event(draft: PendingEvent) -> None:
     """An Event that the API server takes, and that a reader of lines cannot be deceived by."""
     body = draft.body
     assert create_causes(decode(body, CORE), CORE) == []

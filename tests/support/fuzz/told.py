@@ -10,8 +10,8 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from oomeventer.incident.assemble import begin
-from oomeventer.incident.events import ANNOTATION, Draft, combine, drafts, message
+from oomeventer.incident.assemble import assemble
+from oomeventer.incident.events import ANNOTATION, PendingEvent, combine, compose_all, message
 from oomeventer.incident.incident import Container, Incident, Pod, from_json
 from oomeventer.incident.redaction import Redaction
 from oomeventer.incident.report import block, table
@@ -28,7 +28,7 @@ class Told:
     """What leaves the node of one incident."""
 
     incident: Incident
-    drafts: list[Draft]
+    drafts: list[PendingEvent]
     log_lines: tuple[str, str]
     json_line: str
     row: str
@@ -69,14 +69,14 @@ def of(
     name: str | None = None,
 ) -> Told:
     """What is told of one episode."""
-    incident = begin(kills, observation or Observation(), {}, HOST, policy or Redaction())
+    incident = assemble(kills, observation or Observation(), {}, HOST, policy or Redaction())
     if incident.identity.container_id and name:
         incident = replace(incident, container=Container(id=incident.identity.container_id, name=name))
     incident = from_json(json.loads(json.dumps(replace(incident, pod=pod).as_json())))
     where = f"{pod.namespace}/{pod.name}" if pod else incident.node
     record = logging.LogRecord("oomeventer.agent", logging.WARNING, "", 0, "%s: %s", (where, message(incident)), None)
     record.incident = incident.as_json()
-    events = drafts(incident)
+    events = compose_all(incident)
     _, row = table([incident.as_json() | {"events": events[0].name}])
     return Told(
         incident=incident,

@@ -1,0 +1,72 @@
+"""`oomeventer run`: the node's agent. In: Settings. Out: Events for the kills on this node.
+
+Rules: wiring, no logic. What is opened first is closed last; from the moment that the tracer is open all is recorded.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+
+from oomeventer import __version__
+from oomeventer.agent import Agent
+from oomeventer.cluster import Delivery, Describer, Limits, Pods, connect
+from oomeventer.commands import lifecycle, wiring
+from oomeventer.journal import Journal
+from oomeventer.kernel import Episode, Tracer
+from oomeventer.probes import Health, Metrics, Parts, serve
+from oomeventer.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+async def run(settings: Settings) -> None:
+    """Events for every kill on this node, until SIGTERM or SIGINT."""
+    async with contextlib.AsyncExitStack() as stack:
+        stop = stack.enter_context(wiring.stopped_by_signals())
+        metrics = Metrics()
+        health = Health(metrics, settings.cri_endpoint, settings.cri_timeout_seconds)
+        await stack.enter_async_context(serve(settings.listen, health))
+        pins = await lifecycle.hold(settings, stack, stop)
+        if stop.is_set():
+            return
+        tracer = stack.enter_context(Tracer(settings.ring_bytes, pins))
+        lifecycle.protect()
+        observer = wiring.observer(settings, stack)
+        journal = await stack.enter_async_context(
+            Journal(settings.journal, settings.journal_bytes, settings.journal_days * 86400)
+        )
+        cluster = await stack.enter_async_context(await connect(settings.kubeconfig, settings.api_timeout_seconds))
+        resolver = await wiring.resolver(settings, settings.cri_patience_seconds, wants_runtime=True)
+        describer = Describer(cluster, Pods(cluster, settings.node_name))
+        delivery = Delivery(cluster, journal, _limits(settings), metrics.delivered)
+        agent = Agent(tracer, observer, journal, resolver, describer, delivery, metrics, health.progress)
+        parts = Parts(tracer, pins.directory if pins else None, journal, cluster, delivery, agent.pipelines)
+        stack.enter_context(metrics.watching(parts))
+        log.info("oomeventer %s watches node %s and sends to %s", __version__, settings.node_name, cluster.server)
+        await agent.run(_episodes(tracer, journal, stop), stop)
+        log.info("stopped: %s; lost in the kernel: %d", journal.totals, tracer.lost)
+        await lifecycle.leave(settings, cluster, pins, journal.totals.waiting, delivery.troubled_seconds)
+
+
+async def _episodes(tracer: Tracer, journal: Journal, stop: asyncio.Event) -> AsyncIterator[Episode]:
+    """The tracer's episodes. What it lost until `stop` is noted: the next process does not report it again."""
+    async for episode in wiring.episodes(tracer, stop, await _reported_losses(journal, tracer)):
+        yield episode
+    await journal.note("lost", str(tracer.lost))
+
+
+async def _reported_losses(journal: Journal, tracer: Tracer) -> int:
+    """Of the records that this ring has lost, how many an earlier process has reported; another ring counts anew."""
+    noted = await journal.note("lost") or ""
+    return min(int(noted), tracer.lost) if noted.isdecimal() else 0
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        settings.object_burst,
+        settings.object_seconds,
+        settings.burst,
+        settings.events_per_second,
+        settings.give_up_seconds,
+    )
