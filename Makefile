@@ -15,7 +15,7 @@ PROTOC  = PATH=$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc -Isrc/oomeventer
 
 Q := $(if $(V),,@)
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-cluster kind test-faults test-kernels bench image chart check format object stubs verify-stubs lock wheel clean packages
+.PHONY: help demo test test-cluster kind test-faults test-kernels bench image chart docs check format object stubs verify-stubs lock wheel clean packages
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
@@ -87,6 +87,9 @@ verify-stubs: $(VENV)/dev
 
 chart: $(VENV)/dev ## the chart's README table and schema from its values.yaml, and daemonset.yaml from the chart
 	$(Q)PYTHONPATH=tests/support $(BIN)/python -m chart.publish
+
+docs: $(VENV)/dev ## docs/metrics.md from the table of metrics
+	$(Q)PYTHONPATH=tests/support $(BIN)/python -m docs
 
 lock: ## pin the versions that are tested together
 	$(Q)rm -rf build/lock && $(PYTHON) -m venv build/lock

@@ -187,7 +187,7 @@ async def test_no_secret_of_a_kill_that_breaks_a_stage(out: io.StringIO) -> None
     logs.setup("info", "text", out)
     await Pipeline([Stage("record", broken)]).run(source(), asyncio.Event())
     (line,) = lines(out)
-    assert "ends in stage record" in line
+    assert "dropped in stage record" in line
     assert "hunter2" not in line
 
 

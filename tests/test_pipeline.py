@@ -137,8 +137,8 @@ async def test_a_fault_ends_its_item_only(caplog: pytest.LogCaptureFixture, work
         await run(pipeline, Source(range(10)))
     assert sorted(sink.items) == [0, 2, 3, 4, 6, 7, 8]
     assert pipeline.broken == 3
-    assert "ends in stage fragile" in caplog.text
-    assert "through a fault of this program: 9" in caplog.text
+    assert "dropped in stage fragile" in caplog.text
+    assert "by a fault of this program: 9" in caplog.text
     assert "ZeroDivisionError" in caplog.text
 
 

@@ -1,11 +1,11 @@
-"""The way of a kill through the agent. Flows in: an async iterator. Flows out: calls of the stages, one after another.
+"""Stages, one after another, with queues between. In: an async iterator. Out: calls of the stages.
 
 Each stage is a coroutine function with some workers; before each lies a bounded queue. A full queue makes the stage
 before it wait, and at last the source: the kernel's ring then holds what comes, and counts what it cannot hold. So a
 slow part costs memory up to the bounds, and nothing is dropped here.
 
-Rules: a stage takes one item and returns the next stage's, or None where the way ends. It handles what it expects to
-fail; what it does not expect ends the item, with a log, its count in `broken` and a word to `abandon`, and never the
+Rules: a stage takes one item and returns the next stage's, or None where the pipeline ends. It handles what it expects
+to fail; what it does not expect ends the item, with a log, its count in `broken` and a call of `abandon`, and never the
 agent. When the source ends, or is cancelled by `stop`, what is under way is finished within the deadline.
 """
 
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 #: Items that wait before a stage. Each holds an incident of a few KiB.
 QUEUE = 256
-#: How long the source has to end by itself once `stop` is set; it may have something left to say.
+#: How long the source has to end by itself once `stop` is set; it may have items left.
 SOURCE_SECONDS = 1.0
 
 
@@ -62,7 +62,7 @@ class Pipeline:
         return {stage.name: queue.qsize() for stage, queue in zip(self._stages, self._queues, strict=True)}
 
     async def run(self, source: AsyncIterator[Any], stop: asyncio.Event) -> None:
-        """Until the source ends or `stop` is set. What the source raises is raised, once the way behind it is done."""
+        """Until the source ends or `stop` is set. What the source raises is raised, once the stages are done."""
         reading = asyncio.ensure_future(self._read(source))
         async with asyncio.TaskGroup() as group:
             workers = [
@@ -95,15 +95,15 @@ class Pipeline:
         following = self._queues[index + 1] if index + 1 < len(self._queues) else None
         while True:
             item = await queue.get()
-            begun = time.monotonic()
+            started = time.monotonic()
             try:
                 result = await stage.work(item)
-                self._timed(stage.name, time.monotonic() - begun)
+                self._timed(stage.name, time.monotonic() - started)
                 if result is not None and following is not None:
                     await following.put(result)
             except Exception:
                 self.broken += 1
-                log.exception("a kill ends in stage %s, through a fault of this program: %.500r", stage.name, item)
+                log.exception("a kill is dropped in stage %s, by a fault of this program: %.500r", stage.name, item)
                 await self._abandon(item)
             finally:
                 queue.task_done()

@@ -30,9 +30,10 @@ from oomeventer.cluster import delivery as module
 from oomeventer.cluster import posting
 from oomeventer.cluster.api import Answer as ApiAnswer
 from oomeventer.cluster.api import Api, Unreachable
-from oomeventer.cluster.delivery import Delivery, Limits
+from oomeventer.cluster.delivery import Delivery
 from oomeventer.cluster.rate_limit import Budget, Budgets
 from oomeventer.cluster.retry import REFUSALS, RULES, Verdict, backoff, rule
+from oomeventer.cluster.schedule import Limits
 from oomeventer.incident.events import ANNOTATION, COMBINED, compose, compose_all
 from oomeventer.incident.incident import Incident
 from oomeventer.journal import store
@@ -737,7 +738,7 @@ async def test_a_missing_namespace_is_given_up(api: ApiServer, send: Sending, ca
     await send(kill(2))
     reasons = {RULES[None, 403, "NamespaceTerminating"].reason: 1, RULES["POST", 404, None].reason: 1}
     assert send.totals(**reasons) == (2, 0, 0)
-    assert f"Event {name(1)} is given up: the namespace is being deleted" in caplog.text
+    assert f"Event {name(1)} is dropped: the namespace is being deleted" in caplog.text
     assert 'namespaces "shop" not found' in caplog.text
 
 
@@ -807,7 +808,7 @@ async def test_giving_up_by_age(api: ApiServer, cluster: Api, time: Time, caplog
         assert send.totals(waiting=2) == (2, 0, 0)
         await send.passes(400)
         assert send.totals(waiting=1, server_error=1) == (2, 0, 0)
-        assert f"Event {name(1)} is given up: server error" in caplog.text
+        assert f"Event {name(1)} is dropped: server error" in caplog.text
         send.api.broken = {}
         await send.passes(300)
         assert send.totals(server_error=1) == (2, 1, 0)

@@ -190,7 +190,7 @@ async def test_leaving_with_events_that_wait(
     """They go with the DaemonSet, and that is said."""
     await leave(told("--daemonset", "a/b"), Api(GONE), Pins(), 3)  # type: ignore[arg-type]
     assert left(tmp_path) == ["something"]
-    assert "3 Events that were not told go with the journal" in caplog.text
+    assert "3 Events are dropped with the journal" in caplog.text
 
 
 async def test_leaving_without_a_daemonset(told: Callable[..., Settings], tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ from typing import Any, Self
 import pytest
 
 from direct import Direct, counts
-from oomeventer.cluster.delivery import Delivery, Limits
+from oomeventer.cluster.delivery import Delivery
+from oomeventer.cluster.schedule import Limits
 from oomeventer.incident.events import compose, compose_all
 from oomeventer.incident.incident import Incident
 from oomeventer.journal import disk as disk_module

@@ -143,12 +143,12 @@ async def test_an_episode_that_is_freed_out_of_order(pins: Pins, dies: Callable[
 async def test_an_adopted_object_is_as_a_loaded_one(pins: Pins) -> None:
     """It knows what it is told by the kernel, and how much was lost."""
     with Tracer(pins=pins) as first:
-        is_told, lost = first.is_told_what_ran_out, first.lost
-        links = LINKS + (attachment.OPTIONAL if is_told else ())
+        knows, lost = first.knows_what_ran_out, first.lost
+        links = LINKS + (attachment.OPTIONAL if knows else ())
         (generation,) = pins.generations()
         assert names(generation) == {"ring", "counters", *(f"link_{name}" for name in links)}
     with Tracer(pins=pins) as second:
-        assert (second.is_told_what_ran_out, second.lost) == (is_told, lost)
+        assert (second.knows_what_ran_out, second.lost) == (knows, lost)
 
 
 async def test_what_was_lost_while_no_agent_ran(pins: Pins, dies: Callable[..., int]) -> None:

@@ -17,15 +17,15 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 import oomeventer
+from docs import METRICS, page
 from oomeventer.cluster.api import Api
 from oomeventer.cluster.delivery import Delivery
 from oomeventer.incident.events import compose_all
 from oomeventer.journal.journal import Journal
 from oomeventer.journal.plans import Plan
 from oomeventer.pipeline import Pipeline, Stage
-from oomeventer.probes.families import FAMILIES, NAMED, page
+from oomeventer.probes.families import FAMILIES, NAMED
 from oomeventer.probes.metrics import GIVEN_UP, Metrics, Parts
-from places import REPOSITORY
 from samples import CONTAINER, POD, group_of, incident, on_the_host, victim
 
 Series = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -103,9 +103,8 @@ def test_the_names_follow_the_conventions() -> None:
 
 
 def test_the_document_is_the_code() -> None:
-    """docs/metrics.md is what `python -m oomeventer.probes.families` prints."""
-    document = REPOSITORY / "docs/metrics.md"
-    assert document.read_text() == page(), "make it anew: python -m oomeventer.probes.families >docs/metrics.md"
+    """docs/metrics.md is what `make docs` writes."""
+    assert METRICS.read_text() == page(), "make docs"
 
 
 async def test_the_figures_of_the_parts(parts: Parts) -> None:

@@ -24,9 +24,9 @@ from uuid import uuid4
 
 import pytest
 
-from cluster import Arrivals, Asked, Eyes, Kubectl, Refused, Release, Told, schedulable, scrape, wait
+from cluster import Arrivals, Asked, Eyes, Kubectl, Refused, Release, Reported, schedulable, scrape, wait
 from cluster.node import static_pod_path
-from cluster.told import described, events, listed
+from cluster.reported import described, events, listed
 from cluster.victims import SMALL, Victims, idle
 
 KUBECONFIG, IMAGE = os.environ.get("KUBECONFIG"), os.environ.get("CLUSTER_IMAGE")
@@ -60,7 +60,7 @@ LOOPS = 10
 TURNS, TURN_SECONDS = 20, 1.5
 
 Run = Callable[[dict[str, Any]], str]
-Shown = Callable[[str], Told]
+Shown = Callable[[str], Reported]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -215,7 +215,7 @@ def run(kubectl: Kubectl, release: Release, arrivals: Arrivals) -> Iterator[Run]
 def shown(kubectl: Kubectl) -> Shown:
     """Waits for the first Event about a Pod, sees that kubectl shows it in both places, and returns it."""
 
-    def look(pod: str) -> Told:
+    def look(pod: str) -> Reported:
         told, rows, table = wait(f"an Event about {pod}", lambda: at_rest(pod))
         print(*(f"\n  describe pod {pod}: {row}" for row in rows), sep="")
         assert len(rows) == len(told), "kubectl describe pod shows it"
@@ -225,7 +225,7 @@ def shown(kubectl: Kubectl) -> Shown:
             assert any(one.message in row for row in table)
         return told[0]
 
-    def at_rest(pod: str) -> tuple[list[Told], list[str], list[str]] | None:
+    def at_rest(pod: str) -> tuple[list[Reported], list[str], list[str]] | None:
         """What is shown while nothing changes."""
         told = events(kubectl, PODS, pod)
         rows, table = described(kubectl, PODS, pod), listed(kubectl, PODS, pod)

@@ -25,7 +25,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fuzz import hostile, properties, seeds, targets, told
+from fuzz import hostile, properties, reported, seeds, targets
 from fuzz.runtime import Runtime
 from oomeventer.cri import ContainerInfo, CriError
 from oomeventer.cri._cri.runtime import v1
@@ -103,7 +103,7 @@ def test_what_is_told_of_a_hostile_victim(raw: list[bytes], comm: bytes, policy:
     the JSON is what the schema says."""
     observation = Observation(pid1="lives", neighbours=(Neighbour(1, comm, 4096),), neighbours_total=1)
     pod, name = (POD, "app") if in_pod else (None, None)
-    (what,) = told.tell(*raw, observation=observation, policy=policy, pod=pod, name=name)
+    (what,) = reported.report(*raw, observation=observation, policy=policy, pod=pod, name=name)
     properties.told(what)
     VALIDATOR.validate(what.incident.as_json())
 
@@ -114,7 +114,7 @@ def test_a_secret_stays_on_the_node(data: Any, secret: str, place: int, before: 
     """A token in any place of the arguments and the environment, among hostile ones, is in nothing that leaves it."""
     argv = [*before, *hostile.arguments(place, secret), b"1"]
     raw = data.draw(records(argv, [hostile.entry(place, secret)]))
-    for what in told.tell(*raw, pod=POD, name="app"):
+    for what in reported.report(*raw, pod=POD, name="app"):
         properties.no_trace(secret, *what.texts())
 
 
@@ -125,16 +125,16 @@ def test_every_place_of_a_secret(place: int) -> None:
         joined([b"hog", *hostile.arguments(place, targets.SECRET)]),
         joined([hostile.entry(place, targets.SECRET)]),
     )
-    (by_record,) = told.tell(raw_mark(arguments=argv, environment=environ, comm=b"hog"))
+    (by_record,) = reported.report(raw_mark(arguments=argv, environment=environ, comm=b"hog"))
     bare = raw_mark(comm=b"hog", tgid=7, start_ns=8)
     (process,) = {kill.process for kill in [record.parse(bare)]}
     seen = Observation(arguments={process: argv}, environment={process: environ})
-    (by_proc,) = told.tell(bare, observation=seen)
+    (by_proc,) = reported.report(bare, observation=seen)
     for what in (by_record, by_proc):
         properties.told(what)
         properties.no_trace(targets.SECRET, *what.texts())
         assert what.incident.chosen.command
-    (shown,) = told.tell(bare, observation=seen, policy=ALL)
+    (shown,) = reported.report(bare, observation=seen, policy=ALL)
     with pytest.raises(AssertionError):
         properties.no_trace(targets.SECRET, *shown.texts())
 
@@ -157,7 +157,7 @@ def test_128_kib_of_arguments(argv: list[bytes], policy: Redaction) -> None:
     """As much as the kernel lets one argument have, and much more than its record keeps: an Event like any other."""
     raw = raw_mark(arguments=joined(argv), environment=joined([b"JAVA_OPTS=" + argv[0], *argv]), comm=b"hog")
     started = time.process_time()
-    (what,) = told.tell(raw, policy=policy)
+    (what,) = reported.report(raw, policy=policy)
     assert time.process_time() - started < 5
     properties.told(what)
 
@@ -166,7 +166,7 @@ def test_a_large_group_without_arguments() -> None:
     """A note for each of 3,000 victims with ugly names: an Event that the API server takes."""
     group = RawLevel(7, 1, 1, 1, 0, 0, 1, record.LEVEL_GROUP | record.LEVEL_LOCKED)
     marks = [raw_mark(tgid=number, start_ns=1, levels=[group], comm=b"\xff" * 15) for number in range(1, 3001)]
-    (what,) = told.tell(*marks)
+    (what,) = reported.report(*marks)
     assert len(what.incident.victims) == 3000
     properties.told(what)
 
@@ -174,7 +174,7 @@ def test_a_large_group_without_arguments() -> None:
 @pytest.mark.parametrize("name", ["a" * 229 + "-" + "b" * 10, "a" * 229 + "." + "b" * 10, "a" * 228 + ".b.c"])
 def test_a_long_pods_name_is_cut_to_a_name(name: str) -> None:
     """An Event's name is a DNS subdomain wherever the Pod's is cut."""
-    (what,) = told.tell(raw_mark(), pod=replace(POD, name=name[:253]))
+    (what,) = reported.report(raw_mark(), pod=replace(POD, name=name[:253]))
     properties.told(what)
 
 
@@ -218,7 +218,7 @@ def test_a_false_pod_never_wins(
     uid, container_id, path = real
     inner = [os.fsencode(name) for _, _, components in false for name in components]
     components = [*map(os.fsencode, path), *between, *inner][: record.LEVELS]
-    (what,) = told.tell(raw_mark(cgroup=components[::-1], levels=[RawLevel(inode=1)] * len(components)))
+    (what,) = reported.report(raw_mark(cgroup=components[::-1], levels=[RawLevel(inode=1)] * len(components)))
     found = what.incident.identity
     assert (found.pod_uid, found.container_id, found.container_path) == (uid, container_id, "/" + "/".join(path))
     assert what.incident.container
@@ -231,7 +231,7 @@ def test_a_false_pod_never_wins(
 def test_of_a_cut_path_no_pod_is_believed(false: tuple[str, str, list[str]], above: int) -> None:
     """Deep enough below its own cgroup a container could have made any other Pod's: nobody is named."""
     components = [*[b"d"] * above, *map(os.fsencode, false[2])]
-    (what,) = told.tell(raw_mark(cgroup=components[::-1], flags=record.CGROUP_CUT))
+    (what,) = reported.report(raw_mark(cgroup=components[::-1], flags=record.CGROUP_CUT))
     properties.told(what)
     assert what.incident.identity == Identity()
     assert what.incident.container is None

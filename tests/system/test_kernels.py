@@ -1,6 +1,6 @@
 """Real kernels, booted under emulation: the shipped object and agent meet every way in which these kernels kill.
 
-Flows in: KERNELS, a comma-separated list of names from kernels/kernel.py (or of guests from kernels/guest.py), or
+In: KERNELS, a comma-separated list of names from kernels/kernel.py (or of guests from kernels/guest.py), or
 "all". Without it, one kernel of each layout. What can be wrong with a run as a whole is test_agent's; each case is a
 test of its own, and .cache/kernels/table.md says it all in one table.
 """
@@ -15,7 +15,7 @@ from kernels.boot import Run, run
 from kernels.compare import problems
 from kernels.guest import GUESTS, LOCKED_DOWN, Guest
 from kernels.inside import NAMES
-from kernels.told import Case
+from kernels.reported import Case
 
 pytestmark = pytest.mark.guest
 

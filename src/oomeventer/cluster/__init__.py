@@ -5,10 +5,11 @@ and aiohttp's client live here.
 """
 
 from oomeventer.cluster.api import Answer, Api, NoCluster, Unreachable, connect
-from oomeventer.cluster.delivery import Delivery, Limits
+from oomeventer.cluster.delivery import Delivery
 from oomeventer.cluster.describer import Describer
 from oomeventer.cluster.pods import Pods
 from oomeventer.cluster.retry import GIVE_UP_REASONS
+from oomeventer.cluster.schedule import Limits
 
 __all__ = [
     "GIVE_UP_REASONS",

@@ -1,4 +1,4 @@
-"""kubernetes_asyncio without its models. Flows in: nothing. Flows out: the few names of it that api.py uses.
+"""kubernetes_asyncio without its models. In: nothing. Out: the few names of it that api.py uses.
 
 Importing the package imports all 768 models, which takes 37 MB and a quarter of a second; this program reads and
 writes JSON and uses none. Its modules name each other by full path, so they are imported beneath package objects that

@@ -1,6 +1,6 @@
 """The Kubernetes API; with _kubernetes.py the one place that knows kubernetes_asyncio.
 
-Flows in: method, path, JSON. Flows out: an Answer.
+In: method, path, JSON. Out: an Answer.
 
 Rules: what the server answered, whatever its status, is an Answer; what never became an answer (refused, reset, timed
 out, not HTTP) is Unreachable, with the library's exception as its cause. Nothing is asked unless somebody calls.
@@ -110,9 +110,7 @@ class Api:
             what = str(e) or type(e).__name__
             raise Unreachable(f"{method} {self.server}{path}: {what}") from e
         if response.history:  # a POST that is sent elsewhere becomes a GET there
-            raise Unreachable(
-                f"{method} {self.server}{path}: redirected to {response.url}, which is no API server's way"
-            )
+            raise Unreachable(f"{method} {self.server}{path}: redirected to {response.url}, which no API server does")
         return _answer(response.status, raw, response.headers.get("Retry-After"))
 
     async def may(self, verb: str, resource: str, **where: str) -> bool:

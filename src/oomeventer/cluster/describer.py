@@ -1,4 +1,4 @@
-"""The third stage: what the API says of the Pod. Flows in: an Incident. Flows out: the same with owner and limits.
+"""The third stage: what the API says of the Pod. In: an Incident. Out: the same with owner and limits.
 
 Rules: one look-up an incident at most, and none for a process outside any Pod. A Pod that is gone, or an API that
 refuses to say, makes a note: the CRI's names are enough for an Event. While the API gives no answer to anything the
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 #: How long the API may answer others, and not what a Pod is.
 MUTE_SECONDS = 120.0
-#: How often an API that is away is asked whether it is back, at most.
+#: The longest wait before an unreachable API is asked again whether it is back.
 LONGEST_SECONDS = 10.0
 
 

@@ -1,4 +1,4 @@
-"""Whose limit ran out, as a person would say it. Flows in: an incident, the Pod's Spec. Flows out: the incident.
+"""Whose limit ran out, as a person would say it. In: an incident, the Pod's Spec. Out: the incident.
 
 Rules: pure. The kernel names a cgroup; people set limits in a Pod's spec, and the kubelet writes them to other places
 too. In a Pod of one container it gives the Pod's cgroup the container's limit, and the Pod's fills first, since the

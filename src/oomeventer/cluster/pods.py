@@ -1,4 +1,4 @@
-"""The Pod, as the API knows it. Flows in: its uid, and its name where that is known. Flows out: a Spec.
+"""The Pod, as the API knows it. In: its uid, and its name where that is known. Out: a Spec.
 
 Rules: one GET for a Pod; without a name one list of this node's Pods, since Pods cannot be listed by uid. What was
 found is kept a while, so that a storm in one Pod is one request. Gone is None; an API that is broken or refuses is

@@ -1,11 +1,11 @@
-"""One Plan to the API server. Flows in: a Plan. Flows out: what follows from the answer.
+"""One Plan to the API server. In: a Plan. Out: what follows from the answer.
 
 Rules: a request can arrive long after its sender has given it up, or has died: the network, or the kernel's own send
-buffer, keeps it and delivers it when the way is free again. A late POST finds its name taken. A late PATCH would put an
-older count in place of a newer one; so each PATCH names the version of the Event that it changes (resourceVersion), and
-the server refuses it (409) where the Event has changed since. The version is in the answer to the request before.
+buffer, keeps it and delivers it when the network works again. A late POST finds its name taken. A late PATCH would put
+an older count in place of a newer one; so each PATCH names the version of the Event that it changes (resourceVersion),
+and the server refuses it (409) where the Event has changed since. The version is in the answer to the request before.
 Where that is not known (another process, a lost answer), an empty patch asks for it: it changes nothing, and needs no
-right but the one to patch. What it answers is also held against the plan: where the Event tells more kills than the
+right but the one to patch. What it answers is also held against the plan: where the Event counts more kills than the
 journal knows of (its last transactions were lost), the count goes on from there, and never back.
 
 Source: Kubernetes API conventions, concurrency control and consistency.
@@ -34,13 +34,13 @@ _Event = tuple[str, str]
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What follows, and why; the server's words, or why there are none; after how many seconds it asks to be asked
-    again; how many requests it took. told: how many kills the Event tells without the plan's, if that is AHEAD."""
+    again; how many requests it took. counted: how many kills the Event counts without the plan's, if COUNT_AHEAD."""
 
     rule: Rule
     words: str
     retry_after_seconds: float = 0.0
     requests: int = 1
-    told: int = 0
+    counted: int = 0
 
     @property
     def verdict(self) -> Verdict:
@@ -68,9 +68,11 @@ class Poster:
                 requests += 1
                 if outcome.verdict is not Verdict.DELIVERED or answer is None:
                     break
-                if (told := _told(answer, plan)) > plan.count - plan.kills:
+                if (counted := _counted(answer, plan)) > plan.count - plan.kills:
                     outcome = replace(
-                        outcome, rule=Rule(Verdict.COUNT_AHEAD, "it tells more than is known here"), told=told
+                        outcome,
+                        rule=Rule(Verdict.COUNT_AHEAD, "it counts more kills than the journal"),
+                        counted=counted,
                     )
                     break
             version = self._versions.pop(event)
@@ -100,8 +102,8 @@ class Poster:
         return Outcome(found, words, answer.retry_after_seconds or 0.0), answer
 
 
-def _told(answer: Answer, plan: Plan) -> int:
-    """How many kills an Event tells without the plan's: all, or, where its latest is not older than the plan's latest,
+def _counted(answer: Answer, plan: Plan) -> int:
+    """How many kills an Event counts without the plan's: all, or, where its latest is not older than the plan's latest,
     so many less as those are."""
     count = answer.body.get("count")
     if not isinstance(count, int):
@@ -111,7 +113,7 @@ def _told(answer: Answer, plan: Plan) -> int:
 
 
 def _latest(event: dict[str, Any]) -> datetime | None:
-    """When the latest kill was that an Event tells, by its annotation."""
+    """When the latest kill was that an Event counts, by its annotation."""
     with contextlib.suppress(KeyError, TypeError, ValueError):
         return datetime.fromisoformat(json.loads(event["metadata"]["annotations"][ANNOTATION])["time"])
     return None

@@ -1,4 +1,4 @@
-"""How many requests may be made, and when again. Flows in: the time. Flows out: when the next one is free.
+"""How many requests may be made, and when again. In: the time. Out: when the next one is free.
 
 Rules: pure; the clock is a parameter, in seconds, any that only goes forward.
 """

@@ -12,7 +12,7 @@ from enum import Enum
 
 from oomeventer.cluster.api import Answer
 
-#: How often a request is refused that may be allowed in a moment, as while the account's rights are made anew. As
+#: How often a request is refused that may be allowed in a moment, as while the account's rights are replaced. As
 #: often as client-go's recorder tries.
 REFUSALS = 12
 
@@ -23,7 +23,7 @@ class Verdict(Enum):
     DELIVERED = "delivered"
     RETRY = "retry"
     RECREATE = "recreate"  # the Event that was to be patched has expired: post one
-    COUNT_AHEAD = "count ahead"  # the Event tells more than the journal knows of: count on from there
+    COUNT_AHEAD = "count ahead"  # the Event counts more kills than the journal: go on from there
     GIVE_UP = "give up"
 
 

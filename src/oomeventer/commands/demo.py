@@ -1,4 +1,4 @@
-"""`oomeventer demo`: a real kill, and what it becomes. Flows in: nothing. Flows out: incident and Event, as text.
+"""`oomeventer demo`: a real kill, and what it becomes. In: nothing. Out: incident and Event, as text.
 
 Rules: the victim is a process of its own in a memory cgroup of its own, both made here and gone afterwards. Nothing
 else on the machine is touched, and no cluster is asked.

@@ -72,7 +72,7 @@ def _privileges() -> Finding:
 def _tracer(settings: Settings) -> list[Finding]:
     try:
         with Tracer(settings.ring_bytes) as tracer:
-            told = tracer.is_told_what_ran_out
+            told = tracer.knows_what_ran_out
     except OomeventerError as e:
         return [Finding("BPF", False, str(e))]
     text = "the kernel says which limit ran out" if told else "no BPF trampolines: which limit ran out is inferred"

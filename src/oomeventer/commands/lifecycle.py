@@ -1,8 +1,8 @@
-"""This node, as the agent takes and leaves it. Flows in: Settings. Flows out: the pins' directory, held for one agent
+"""This node, as the agent takes and leaves it. In: Settings. Out: the pins' directory, held for one agent
 alone; and at the end nothing, where the agent is not to come back.
 
 Rules: an agent that ends leaves pins and journal to the next one. When its DaemonSet is gone, there is none: then both
-are removed, and what waited is not told any more. `oomeventer detach` does that by hand.
+are removed, and what waited is dropped. `oomeventer detach` does that by hand.
 """
 
 import asyncio
@@ -55,14 +55,14 @@ async def hold(settings: Settings, stack: contextlib.AsyncExitStack, stop: async
 
 
 async def _once_free(take: Callable[[], T], stop: asyncio.Event) -> T | None:
-    told = False
+    warned = False
     while not stop.is_set():
         try:
             return take()
         except Held as e:
-            if not told:
+            if not warned:
                 log.warning("%s; waiting for it to end", e)
-            told = True
+            warned = True
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(HELD_SECONDS):
                 await stop.wait()
@@ -83,7 +83,7 @@ async def leave(
     settings: Settings, cluster: Api, pins: Pins | None, waiting: int = 0, troubled_seconds: float = 0.0
 ) -> None:
     """Remove pins and journal if the agent's DaemonSet is gone, or is going, or its namespace is. waiting: Events that
-    are not told yet; troubled_seconds: for how long the API server has taken none."""
+    are not delivered yet; troubled_seconds: for how long the API server has taken none."""
     if settings.daemonset is None:
         return
     namespace, name = settings.daemonset
@@ -93,7 +93,7 @@ async def leave(
         stays = str(e)
     if stays is None:
         if waiting:
-            log.error("%d Events that were not told go with the journal; each kill is in this log", waiting)
+            log.error("%d Events are dropped with the journal before they were delivered; each kill is logged", waiting)
         log.info("DaemonSet %s/%s is gone: %s", namespace, name, clear(settings, pins))
     elif stays:
         log.warning("%s: %s", _STAYS, stays)

@@ -57,7 +57,7 @@ async def _episodes(tracer: Tracer, journal: Journal, stop: asyncio.Event) -> As
 
 
 async def _reported_losses(journal: Journal, tracer: Tracer) -> int:
-    """Of the records that this ring has lost, how many an earlier process has reported; another ring counts anew."""
+    """Of the records that this ring has lost, how many an earlier process has reported; another ring counts from 0."""
     noted = await journal.note("lost") or ""
     return min(int(noted), tracer.lost) if noted.isdecimal() else 0
 

@@ -1,4 +1,4 @@
-"""What `run` and `trace` have in common: the first stages, and the end. Flows in: Settings, a Tracer. Flows out:
+"""What `run` and `trace` have in common: the first stages, and the end. In: Settings, a Tracer. Out:
 stages, episodes, and an event that a signal sets.
 
 Rules: no Kubernetes API here: `trace` does without its client, and without the memory that it takes.
@@ -54,7 +54,7 @@ def stopped_by_signals() -> Iterator[asyncio.Event]:
 
 
 async def episodes(tracer: Tracer, stop: asyncio.Event, lost: int = 0) -> AsyncIterator[Episode]:
-    """The tracer's episodes. lost: losses that were told before."""
+    """The tracer's episodes. lost: losses that were reported before."""
     async for episode in tracer.episodes(stop):
         if (now := tracer.lost) > lost:
             log.error(

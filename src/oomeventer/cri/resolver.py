@@ -1,4 +1,4 @@
-"""The second stage: whose container it was, by the runtime. Flows in: an Incident. Flows out: the same with names.
+"""The second stage: whose container it was, by the runtime. In: an Incident. Out: the same with names.
 
 Rules: what the path says is a claim, what the runtime says of a container is its name. With the container gone the
 Pod's sandbox still knows the Pod; with that gone too, the Pod's uid from the path is left for the API. A runtime that

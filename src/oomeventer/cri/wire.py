@@ -32,7 +32,7 @@ class CriError(OomeventerError):
 
 
 class GoneError(CriError):
-    """The runtime says that there is no such thing; does not leave this room."""
+    """The runtime says that there is no such thing; does not leave this station."""
 
 
 async def exchange(
@@ -98,7 +98,7 @@ class _Protocol(H2Protocol):
             self._give_up(f"{type(e).__name__}: {e}")
 
     def connection_lost(self, error: BaseException | None) -> None:
-        if not self._given_up:  # else the call would be told this instead of the reason
+        if not self._given_up:  # else the call would get this instead of the reason
             super().connection_lost(error)
 
     def _give_up(self, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""An episode becomes an incident. Flows in: the kernel's word, /proc's, the redaction policy. Flows out: an Incident.
+"""An episode becomes an incident. In: the kernel's kills, what /proc adds, the redaction policy. Out: an Incident.
 
 Rules: pure. Here, and nowhere later, what the victim chose (its names, arguments, environment) is redacted and made
 printable: an incident holds nothing secret or hostile.

@@ -1,4 +1,4 @@
-"""The Event that tells an incident. Flows in: an Incident. Flows out: a PendingEvent: core/v1 Event, and its series.
+"""An incident's Events. In: an Incident. Out: PendingEvents: each a core/v1 Event, and its series.
 
 Rules: pure. On the Pod where there is one, else on the Node (whose Events belong into namespace default), and on both
 where the node ran out of memory. The message has 1,024 bytes at most, the limit that the API has for Events of the
@@ -48,10 +48,10 @@ class PendingEvent:
 
 def compose_all(incident: Incident) -> list[PendingEvent]:
     """All Events for an incident: the one on the Pod, and one on the Node, too, where it was its memory."""
-    told = [compose(incident)]
+    events = [compose(incident)]
     if incident.scope == "node" and incident.pod:
-        told.append(compose(incident, on_node=True))
-    return told
+        events.append(compose(incident, on_node=True))
+    return events
 
 
 def compose(incident: Incident, on_node: bool = False) -> PendingEvent:

@@ -1,4 +1,4 @@
-"""The first stage: an episode becomes an incident. Flows in: an Episode. Flows out: an Incident.
+"""The first stage: an episode becomes an incident. In: an Episode. Out: an Incident.
 
 Rules: the victim is dying, so this comes first and asks only the machine it runs on. /proc and netlink can block, so
 they are read in a thread, and after a deadline the incident goes on without them. At most two threads exist; where both

@@ -1,5 +1,5 @@
-"""One load of the BPF object, attached: its ring, its counters, its links. Flows in: the object's bytes, or pins that
-an earlier agent left. Flows out: an Attachment, which owns what it holds open.
+"""One load of the BPF object, attached: its ring, its counters, its links. In: the object's bytes, or pins that
+an earlier agent left. Out: an Attachment, which owns what it holds open.
 
 Rules: what is pinned outlives close(). The links are held open also where they are pinned, so that removing the pins
 does not blind an agent that runs.
@@ -20,7 +20,7 @@ from oomeventer.kernel.ring import Ring
 log = logging.getLogger(__name__)
 
 PROGRAMS = ("signal_deliver", "mark_victim")  # the one that waits for victims first
-#: They tell which memcg ran out, where the kernel allows them.
+#: They record which memcg ran out, where the kernel allows them.
 OPTIONAL = ("oom_end", "oom_begin")
 
 
@@ -35,13 +35,13 @@ def code(ring_bytes: int) -> str:
 
 
 class Attachment:
-    """See load() and adopt(). is_told_what_ran_out: whether the kernel lets us know which memcg it was."""
+    """See load() and adopt(). knows_what_ran_out: whether the kernel lets us know which memcg it was."""
 
     def __init__(self, library: Library, generation: Generation | None) -> None:
         self._library = library
         self._free: list[Callable[[], Any]] = []
         self.generation = generation
-        self.is_told_what_ran_out = False
+        self.knows_what_ran_out = False
         self.ring: Ring
         self._counters: int
 
@@ -96,7 +96,7 @@ def adopt(library: Library, generation: Generation) -> Attachment:
         links = [f"link_{name}" for name in PROGRAMS + OPTIONAL if generation.has(f"link_{name}")]
         for link in links:
             opened(link)
-        attachment.is_told_what_ran_out = all(f"link_{name}" in links for name in OPTIONAL)
+        attachment.knows_what_ran_out = all(f"link_{name}" in links for name in OPTIONAL)
     except BaseException:
         attachment.close()
         raise
@@ -128,7 +128,7 @@ def _load(library: Library, ring_bytes: int, generation: Generation | None, opti
             link = attachment.own(c.bpf_program__attach(program), c.bpf_link__destroy)
             if generation:
                 c.bpf_link__pin(link, generation.path(f"link_{name}"))
-        attachment.is_told_what_ran_out = bool(optional)
+        attachment.knows_what_ran_out = bool(optional)
     except BaseException:
         attachment.close()
         raise

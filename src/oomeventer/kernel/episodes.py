@@ -1,6 +1,6 @@
-"""From records to episodes: which kills belong together, and when all of them has been said.
+"""From records to episodes: which kills belong together, and when an episode is complete.
 
-Flows in: Kill and Arguments, with the time they were read. Flows out: episodes, tuples of kills whose first is the
+In: Kill and Arguments, with the time they were read. Out: episodes, tuples of kills whose first is the
 chosen victim. Rules: pure; time is a parameter (seconds, any clock that only goes forward).
 
 A kill is complete once its arguments are there. Most come with it; those of a victim that is not the trigger follow in
@@ -12,7 +12,7 @@ one task, the trigger, and for one memcg. The trigger is a member as a rule; the
 that the last mark has been made. Where it is not (it hit the Pod's limit, and a group in another container is killed
 for it), the episode stays open until no member came for a while. That is set by the slowest part between two marks:
 the kernel prints a line for each, and a serial console takes 9 ms for it. What waited in the ring is read all at once:
-so whether two kills are of one group is told by the kernel's times, not by ours.
+so whether two kills are of one group is judged by the kernel's times, not by ours.
 """
 
 from collections import OrderedDict

@@ -1,6 +1,6 @@
 """A kill: one victim of the kernel's OOM killer, as the kernel recorded it, parsed and nothing added.
 
-Flows in: nothing; this is data. Flows out: to whoever reads a kill. Rules: frozen; memory in bytes; times in
+In: nothing; this is data. Out: to whoever reads a kill. Rules: frozen; memory in bytes; times in
 nanoseconds since boot (CLOCK_BOOTTIME, which counts suspend, as /proc/PID/stat's starttime does); names stay as the
 kernel has them (bytes, or str by the file system's encoding with surrogate escapes) and are made printable only
 where they leave.

@@ -1,4 +1,4 @@
-"""libbpf through ctypes: the one place that knows it. Flows in: an object's bytes. Flows out: handles, errors.
+"""libbpf through ctypes: the one place that knows it. In: an object's bytes. Out: handles, errors.
 
 Rules: one signature table, one checker for each C convention of failure, and libbpf's own log in every error. A
 pointer is owned by whoever opened it (see tracer.py). libbpf 1.0 or newer (soname libbpf.so.1).

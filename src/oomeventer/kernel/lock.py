@@ -1,4 +1,4 @@
-"""One agent at a time. Flows in: a directory. Flows out: a lock on it, which ends with the process that has it."""
+"""One agent at a time. In: a directory. Out: a lock on it, which ends with the process that has it."""
 
 import fcntl
 import os

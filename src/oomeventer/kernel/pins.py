@@ -1,5 +1,5 @@
-"""Pins: what of the agent stays in the kernel when the agent is gone. Flows in: a directory in a BPF file system.
-Flows out: generations, each a directory that holds the pins of one load of the object: ring, counters, links.
+"""Pins: what of the agent stays in the kernel when the agent is gone. In: a directory in a BPF file system.
+Out: generations, each a directory that holds the pins of one load of the object: ring, counters, links.
 
 A link that is pinned stays attached and goes on writing to its ring, whoever reads it, until the pin is removed or the
 machine restarts. A generation is named after the object that it was loaded from, so that the next start knows its own

@@ -1,4 +1,4 @@
-"""Raw record to kill. Flows in: one record's bytes, as bpf/oom.h lays them out. Flows out: a Kill or an Arguments.
+"""Raw record to kill. In: one record's bytes, as bpf/oom.h lays them out. Out: a Kill or an Arguments.
 
 Rules: pure; no I/O. The ctypes structures mirror bpf/oom.h field for field; a test holds them against the object's
 own BTF. A record that is short, long, of another format or inconsistent raises RecordError and is never guessed at.

@@ -1,6 +1,6 @@
-"""The BPF ring buffer, read through its memory. Flows in: a map's fd. Flows out: records, and later room for new ones.
+"""The BPF ring buffer, read through its memory. In: a map's fd. Out: records, and later room for new ones.
 
-libbpf's own reader frees each record as it hands it out. This one reads first and frees when it is told to, so that a
+libbpf's own reader frees each record as it hands it out. This one reads first and frees when the agent asks, so that a
 record stays in the kernel, which outlives this process, until what it says is on disk.
 
 Layout (kernel/bpf/ringbuf.c): a page with the consumer's position, which we write; a page with the producer's; then the

@@ -1,7 +1,7 @@
 """The kernel's side of the agent: attaches the BPF object, or goes on with what an earlier agent left attached, and
 reads episodes from its ring.
 
-Flows in: kills on this machine. Flows out: episodes, through an async iterator, and back in: which of them are safe.
+In: kills on this machine. Out: episodes, through an async iterator, and back in: which of them are safe.
 
 Rules: no thread, no timer while nothing is open. A record stays in the ring until its episode is given to free(): so
 what the next process reads is just what this one had not brought into safety. While nobody frees, records stay in the
@@ -52,7 +52,7 @@ class Tracer:
         self._earlier: list[Attachment] = []
         self._episodes = Episodes(ran_out_here)
         self._positions: dict[Process, list[tuple[Ring, int]]] = {}
-        self._told_earlier: set[Process] = set()
+        self._seen_earlier: set[Process] = set()
         self._lost_earlier = 0
         self._wake: select.epoll
         #: Records that this program cannot read: of another format, or damaged.
@@ -80,9 +80,9 @@ class Tracer:
         self._wake.close()
 
     @property
-    def is_told_what_ran_out(self) -> bool:
+    def knows_what_ran_out(self) -> bool:
         """Whether the kernel lets us know which memcg ran out; else it is inferred (kill.what_ran_out)."""
-        return self._current.is_told_what_ran_out
+        return self._current.knows_what_ran_out
 
     @property
     def lost(self) -> int:
@@ -140,8 +140,8 @@ class Tracer:
                 needless.append(position)
                 continue
             if is_earlier:
-                self._told_earlier.add(record.process)
-            elif record.process in self._told_earlier:  # both were attached when it was killed
+                self._seen_earlier.add(record.process)
+            elif record.process in self._seen_earlier:  # both were attached when it was killed
                 needless.append(position)
                 continue
             self._episodes.feed(record, now)
@@ -160,7 +160,7 @@ class Tracer:
         self._end_earlier()
 
     def _end_earlier(self) -> None:
-        """Remove what other versions left, once nothing of it is left to tell."""
+        """Remove what other versions left, once nothing of it is left to report."""
         for attachment in [a for a in self._earlier if a.ring.is_empty]:
             self._lost_earlier += attachment.lost
             self._earlier.remove(attachment)

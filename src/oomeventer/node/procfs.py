@@ -1,4 +1,4 @@
-"""What /proc and the cgroup file system add to an episode. Flows in: an Episode. Flows out: an Observation.
+"""What /proc and the cgroup file system add to an episode. In: an Episode. Out: an Observation.
 
 Rules: only reads. Whatever is gone is None and never an error: the victim is dying while this runs. A process is
 believed to be the one that was killed, or its PID 1, only where its start time agrees: pids are used again. The cost

@@ -1,4 +1,4 @@
-"""The victim's statistics as the kernel's taskstats has them. Flows in: a thread's id. Flows out: Statistics.
+"""The victim's statistics as the kernel's taskstats has them. In: a thread's id. Out: Statistics.
 
 Rules: optional, and only where CAP_NET_ADMIN is held, since the kernel asks for it (TASKSTATS_CMD_GET is
 GENL_ADMIN_PERM, kernel/taskstats.c). It asks for one task and never for all that exit: that would cost with every

@@ -1,5 +1,5 @@
-"""Every metric that the agent has: name, type, labels, meaning. Out: FAMILIES, and docs/metrics.md, which is made
-of it (`python -m oomeventer.probes.families`). Rules: data alone; what is counted is metrics.py's.
+"""Every metric that the agent has: name, type, labels, meaning. Out: FAMILIES, of which docs/metrics.md is made
+(`make docs`). Rules: data alone; what is counted is metrics.py's.
 """
 
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ FAMILIES = {
         Family(
             "oomeventer_event_delay_seconds",
             "histogram",
-            "From a kill to the API server's word that it has the Event. Of kills told together: from the latest.",
+            "From a kill to the API server's answer that it has the Event. Of kills that were merged: from the latest.",
         ),
         Family(
             "oomeventer_events_seen_total",
@@ -58,26 +58,29 @@ FAMILIES = {
         Family(
             "oomeventer_events_merged_total",
             "counter",
-            f"Events that were told within another's request, which counts them, {_JOURNAL}.",
+            f"Events that were merged into another's request, which counts them, {_JOURNAL}.",
         ),
         Family("oomeventer_events_given_up_total", "counter", f"Events that nobody will see, {_JOURNAL}.", ("reason",)),
-        Family("oomeventer_events_waiting", "gauge", "The journal's depth: Events that are still to be told."),
+        Family("oomeventer_events_waiting", "gauge", "The journal's depth: Events that are still to be delivered."),
         Family(
             "oomeventer_queue_length",
             "gauge",
-            "Kills that wait before a stage; before event: series of kills that have something to tell.",
+            "Kills that wait before a stage; before event: series of kills that have Events pending.",
             ("stage",),
         ),
         Family("oomeventer_request_retries_total", "counter", "Requests to the API server that are to be made again."),
         Family(
             "oomeventer_ring_lost_records_total",
             "counter",
-            "Records that found the kernel's ring full; their kills are not told.",
+            "Records that found the kernel's ring full; their kills are not reported.",
         ),
         Family("oomeventer_ring_used_bytes", "gauge", "What waits in the kernel's ring to be read and written down."),
         Family("oomeventer_unreadable_records_total", "counter", "Records that this program could not read."),
         Family(
-            "oomeventer_faults_total", "counter", "Kills whose way ended in a fault of this program.", ("pipeline",)
+            "oomeventer_faults_total",
+            "counter",
+            "Kills that were dropped through a fault of this program.",
+            ("pipeline",),
         ),
         Family("oomeventer_journal_failures_total", "counter", "How often the journal's disk has failed."),
         Family("oomeventer_journal_on_disk", "gauge", "Whether the journal is kept on disk, not in memory alone."),
@@ -91,43 +94,3 @@ FAMILIES = {
         Family("oomeventer_build_info", "gauge", "Always 1.", ("version", "python")),
     )
 }
-
-_PAGE = """# Metrics
-
-At `/metrics`, in Prometheus' text format, where `--listen` is set. Made by `python -m oomeventer.probes.families`.
-
-{table}
-
-Beside these: what `prometheus_client` says of every process (`process_resident_memory_bytes`,
-`process_cpu_seconds_total`, `process_open_fds` and others).
-
-A scrape asks nobody: it reads what the agent knows. Counters begin at 0 with each start of the agent, but for those
-over the journal's life, which go on with its file, and `oomeventer_ring_lost_records_total`, which goes on while the
-kernel's side stays attached (`--pins`).
-
-Each scope and each reason is there from the start, at 0, so that `increase()` sees also the first. A container's series
-of `oomeventer_kills_total` begins with its first kill, which `increase()` does not see, and ends when {named} others
-were killed since. What it had is then in the series without names, for `increase()` once more: leave that out
-(`pod!=""`), or ask `oomeventer_incidents_total`. The chart's alert and dashboard count the first kills, too.
-
-In every scrape while the agent watches:
-
-```
-oomeventer_events_seen_total
-  == oomeventer_events_delivered_total + oomeventer_events_merged_total
-   + sum(oomeventer_events_given_up_total) + oomeventer_events_waiting
-```
-"""
-
-
-def page() -> str:
-    """docs/metrics.md."""
-    rows = ["| name | type | labels | meaning |", "|---|---|---|---|"]
-    for family in FAMILIES.values():
-        labels = ", ".join(f"`{label}`" for label in family.labels)
-        rows.append(f"| `{family.name}` | {family.kind} | {labels} | {family.help} |")
-    return _PAGE.format(table="\n".join(rows), named=NAMED)
-
-
-if __name__ == "__main__":
-    print(page(), end="")

@@ -56,7 +56,7 @@ class Progress:
 
 
 class _Asked:
-    """Somebody's word, asked for anew when it is old. ask: returns what is wrong, or None."""
+    """A check whose answer is asked for again when it is old. ask: returns what is wrong, or None."""
 
     def __init__(self, ask: Callable[[], Awaitable[str | None]], seconds: float, clock: Callable[[], float]) -> None:
         self._ask = ask
@@ -94,7 +94,7 @@ class _Asked:
 
 
 class Health:
-    """What the paths say. cri_endpoint: as in the settings; "none" where no runtime is to be asked."""
+    """What the pages say. cri_endpoint: as in the settings; "none" where no runtime is to be asked."""
 
     def __init__(
         self,
@@ -159,7 +159,7 @@ class Health:
         return None
 
     async def _ask_runtime(self) -> str | None:
-        # Not by what the last kill was told: that may be long ago, and the runtime back, or gone, since.
+        # Not by what the last kill's look-up gave: that may be long ago, and the runtime back, or gone, since.
         await Client.connect(self._cri_endpoint, timeout_seconds=self._cri_timeout_seconds)
         return None
 

@@ -1,8 +1,8 @@
-"""What the agent counts, for Prometheus; the one place that knows prometheus_client. Flows in: incidents, plans that
-the server accepted, the stages' times, and the agent's parts. Flows out: text in Prometheus' format.
+"""What the agent counts, for Prometheus; the one place that knows prometheus_client. In: incidents, plans that
+the server accepted, the stages' times, and the agent's parts. Out: text in Prometheus' format.
 
 Rules: what another part counts already is read there, when somebody asks, and kept here no second time. FAMILIES is all
-there is: docs/metrics.md is made of it (`python -m oomeventer.probes.families`). Names of Pods and containers are made
+there is: docs/metrics.md is made of it (`make docs`). Names of Pods and containers are made
 printable, and kept up to a bound, so that neither their text nor their number breaks anything. What a container's kills
 counted stays when the container is gone, until as many others were killed since. What can be foreseen is there from the
 start, at 0: Prometheus' increase() does not count what a series begins with.
@@ -128,7 +128,7 @@ class Metrics(Collector):
         self._stages.labels(stage).observe(seconds)
 
     def delivered(self, plan: Plan) -> None:
-        """The server accepted what a plan tells. See Delivery."""
+        """The server accepted a plan. See Delivery."""
         self.accepted_at = self._clock()
         self._delays.observe(max(0.0, self._now() - plan.killed_at))
 

@@ -20,7 +20,7 @@ from oomeventer.probes.metrics import CONTENT_TYPE
 
 log = logging.getLogger(__name__)
 
-#: An idle connection, and one that does not get its request said, is closed after that.
+#: An idle connection, and one whose request does not come to its end, is closed after that.
 IDLE_SECONDS = 10.0
 CONNECTIONS = 32
 _LINE_BYTES, _HEADER_BYTES, _HEADERS = 2048, 8190, 64

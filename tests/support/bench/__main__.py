@@ -1,4 +1,4 @@
-"""`PYTHONPATH=tests/support python -m bench` (make bench). Flows in: this machine. Flows out: a table on stdout, in
+"""`PYTHONPATH=tests/support python -m bench` (make bench). In: this machine. Out: a table on stdout, in
 under 90 s; exit status 1 where something could not be measured, with a sentence that says what, and the way out.
 
 First rounds: in each, in turns, kills with no agent, and with an agent of each kind, which is started for them. Then

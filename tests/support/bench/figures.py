@@ -1,4 +1,4 @@
-"""What was measured, and the table of it. Flows in: samples. Flows out: Markdown. Rules: pure."""
+"""What was measured, and the table of it. In: samples. Out: Markdown. Rules: pure."""
 
 import math
 import statistics

@@ -1,4 +1,4 @@
-"""What the chart asks for on a node and in the cluster. Flows in: objects. Flows out: sets, for comparison."""
+"""What the chart asks for on a node and in the cluster. In: objects. Out: sets, for comparison."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What the chart becomes, by Helm's own code (helm-python-sdk). Flows in: values. Flows out: objects."""
+"""What the chart becomes, by Helm's own code (helm-python-sdk). In: values. Out: objects."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""values.yaml as documentation. Flows in: its text. Flows out: a row and a schema for each value.
+"""values.yaml as documentation. In: its text. Out: a row and a schema for each value.
 
 Rules: the comment right above a key is its meaning, and every value has one; its lines from `schema:` on are JSON
 Schema (in YAML), which adds to what the default says of the type. A map that is not empty and has no schema of its own

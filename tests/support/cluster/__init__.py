@@ -1,11 +1,11 @@
 """A cluster as its user has it: through kubectl and Helm alone, so that any conformant cluster does, with one node or
 with many. `kubectl.py` asks it, `helm.py` installs the chart, `asked.py` reads what that asks for, `node.py` looks at
-the cluster's machines, `victims.py` has the Pods that are killed, `told.py` reads what is shown of that."""
+the cluster's machines, `victims.py` has the Pods that are killed, `reported.py` reads what is shown of that."""
 
 from cluster.asked import Asked
 from cluster.helm import Release
 from cluster.kubectl import Kubectl, Refused, wait
 from cluster.node import Eyes, schedulable
-from cluster.told import Arrivals, Told, scrape
+from cluster.reported import Arrivals, Reported, scrape
 
-__all__ = ["Arrivals", "Asked", "Eyes", "Kubectl", "Refused", "Release", "Told", "schedulable", "scrape", "wait"]
+__all__ = ["Arrivals", "Asked", "Eyes", "Kubectl", "Refused", "Release", "Reported", "schedulable", "scrape", "wait"]

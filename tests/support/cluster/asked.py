@@ -1,4 +1,4 @@
-"""What the chart asks for with the values at hand. Flows in: its manifest, as Helm renders it. Flows out: what an agent
+"""What the chart asks for with the values at hand. In: its manifest, as Helm renders it. Out: what an agent
 is to be like, and what it is to have on a node."""
 
 from pathlib import PurePosixPath

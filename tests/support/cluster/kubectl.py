@@ -1,4 +1,4 @@
-"""kubectl, as a process. Flows in: arguments, and objects to create. Flows out: what it prints."""
+"""kubectl, as a process. In: arguments, and objects to create. Out: what it prints."""
 
 import json
 import os

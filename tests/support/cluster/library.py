@@ -1,5 +1,5 @@
 """`python -m cluster.library`: what helm.py asks of Helm. Flows in, on standard input: action, namespace, the release's
-name, values. Flows out: the manifest, where that was asked for: of what is installed, or of what would be."""
+name, values. Out: the manifest, where that was asked for: of what is installed, or of what would be."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""The machines of a cluster. Flows in: what the API says of them, and what a Pod sees that looks around there."""
+"""The machines of a cluster. In: what the API says of them, and what a Pod sees that looks around there."""
 
 from typing import Any, Self
 

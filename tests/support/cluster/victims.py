@@ -1,4 +1,4 @@
-"""Pods that are killed. Flows in: a node, an image with a shell, a command that takes more memory than it may. Flows
+"""Pods that are killed. In: a node, an image with a shell, a command that takes more memory than it may. Flows
 out: manifests."""
 
 from typing import Any

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from fuzz.told import Told
+from fuzz.reported import Reported
 from oomeventer.incident.events import ANNOTATION, MESSAGE_BYTES, PendingEvent
 from oomeventer.incident.redaction import MASK, Redaction, quote
 from standin.decoding import decode
@@ -37,7 +37,7 @@ def one_line(text: str) -> None:
     assert text.encode().decode() == text
 
 
-def told(what: Told) -> None:
+def told(what: Reported) -> None:
     """All properties of what is told of one incident."""
     assert what.drafts
     for draft in what.drafts:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from fuzz import hostile, planted, properties, told
+from fuzz import hostile, planted, properties, reported
 from fuzz.runtime import Runtime
 from oomeventer.cri import CriError, answers
 from oomeventer.cri._cri.runtime import v1
@@ -118,7 +118,7 @@ def path(data: bytes) -> None:
         pid1=("lives", "killed", "gone", None)[number % 4], neighbours=tuple(neighbours), neighbours_total=variant % 9
     )
     shows_all = variant % 4 == 3
-    (what,) = told.tell(
+    (what,) = reported.report(
         *before,
         with_texts(raw, fixed, b"\0".join(arguments), b"\0".join(environment)),
         observation=observation,

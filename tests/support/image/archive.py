@@ -1,4 +1,4 @@
-"""The image as .ci/image writes it: an OCI archive. Flows in: this checkout. Flows out: what is in the image, and its
+"""The image as .ci/image writes it: an OCI archive. In: this checkout. Out: what is in the image, and its
 root file system in a directory."""
 
 import functools

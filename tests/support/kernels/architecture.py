@@ -1,4 +1,4 @@
-"""What differs between processors. Flows in: Debian's name of one. Flows out: how to emulate it and build for it."""
+"""What differs between processors. In: Debian's name of one. Out: how to emulate it and build for it."""
 
 from dataclasses import dataclass
 

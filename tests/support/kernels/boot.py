@@ -1,6 +1,6 @@
 """Boots a guest: the guest's program plays its cases, and what it tells is taken.
 
-Flows in: a Guest (kernel, cgroup version, processors), the cases wanted. Flows out: a Run. Rules: one guest at a time
+In: a Guest (kernel, cgroup version, processors), the cases wanted. Out: a Run. Rules: one guest at a time
 on a machine (a lock file says so); everything is bounded; QEMU is ended by its own process; the console's log stays in
 .cache/kernels/log. A boot that never reached user space is tried once more, and so is one whose kernel says that all
 its processors stood still, as under emulation they do once in a long while; the Run says so. A guest that stops

@@ -1,4 +1,4 @@
-"""The agent's words held against the kernel's. Flows in: a Case. Flows out: what does not fit, in words.
+"""The agent's words held against the kernel's. In: a Case. Out: what does not fit, in words.
 
 Rules: pure. The kernel's log, its cgroup files and /proc are the witnesses, and what the case was built to provoke.
 Where the kernel kept something back (it prints at most ten OOM headers in five seconds, and cuts a line at a kilobyte)
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from kernels.told import Case, Pair
+from kernels.reported import Case, Pair
 
 #: What a task counts on its own before it tells its mm: 64 events on kernels before 6.2 (TASK_RSS_EVENTS_THRESH), and
 #: a CPU's share of a percpu counter's batch since then. A victim that still runs on another CPU tells it between the

@@ -1,4 +1,4 @@
-"""The emulated machines. Flows in: kernels, the disk image. Flows out: the guests that the tests boot, and the command
+"""The emulated machines. In: kernels, the disk image. Out: the guests that the tests boot, and the command
 that boots one. Rules: a guest differs from its kernel's plain one in one thing: cgroup v1, more processors, arm64."""
 
 from dataclasses import dataclass

@@ -1,5 +1,5 @@
-"""The guests' disk: a small Debian with the project as a wheel would install it. Flows in: this checkout, packages.
-Flows out: an ext4 image to boot from. Rules: no script of a package runs; an image is named for what went into it, so
+"""The guests' disk: a small Debian with the project as a wheel would install it. In: this checkout, packages.
+Out: an ext4 image to boot from. Rules: no script of a package runs; an image is named for what went into it, so
 that it is made again only when that changed; guests write to a throw-away layer over it, never to it.
 
 Two layers are kept below .cache/kernels: the tree of Debian's Python, libbpf and the wheels of the project's

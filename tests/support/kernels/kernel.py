@@ -1,4 +1,4 @@
-"""The kernels that the tests boot. Flows in: a kernel's short name. Flows out: its image, fetched from Debian.
+"""The kernels that the tests boot. In: a kernel's short name. Out: its image, fetched from Debian.
 
 Rules: each is the newest of its line in its suite, in the flavour for virtual machines, which has NVMe, ext4 and the
 serial port built in. Debian's last 5.10 before its security updates still passes the victim's bare pid to the

@@ -1,4 +1,4 @@
-"""What the kernel's log says of its OOM kills. Flows in: log lines. Flows out: Killed, in the log's order.
+"""What the kernel's log says of its OOM kills. In: log lines. Out: Killed, in the log's order.
 
 Rules: only for tests. The agent itself never reads the log, whose wording is no interface; here it is the second
 witness. A process whose group is killed is named twice (oom_kill_process kills the chosen one again with its group).

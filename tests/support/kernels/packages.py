@@ -1,6 +1,6 @@
 """Debian's packages, fetched through apt's own client with a private configuration.
 
-Flows in: a suite's name, an architecture, package names. Flows out: unpacked files below .cache/kernels. Rules: the
+In: a suite's name, an architecture, package names. Out: unpacked files below .cache/kernels. Rules: the
 mirror is the one that this machine's apt already uses, or DEBIAN_MIRROR on a machine that is no Debian. apt checks
 every list and package against Debian's archive keys, as the machine's debian-archive-keyring has them: a suite signed
 with newer keys alone is an error, and that package to be updated. The machine's own lists, cache and package database

@@ -1,6 +1,6 @@
 """Puts the compatibility table of the last run into the README.
 
-Flows in: .cache/kernels/table.md. Flows out: the README, changed between its two markers and nowhere else. Rules: a
+In: .cache/kernels/table.md. Out: the README, changed between its two markers and nowhere else. Rules: a
 table of some guests only is refused: it would hide the rest.
 
 Run as `python -m kernels.publish` by `make test-kernels`, which boots them all.

@@ -1,4 +1,4 @@
-"""The compatibility table. Flows in: the runs of a test session. Flows out: Markdown, in .cache/kernels/table.md.
+"""The compatibility table. In: the runs of a test session. Out: Markdown, in .cache/kernels/table.md.
 
 Rules: a row for each guest that was booted; it says what was seen, failures included.
 """
@@ -8,16 +8,16 @@ from collections.abc import Iterable
 from kernels.boot import Run
 from kernels.compare import problems
 from kernels.packages import CACHE
-from kernels.told import Case
+from kernels.reported import Case
 
 TABLE = CACHE / "table.md"
 _COLUMNS = (
     *("kernel", "cgroup", "tracepoint", "CPUs", "cases passed"),
-    *("arguments read", "rss apart", "left open", "starts in"),
+    *("arguments read", "rss apart", "undetermined", "starts in"),
 )
 _NOTES = """
 Arguments read: of how many of the kills made. Rss apart: the pages of 4 KiB by which a figure of anon, file or shmem
-was off the kernel's own log at most. Left open: kills of which the agent says that it does not know what ran out.
+was off the kernel's own log at most. Undetermined: kills of which the agent says that it does not know what ran out.
 Starts in: until the agent watches, under emulation.
 """
 

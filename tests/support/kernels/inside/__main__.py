@@ -1,6 +1,6 @@
 """The guest's program: each case in turn, one line of JSON each on standard output.
 
-Flows in: CASES, a comma-separated list in the environment (none: all that are possible). Flows out: first who this
+In: CASES, a comma-separated list in the environment (none: all that are possible). Out: first who this
 kernel is, then the cases, then how the agent ended. Rules: a case that breaks says so and the next one goes on.
 """
 

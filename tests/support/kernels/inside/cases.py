@@ -1,4 +1,4 @@
-"""The cases: ways in which the kernel comes to kill. Flows in: nothing. Flows out: the cases by name, and their needs.
+"""The cases: ways in which the kernel comes to kill. In: nothing. Out: the cases by name, and their needs.
 
 Rules: a case provokes the kernel by means that any container has, and says what must have happened by the way it was
 built; sizes leave no doubt who is chosen. Each takes as little memory as will do: every page is touched by an emulated

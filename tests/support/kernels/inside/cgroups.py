@@ -1,4 +1,4 @@
-"""Memory cgroups in the places where a kubelet makes them. Flows in: names, limits. Flows out: directories, and what
+"""Memory cgroups in the places where a kubelet makes them. In: names, limits. Out: directories, and what
 their files say. Rules: works on cgroup v1 and v2; what a case made is removed when it ends."""
 
 import contextlib

@@ -1,6 +1,6 @@
 """memory.oom.group (cgroup v2): all go together.
 
-Flows in: a stage. Flows out: what was expected, on that stage. Rules: see cases.py.
+In: a stage. Out: what was expected, on that stage. Rules: see cases.py.
 """
 
 from inside.cgroups import container, pod

@@ -1,6 +1,6 @@
 """Whose limit runs out: a container's, a Pod's, a cgroup's of somebody else, the machine's.
 
-Flows in: a stage. Flows out: what was expected, on that stage. Rules: see cases.py.
+In: a stage. Out: what was expected, on that stage. Rules: see cases.py.
 """
 
 import subprocess

@@ -1,5 +1,5 @@
-"""Where a case plays: its cgroups, its processes, and what is expected of the kernel and the agent. Flows in: what a
-case wants. Flows out: one JSON object of all that was seen. Rules: nothing is judged here; the host compares."""
+"""Where a case plays: its cgroups, its processes, and what is expected of the kernel and the agent. In: what a
+case wants. Out: one JSON object of all that was seen. Rules: nothing is judged here; the host compares."""
 
 import time
 from typing import Any

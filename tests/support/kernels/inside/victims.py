@@ -1,6 +1,6 @@
 """Who is killed: the trigger or another, one with threads, without a leader, PID 1 or its child, many in a row.
 
-Flows in: a stage. Flows out: what was expected, on that stage. Rules: see cases.py.
+In: a stage. Out: what was expected, on that stage. Rules: see cases.py.
 """
 
 from inside.cgroups import container

@@ -1,4 +1,4 @@
-"""The kernel's own word, and the agent's. Flows in: /dev/kmsg; the output of `oomeventer trace --json`. Flows out:
+"""The kernel's own word, and the agent's. In: /dev/kmsg; the output of `oomeventer trace --json`. Out:
 log lines and incidents, since they were last asked for. Rules: nothing is judged here."""
 
 import contextlib

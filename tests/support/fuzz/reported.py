@@ -24,7 +24,7 @@ from samples import HOST
 
 
 @dataclass(frozen=True)
-class Told:
+class Reported:
     """What leaves the node of one incident."""
 
     incident: Incident
@@ -47,13 +47,13 @@ class Told:
             yield " ".join(draft.series)
 
 
-def tell(
+def report(
     *raw: bytes,
     observation: Observation | None = None,
     policy: Redaction | None = None,
     pod: Pod | None = None,
     name: str | None = None,
-) -> list[Told]:
+) -> list[Reported]:
     """What is told of records in the ring's order. pod, name: what the runtime says of the Pod and the container."""
     episodes = Episodes(ran_out_here)
     for one in raw:
@@ -67,7 +67,7 @@ def of(
     policy: Redaction | None = None,
     pod: Pod | None = None,
     name: str | None = None,
-) -> Told:
+) -> Reported:
     """What is told of one episode."""
     incident = assemble(kills, observation or Observation(), {}, HOST, policy or Redaction())
     if incident.identity.container_id and name:
@@ -78,7 +78,7 @@ def of(
     record.incident = incident.as_json()
     events = compose_all(incident)
     _, row = table([incident.as_json() | {"events": events[0].name}])
-    return Told(
+    return Reported(
         incident=incident,
         drafts=[*events, *map(combine, events)],
         log_lines=(Text().format(record), Json().format(record)),

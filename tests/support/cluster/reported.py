@@ -1,4 +1,4 @@
-"""What a user is shown. Flows in: kubectl's tables, the API's Events, the agent's metrics. Flows out: these, parsed."""
+"""What a user is shown. In: kubectl's tables, the API's Events, the agent's metrics. Out: these, parsed."""
 
 import json
 import re
@@ -19,7 +19,7 @@ ANNOTATION = "oomeventer/incident"
 
 
 @dataclass(frozen=True)
-class Told:
+class Reported:
     """One Event."""
 
     body: dict[str, Any]
@@ -51,10 +51,10 @@ class Told:
         return datetime.fromisoformat(self.incident["time"]).timestamp()
 
 
-def events(kubectl: Kubectl, namespace: str, pod: str) -> list[Told]:
+def events(kubectl: Kubectl, namespace: str, pod: str) -> list[Reported]:
     """Ours about that Pod, the oldest first."""
     listed = kubectl.json("get", "events", "-n", namespace, "--field-selector", f"involvedObject.name={pod}")["items"]
-    ours = [Told(body) for body in listed if body.get("source", {}).get("component") == COMPONENT]
+    ours = [Reported(body) for body in listed if body.get("source", {}).get("component") == COMPONENT]
     return sorted(ours, key=lambda told: told.killed_at)
 
 
@@ -88,7 +88,7 @@ class Arrivals:
 
     def __init__(self, kubectl: Kubectl, namespace: str) -> None:
         path = f"/api/v1/namespaces/{namespace}/events?watch=1"
-        self.seen: list[tuple[float, str, Told]] = []
+        self.seen: list[tuple[float, str, Reported]] = []
         self._process = subprocess.Popen(
             ["kubectl", "get", "--raw", path], stdout=subprocess.PIPE, text=True, env=kubectl.environ
         )
@@ -101,9 +101,9 @@ class Arrivals:
             arrived = time.time()
             change = json.loads(line)
             if change["object"].get("source", {}).get("component") == COMPONENT:
-                self.seen.append((arrived, change["type"], Told(change["object"])))
+                self.seen.append((arrived, change["type"], Reported(change["object"])))
 
-    def of(self, pod: str) -> list[tuple[float, str, Told]]:
+    def of(self, pod: str) -> list[tuple[float, str, Reported]]:
         """Those about one Pod."""
         return [one for one in self.seen if one[2].body["involvedObject"]["name"] == pod]
 

@@ -1,4 +1,4 @@
-"""What a guest told of one case, as data: the agent's victims beside the kernel's. Flows in: the guest's JSON. Flows
+"""What a guest told of one case, as data: the agent's victims beside the kernel's. In: the guest's JSON. Flows
 out: Case and its Pairs. Rules: pure; nothing is judged here (compare.py does)."""
 
 from collections.abc import Iterator

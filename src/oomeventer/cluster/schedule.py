@@ -1,0 +1,118 @@
+"""Which series may be sent next, and when. In: series that have Events pending, and how their requests end. Out:
+series.
+
+Rules: pure; the clock is a parameter. One request at a time for a series; of several series the oldest goes first. A
+request needs room in two budgets: its object's, and this node's. A request that fails costs its object nothing; its
+series waits, longer each time, and so does everybody while the server fails for everybody.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from oomeventer.cluster.rate_limit import Budget, Budgets
+from oomeventer.cluster.retry import backoff
+from oomeventer.journal import Waiting
+
+#: A server that asks to be left alone for longer (Retry-After) is asked again nevertheless.
+RETRY_AFTER_SECONDS = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What this node may ask of the server: of each object `object_burst` requests at once and then one every
+    `object_seconds` (client-go's spam filter has 25 and 300 s); of all together `burst`, and then so many a second.
+    give_up_seconds: for how long one process tries an Event."""
+
+    object_burst: int = 25
+    object_seconds: float = 300.0
+    burst: int = 50
+    per_second: float = 5.0
+    give_up_seconds: float = 86400.0
+
+
+@dataclass(slots=True)
+class Series:
+    """A series that has Events pending. not_before: when it may next be tried, by the clock."""
+
+    waiting: Waiting
+    more: Waiting | None = None  # came while a request was under way, which may not have seen it
+    not_before: float = 0.0
+    retries: int = 0
+    refusals: int = 0  # in a row, that may end by themselves
+    failing_since: float | None = None  # by the clock
+    busy: bool = False
+    waits: Iterator[float] = field(default_factory=backoff)
+
+
+class Schedule:
+    """The series, by name."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._budget = Budget(limits.burst, 1 / limits.per_second)
+        self._budgets = Budgets(limits.object_burst, limits.object_seconds)
+        self._series: dict[str, Series] = {}
+        self._pauses = backoff()
+        self._paused_until = 0.0
+
+    def __len__(self) -> int:
+        return len(self._series)
+
+    def add(self, waiting: Iterable[Waiting]) -> None:
+        """Series that have Events pending."""
+        for one in waiting:
+            if known := self._series.get(one.series):
+                known.more = one
+            else:
+                self._series[one.series] = Series(one)
+
+    def remove(self, series: Series) -> None:
+        """All that was planned of it is settled."""
+        del self._series[series.waiting.series]
+
+    def take(self, most: int, now: float, is_failing: bool) -> tuple[list[Series], float | None]:
+        """Those that may be sent now, so many at most: they are busy from now on, and their budgets are charged. And
+        when the next one may be; None: not before something changes."""
+        taken: list[Series] = []
+        soonest: float | None = None
+        for series in sorted(self._series.values(), key=lambda one: _rank(one, is_failing)):
+            if len(taken) >= most:
+                return taken, None
+            if series.busy:
+                continue
+            if (due := self._due(series, now)) > now:
+                soonest = due if soonest is None else min(soonest, due)
+                continue
+            self.charge(series, now)
+            series.busy = True
+            taken.append(series)
+        return taken, soonest
+
+    def charge(self, series: Series, now: float, requests: int = 1) -> None:
+        """Requests about its object are made."""
+        for _ in range(requests):
+            self._budgets.take(series.waiting.object, now)
+            self._budget.take(now)
+
+    def retry(self, series: Series, now: float, retry_after_seconds: float) -> float:
+        """Its request failed. Returns in how many seconds it is made again; until then it is not taken."""
+        series.retries += 1
+        self._budgets.give_back(series.waiting.object)
+        asked = min(retry_after_seconds, RETRY_AFTER_SECONDS)
+        wait = max(next(series.waits), asked)
+        series.not_before = now + wait
+        if now >= self._paused_until:  # and not for each of several that failed together
+            self._paused_until = now + max(next(self._pauses), asked)
+        return wait
+
+    def resume(self) -> None:
+        """The server takes requests."""
+        self._pauses, self._paused_until = backoff(), 0.0
+
+    def _due(self, series: Series, now: float) -> float:
+        of_object = self._budgets.free_at(series.waiting.object, now)
+        return max(series.not_before, self._paused_until, of_object, self._budget.free_at(now))
+
+
+def _rank(series: Series, is_failing: bool) -> tuple[int, int]:
+    """The oldest first; while requests fail, what was tried least, as it may be the series that fails."""
+    return series.retries if is_failing else 0, series.waiting.oldest

@@ -1,0 +1,46 @@
+"""docs/metrics.md, made of the table of metrics (`make docs`). In: FAMILIES. Out: the page."""
+
+from oomeventer.probes.families import FAMILIES, NAMED
+from places import REPOSITORY
+
+METRICS = REPOSITORY / "docs/metrics.md"
+
+_PAGE = """# Metrics
+
+At `/metrics`, in Prometheus' text format, where `--listen` is set. Made by `make docs`.
+
+{table}
+
+Beside these: what `prometheus_client` says of every process (`process_resident_memory_bytes`,
+`process_cpu_seconds_total`, `process_open_fds` and others).
+
+A scrape asks nobody: it reads what the agent knows. Counters begin at 0 with each start of the agent, but for those
+over the journal's life, which go on with its file, and `oomeventer_ring_lost_records_total`, which goes on while the
+kernel's side stays attached (`--pins`).
+
+Each scope and each reason is there from the start, at 0, so that `increase()` sees also the first. A container's series
+of `oomeventer_kills_total` begins with its first kill, which `increase()` does not see, and ends when {named} others
+were killed since. What it had is then in the series without names, for `increase()` once more: leave that out
+(`pod!=""`), or ask `oomeventer_incidents_total`. The chart's alert and dashboard count the first kills, too.
+
+In every scrape while the agent watches:
+
+```
+oomeventer_events_seen_total
+  == oomeventer_events_delivered_total + oomeventer_events_merged_total
+   + sum(oomeventer_events_given_up_total) + oomeventer_events_waiting
+```
+"""
+
+
+def page() -> str:
+    """docs/metrics.md."""
+    rows = ["| name | type | labels | meaning |", "|---|---|---|---|"]
+    for family in FAMILIES.values():
+        labels = ", ".join(f"`{label}`" for label in family.labels)
+        rows.append(f"| `{family.name}` | {family.kind} | {labels} | {family.help} |")
+    return _PAGE.format(table="\n".join(rows), named=NAMED)
+
+
+if __name__ == "__main__":
+    METRICS.write_text(page())
