@@ -181,7 +181,7 @@ async def test_leaving_without_a_right(
     assert pins.removed == goes
     assert left(tmp_path) == (["something"] if goes else before)
     assert ("pins and journal stay" in caplog.text) == (not goes)
-    assert ("3 Events that were not told go" in caplog.text) == bool(goes and waiting)
+    assert ("3 Events are dropped with" in caplog.text) == bool(goes and waiting)
 
 
 async def test_leaving_with_events_that_wait(

@@ -11,8 +11,7 @@ The file's rules:
   settings. What no rule knows is masked.
 - On top of that, what follows a name that sounds like a secret (`--pin 1234`) is masked whatever its shape.
   Such names are looked for anywhere in a word: masking the value of `--mapping` costs a reader little.
-- Letters and digits mixed are what tokens look like, so a word of a name or path may mix them only in a few
-  short, known ways (`amd64`, `python3`). A path may be masked for that; the converse would be a leak.
+- What is harmless by its shape stands in shapes.py.
 - It is a filter on shapes, so a secret that looks like an English word in a path (`/hunter`), or a number
   after a name that gives no hint (`--room 1234`), is shown. Who cannot have that sets `arguments="none"`.
 
@@ -25,6 +24,7 @@ from dataclasses import dataclass
 from itertools import islice, takewhile
 from typing import Literal
 
+from oomeventer.incident.shapes import LONGEST, is_name, is_path, is_value
 from oomeventer.text import printable
 
 MASK = "***"
@@ -44,40 +44,6 @@ MEMORY_VARIABLES = frozenset(
     LD_PRELOAD GLIBC_TUNABLES MALLOC_* _RJEM_MALLOC_CONF TCMALLOC_* MIMALLOC_*
     """.split()  # noqa: SIM905 - fifty quoted names would hide the order
 )
-
-_LONGEST = 256  # characters; nothing longer is harmless, so nothing longer need be looked at
-
-# 100, -9, 0.75; 512m, 1.5Gi, 64MB; 80%; 30s, 250ms. Twelve digits hold a terabyte in bytes.
-_AMOUNT = re.compile(r"[+-]?(?:[0-9]{1,12}|[0-9]{1,7}(?:\.[0-9]{1,3})?(?:%|B|[kKmMgGtT]i?[bB]?|ns|us|ms|s|m|h|d)?)")
-_HOURS_MINUTES = re.compile(r"(?:[0-9]{1,4}h)?(?:[0-9]{1,4}m)?(?:[0-9]{1,4}s)?")
-# .NET takes its limits in hexadecimal. Only round ones: a token that ends in so many zeros is rare.
-_ROUND_HEX = re.compile(r"0x[0-9a-fA-F]{1,5}0{4,10}")
-_SWITCH = re.compile(
-    r"true|false|on|off|yes|no|auto|none|default|debug|(?:py)?malloc(?:_debug)?",
-    re.IGNORECASE | re.ASCII,  # Unicode's rules would let a long s pass for an s
-)
-
-# MALLOC_CONF and GLIBC_TUNABLES. The keys are named, since "key:number" alone is also "user:1234".
-_TUNABLE = (
-    r"(?:(?:narenas|(?:lg_)?tcache(?:_max)?|thp|metadata_thp|percpu_arena|retain|oversize_threshold"
-    r"|(?:dirty|muzzy)_decay_ms|(?:max_)?background_threads?|abort(?:_conf)?|confirm_conf|stats_print"
-    r"|prof(?:_active)?|lg_prof_sample):|glibc\.[a-z_]{1,20}\.[a-z_]{1,40}=)"
-    r"(?:-?[0-9]{1,12}|true|false|auto|always|never|default|disabled|percpu|phycpu)"
-)
-_TUNABLES = re.compile(rf"{_TUNABLE}(?:[,:]{_TUNABLE}){{0,20}}")
-
-# One piece of a name, between dots, dashes and underscores. Eight letters a to f are rather hexadecimal.
-_WORD = re.compile(
-    r"(?![a-f]{8})(?:[a-z]{1,20}|[A-Z]{1,10}|[A-Z]?[a-z]{2,15}(?:[A-Z][a-z]{2,15}){1,3}|[A-Z][a-z]{1,15})"
-)
-_DIGITS = re.compile(r"[0-9]{1,4}")
-_WORD_WITH_DIGITS = re.compile(
-    r"[a-z]{1,3}[0-9]{1,2}"  # x86, amd64, lib64, jdk17, v2
-    r"|(?:python|java|openjdk|node|tomcat|jetty|hadoop|spark|scala|postgresql|ruby|perl|php|lua|ubuntu|debian"
-    r"|oauth|http|ipv)[0-9]{1,3}"
-    r"|k[38]s|i18n|log4j|base64"
-)
-_SEPARATORS = re.compile(r"[._-]+")
 
 _JVM_SIZE = re.compile(r"-X(?:mx|ms|ss|mn)[0-9]{1,12}[kKmMgGtT]?")
 # "G1" is the only digit that the names of memory flags have.
@@ -131,7 +97,7 @@ class Redaction:
             return tuple(map(printable, argv))
         if self.arguments == "none" or not argv:
             return ()
-        arguments = [printable(argument[: 2 * _LONGEST]) for argument in argv]
+        arguments = [printable(argument[: 2 * LONGEST]) for argument in argv]
         program = _program(arguments[0], printable(comm), len(comm) >= _COMM_BYTES)
         return (program, *islice(_sequence(arguments, named=False), 1, None))
 
@@ -180,16 +146,16 @@ def quote(argv: Sequence[str]) -> str:
 
 def _program(argument: str, comm: str, comm_is_cut: bool) -> str:
     """argv[0]: a plain path, or as much of it as comm says already."""
-    if _is_path(argument):
+    if is_path(argument):
         return argument
     directory, slash, name = argument.rpartition("/")
     directory += slash
-    place = directory if not slash or _is_path(directory) else f"{MASK}/"
+    place = directory if not slash or is_path(directory) else f"{MASK}/"
     name = name.removeprefix("-")  # a login shell's mark
     if not comm or not name.startswith(comm):
         return MASK
     rest = name[len(comm) :]
-    if not rest or (comm_is_cut and _is_name(name)):
+    if not rest or (comm_is_cut and is_name(name)):
         return place + name
     # "nginx: worker process", or the part of a long name that comm has no room for.
     return place + comm + MASK if comm_is_cut or rest[0] in ": " else MASK
@@ -203,12 +169,12 @@ def _variable(value: bytes) -> str:
     """
     tokens = value.split()
     simple = list(takewhile(lambda token: not re.search(rb"[\"'\\]", token), tokens))
-    shown = list(_sequence((printable(token[: 2 * _LONGEST]) for token in simple), named=True))
+    shown = list(_sequence((printable(token[: 2 * LONGEST]) for token in simple), named=True))
     return " ".join(shown if len(simple) == len(tokens) else [*shown, MASK])
 
 
 def _sequence(arguments: Iterable[str], named: bool) -> Iterator[str]:
-    """Redact arguments, each in the light of the one before; `named` as for `_is_value`."""
+    """Redact arguments, each in the light of the one before; `named` as for `is_value`."""
     after_option = after_word = False
     for argument in arguments:
         is_option = argument.startswith("-")
@@ -221,55 +187,19 @@ def _sequence(arguments: Iterable[str], named: bool) -> Iterator[str]:
 
 
 def _argument(argument: str, named: bool) -> str:
-    if _is_value(argument, named) or argument in ("-", "--"):
+    if is_value(argument, named) or argument in ("-", "--"):
         return argument
     if _JVM_SIZE.fullmatch(argument) or _JVM_FLAG.fullmatch(argument):
         return argument
     if setting := _JVM_SETTING.fullmatch(argument):
-        return setting["name"] + (setting["value"] if _is_value(setting["value"], named=True) else MASK)
+        return setting["name"] + (setting["value"] if is_value(setting["value"], named=True) else MASK)
     if argument.startswith("--"):
         name, equals, value = argument.partition("=")
-        if not _is_name(name[2:]):
+        if not is_name(name[2:]):
             return MASK
-        shown = _is_value(value, named=True) and not (value and _SECRET_NAME.search(name))
+        shown = is_value(value, named=True) and not (value and _SECRET_NAME.search(name))
         return name + equals + (value if shown else MASK)
     # One dash and more than a letter may be a letter with its value attached: -phunter2.
     if letter := _LETTER_OPTION.match(argument):
         return argument if letter.end() == len(argument) else letter.group() + MASK
     return MASK
-
-
-def _is_value(text: str, named: bool) -> bool:
-    """Whether `text` is harmless by its shape; words such as "true" only behind a name they belong to."""
-    return len(text) <= _LONGEST and bool(
-        _AMOUNT.fullmatch(text)
-        or _HOURS_MINUTES.fullmatch(text)  # the empty text included
-        or _ROUND_HEX.fullmatch(text)
-        or _TUNABLES.fullmatch(text)
-        or (named and _SWITCH.fullmatch(text))
-        or all(map(_is_path, text.split(":")))
-    )
-
-
-def _is_path(text: str) -> bool:
-    """Whether `text` is an absolute or dotted path of word-like names. Base64 may begin with a slash, too."""
-    first, slash, rest = text.partition("/")
-    if not slash or first not in ("", ".", "..") or len(text) > _LONGEST:
-        return False
-    return rest == "" or all(_is_name(name) for name in rest.removesuffix("/").split("/"))
-
-
-def _is_name(text: str) -> bool:
-    """Whether `text` looks like words, as names of options and files do, with a version at most."""
-    if not 0 < len(text) <= 64:
-        return False
-    mixed = digits = 0
-    for piece in _SEPARATORS.split(text):
-        digits += sum(character.isdigit() for character in piece)
-        if not piece or _WORD.fullmatch(piece) or _DIGITS.fullmatch(piece):
-            continue
-        if not _WORD_WITH_DIGITS.fullmatch(piece):
-            return False
-        mixed += 1
-    # More than this is rather a key in groups: ab12-cd34, 1234-5678.
-    return mixed <= 1 and digits <= 6
