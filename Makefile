@@ -38,7 +38,7 @@ test-cluster: $(VENV)/dev ## the chart in the cluster that KUBECONFIG names (doc
 kind: $(VENV)/dev ## the same in a kind cluster that is made for it; KIND_NODE: a version of Kubernetes
 	$(Q)./.ci/kind
 
-test-faults: $(VENV)/dev packages-test ## the agent killed at each point, cut off, starved of disk; each kill is told once (8 minutes)
+test-faults: $(VENV)/dev packages-test ## the agent killed at each point, cut off, starved of disk; each kill is reported once (8 minutes)
 	$(Q)FAULTS=all $(BIN)/python -m pytest -s tests/system/test_faults.py
 
 test-kernels: $(VENV)/dev packages-kernels ## every kernel that we know, under emulation (15 minutes); renews the README's table
@@ -46,7 +46,7 @@ test-kernels: $(VENV)/dev packages-kernels ## every kernel that we know, under e
 	$(Q)PYTHONPATH=tests/support $(BIN)/python -m kernels.publish
 	$(Q)cat .cache/kernels/table.md
 
-bench: $(VENV)/dev packages-test ## what the agent costs, and how soon it tells, in figures that one run compares (90 s; root)
+bench: $(VENV)/dev packages-test ## what the agent costs, and how soon it reports, in figures that one run compares (90 s; root)
 	$(Q)PYTHONPATH=tests/support $(BIN)/python -m bench
 
 check: $(VENV)/dev ## lint, types, import contract, stubs

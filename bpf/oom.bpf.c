@@ -352,7 +352,7 @@ int mark_victim(struct bpf_raw_tracepoint_args *ctx)
 	};
 	const __u8 one = 1;
 	if (bpf_map_update_elem(&marked, &key, &one, BPF_NOEXIST) == -EEXIST)
-		return 0; /* a thread of it is dying. Any other error: told twice is better than not, user space knows it */
+		return 0; /* a thread of it is dying. Any other error: recorded twice is better than not, user space knows it */
 
 	struct oom_mark *mark = &scratch->mark;
 	bpf_probe_read_kernel(mark, sizeof(*mark), NULL); /* fails, and so zeroes: a memset this large won't compile */
@@ -419,7 +419,7 @@ int mark_victim(struct bpf_raw_tracepoint_args *ctx)
 	}
 	mark->flags = flags;
 	if (!emit(&mark->header, sizeof(*mark), end, sizeof(scratch->text), count)) {
-		bpf_map_delete_elem(&marked, &key); /* should it be marked again, it is told then */
+		bpf_map_delete_elem(&marked, &key); /* should it be marked again, it is recorded then */
 		bpf_map_delete_elem(&pending, &key);
 	} else if (!readable) {
 		struct arguments *arguments = bpf_map_lookup_elem(&early, &key);
@@ -429,7 +429,7 @@ int mark_victim(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
-/* out_of_memory() is told which memcg ran out, if one did, and every mark is made beneath it. Optional: not every kernel
+/* out_of_memory() knows which memcg ran out, if one did, and every mark is made beneath it. Optional: not every kernel
  * has trampolines (arm64 before 6.0, or ftrace compiled out). Without, user space infers it from the levels. */
 SEC("fentry/out_of_memory")
 int oom_begin(__u64 *ctx)

@@ -433,7 +433,7 @@ async def test_the_dashboard(start: Start, begin: Begin) -> None:
                 panel("Containers killed most"): [
                     {"labels": f'{{{of}, pod="{pod}"}}', "value": 1} for pod in ("x", "y")
                 ],
-                f"round({panel('Not told')})": [{"labels": "{}", "value": 6}],
+                f"round({panel('Not reported')})": [{"labels": "{}", "value": 6}],
                 panel("Agents", 0): [{"labels": "{}", "value": 1}],
                 panel("Agents", 1): [{"labels": "{}", "value": 0}],
             }
