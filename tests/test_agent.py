@@ -1,4 +1,4 @@
-"""What the agent's wiring does when a part of it fails: a kill goes on, the process ends, losses are told once.
+"""What the agent's wiring does when a part of it fails: a kill goes on, the process ends, losses are reported once.
 
 In: parts that fail. Out: incidents, exit statuses.
 """
@@ -142,14 +142,14 @@ def ended() -> asyncio.Event:
 
 
 @pytest.mark.parametrize(
-    ("noted", "counted", "told"), [(None, 5, 0), ("3", 5, 3), ("5", 5, 5), ("7", 2, 2), ("x", 5, 0), ("-1", 5, 0)]
+    ("noted", "counted", "reported"), [(None, 5, 0), ("3", 5, 3), ("5", 5, 5), ("7", 2, 2), ("x", 5, 0), ("-1", 5, 0)]
 )
-async def test_losses_that_were_told(noted: str | None, counted: int, told: int) -> None:
+async def test_losses_that_were_reported(noted: str | None, counted: int, reported: int) -> None:
     """By an earlier process, of this ring: another ring, since a reboot or with another version, counts from 0."""
     async with Journal(None) as journal:
         if noted:
             await journal.note("lost", noted)
-        assert await _reported_losses(journal, SimpleNamespace(lost=counted)) == told  # type: ignore[arg-type]
+        assert await _reported_losses(journal, SimpleNamespace(lost=counted)) == reported  # type: ignore[arg-type]
 
 
 def test_the_end_waits_for_no_thread() -> None:

@@ -120,12 +120,12 @@ def test_json(out: io.StringIO) -> None:
     log.info("watches %s", "łab-node")
     log.warning("killed", extra={"incident": incident().as_json()})
     assert out.getvalue().isascii()
-    plain, told = map(json.loads, lines(out))
+    plain, reported = map(json.loads, lines(out))
     assert re.fullmatch(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z", plain.pop("time"))
     assert plain == {"level": "info", "logger": "oomeventer.test", "message": "watches łab-node"}
     schema = json.loads(resources.files("oomeventer").joinpath("incident/schema.json").read_text())
-    jsonschema.validate(told["incident"], schema)
-    assert told["incident"] == incident().as_json()
+    jsonschema.validate(reported["incident"], schema)
+    assert reported["incident"] == incident().as_json()
 
 
 def test_the_time(out: io.StringIO) -> None:
@@ -220,8 +220,8 @@ async def test_the_agent(api: ApiServer, program: Path, tmp_path: Path) -> None:
             async with asyncio.timeout(30):
                 await api.until(lambda: any(request.method == "POST" for request in api.requests))
     records = [json.loads(line) for line in agent.log]
-    told = [record for record in records if "incident" in record and record["incident"]["cgroup"] == cgroup.path]
-    (record,) = told
+    reported = [record for record in records if "incident" in record and record["incident"]["cgroup"] == cgroup.path]
+    (record,) = reported
     assert record["level"] == "warning"
     assert record["incident"]["victims"][0]["comm"] == printable(evil[:15])
     assert one_line(record["message"]) == record["message"]

@@ -144,7 +144,7 @@ async def test_a_fault_ends_its_item_only(caplog: pytest.LogCaptureFixture, work
 
 @pytest.mark.parametrize("stage", ["first", "second"])
 async def test_what_a_fault_ends_is_abandoned(stage: str) -> None:
-    """Whoever is to know is told which item it was, as that stage had it, and of no other."""
+    """Whoever is to know is reported which item it was, as that stage had it, and of no other."""
     abandoned: list[Any] = []
     sink = Sink()
 

@@ -102,8 +102,8 @@ class Sending:
         self.time = time
         self.api = api if isinstance(api, Watched) else Watched(api, time)
         self.journal = Journal(path)
-        self.told: list[Plan] = []
-        self.delivery = Delivery(self.api, self.journal, limits, self.told.append, time.clock, time.sleep)
+        self.reported: list[Plan] = []
+        self.delivery = Delivery(self.api, self.journal, limits, self.reported.append, time.clock, time.sleep)
         self.stop = asyncio.Event()
         self.lives = True
 
@@ -127,7 +127,7 @@ class Sending:
         await self.journal.__aexit__()
 
     async def __call__(self, *incidents: Incident) -> None:
-        """They are killed, and told as far as that can be without time passing."""
+        """They are killed, and reported as far as that can be without time passing."""
         await self.record(*incidents)
         await self.quiet()
 
@@ -137,8 +137,8 @@ class Sending:
             await self.journal.record(one)
         ended = asyncio.Event()
         ended.set()
-        async for begun in self.journal.recorded(ended):
-            waiting = await self.journal.describe(begun.id, begun.incident, compose_all(begun.incident))
+        async for recorded in self.journal.recorded(ended):
+            waiting = await self.journal.describe(recorded.id, recorded.incident, compose_all(recorded.incident))
             self.delivery.add(waiting)
 
     async def quiet(self) -> None:
@@ -224,7 +224,7 @@ async def test_repeats_count_up(api: ApiServer, send: Sending) -> None:
     body = compose(kill(3)).body
     assert event["metadata"]["annotations"][ANNOTATION] == body["metadata"]["annotations"][ANNOTATION]
     assert send.totals() == (3, 3, 0)
-    assert [(plan.create, plan.count, plan.kills) for plan in send.told] == [
+    assert [(plan.create, plan.count, plan.kills) for plan in send.reported] == [
         (True, 1, 1),
         (False, 2, 1),
         (False, 3, 1),
@@ -239,7 +239,7 @@ async def test_another_series_is_another_event(api: ApiServer, send: Sending) ->
 
 
 async def test_a_kill_with_two_events(api: ApiServer, send: Sending) -> None:
-    """Where the node ran out, the one on the Pod and the one on the Node are told and counted each."""
+    """Where the node ran out, the one on the Pod and the one on the Node are reported and counted each."""
     await send(replace(kill(1), scope="node"))
     assert sorted(event["involvedObject"]["kind"] for event in events(api).values()) == ["Node", "Pod"]
     assert send.totals() == (2, 2, 0)
@@ -339,7 +339,7 @@ def test_answers_beyond_the_table(answer: ApiAnswer, expected: Verdict) -> None:
 @pytest.mark.parametrize("fault", [Garbage(), Truncated()])
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
 async def test_success_with_garbage_is_none(api: ApiServer, send: Sending, fault: Fault, method: str) -> None:
-    """Whether it was carried out is not known: it is made again, and told once."""
+    """Whether it was carried out is not known: it is made again, and reported once."""
     if method == "PATCH":
         await send(kill(1))
     api.faults.append(replace(fault, method=method))
@@ -478,14 +478,14 @@ async def test_a_request_that_arrives_late(
 async def test_a_journal_that_lost_its_last_words(
     api: ApiServer, cluster: Api, time: Time, tmp_path: Path, kept: int, waiting: int
 ) -> None:
-    """The power failed, or the disk did and then the agent, which told more than is on it: no count goes back, and what
-    was told already is not counted again."""
+    """The power failed, or the disk did and then the agent, which reported more than is on it: no count goes back, and
+    what was reported already is not counted again."""
     api.put_namespace("shop")
     path, older = tmp_path / "journal.db", tmp_path / "older"
     send = await Sending(cluster, time, path).__aenter__()
     for number in range(1, 5):
         if number == kept + 1:
-            if waiting:  # written down, and not told yet
+            if waiting:  # written down, and not reported yet
                 send.api.broken = {"": 503}
                 await send(kill(number))
                 copy_journal(path, older)
@@ -502,9 +502,9 @@ async def test_a_journal_that_lost_its_last_words(
         assert counts(api) == {name(1): 4}
         await again(kill(5))
         await again.passes(AGAIN)
-        told = counts(api)
+        reported = counts(api)
     # With nothing left of the series, its next kill begins another Event.
-    assert told == ({name(1): 5} if kept or waiting else {name(1): 4, name(5): 1})
+    assert reported == ({name(1): 5} if kept or waiting else {name(1): 4, name(5): 1})
 
 
 def copy_journal(source: Path, target: Path) -> None:
@@ -521,7 +521,7 @@ def copy_journal(source: Path, target: Path) -> None:
 async def test_versions_are_remembered_up_to_a_bound(
     api: ApiServer, send: Sending, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of an Event that was told longer ago the version is asked for."""
+    """Of an Event that was reported longer ago the version is asked for."""
     monkeypatch.setattr(posting, "VERSIONS", 2)
     for pod in (1, 2, 3):
         await send(kill(pod, pod=pod))
@@ -532,7 +532,7 @@ async def test_versions_are_remembered_up_to_a_bound(
 
 
 async def test_kills_after_a_lost_answer(api: ApiServer, send: Sending) -> None:
-    """What was perhaps sent is sent again as it was; what came since is told by the next request, and all count."""
+    """What was perhaps sent is sent again as it was; what came since is reported by the next request, and all count."""
     api.faults.append(LostAnswer())
     await send(kill(1))
     await send(kill(2), kill(3))
@@ -565,8 +565,8 @@ async def test_a_token_that_is_not_valid_for_a_while(api: ApiServer, send: Sendi
 # -- together ----------------------------------------------------------------------------------------------------------
 
 
-async def test_kills_during_a_request_are_told_together(api: ApiServer, send: Sending) -> None:
-    """What comes while a request is under way is told by the next one, and counted each."""
+async def test_kills_during_a_request_are_reported_together(api: ApiServer, send: Sending) -> None:
+    """What comes while a request is under way is reported by the next one, and counted each."""
     send.api.gate.clear()
     await send(kill(1))
     await send(kill(2), kill(3), kill(4))
@@ -641,7 +641,7 @@ async def test_a_merged_post(api: ApiServer, cluster: Api, time: Time) -> None:
         await running
         assert send.api.methods == ["POST"]
         assert send.totals() == (3, 1, 2)
-        (plan,) = send.told
+        (plan,) = send.reported
         assert (plan.kills, plan.killed_at) == (3, kill(3).time.timestamp())
     (event,) = events(api).values()
     assert event["metadata"]["name"] == name(1)
@@ -674,7 +674,7 @@ async def test_a_flood_in_one_series(api: ApiServer, send: Sending) -> None:
 
 
 async def test_many_series_of_one_object(api: ApiServer, send: Sending) -> None:
-    """Ten stay apart; those that come within ten minutes after are told as one, and then series are apart again."""
+    """Ten stay apart; those that come within ten minutes after are reported as one, and then series are apart again."""
     for number in range(1, 16):
         await send(kill(number, f"program-{number}"))
     await send(kill(16, "program-3"))
@@ -751,7 +751,7 @@ async def test_a_refused_post_is_not_the_series_end(api: ApiServer, send: Sendin
     assert send.totals(invalid=1) == (2, 1, 0)
 
 
-async def test_a_refused_patch_counts_what_was_told(api: ApiServer, send: Sending) -> None:
+async def test_a_refused_patch_counts_what_was_reported(api: ApiServer, send: Sending) -> None:
     """The kill that was given up is in no count, and those after it are."""
     await send(kill(1))
     api.faults.append(Answer(422, method="PATCH"))
@@ -779,7 +779,8 @@ async def test_a_poisonous_event_blocks_no_other(api: ApiServer, send: Sending, 
 
 
 async def test_many_poisonous_events_block_no_other(api: ApiServer, send: Sending) -> None:
-    """A webhook, say, that fails for one namespace: kills elsewhere are told within minutes, not after all of those."""
+    """A webhook, say, that fails for one namespace: kills elsewhere are reported within minutes, not after all of
+    those."""
     poisonous = range(1, 31)
     send.api.broken = {f"checkout-{number}.": 500 for number in poisonous}
     for number in poisonous:
@@ -816,7 +817,7 @@ async def test_giving_up_by_age(api: ApiServer, cluster: Api, time: Time, caplog
 
 
 async def test_kills_of_a_series_age_each_for_itself(api: ApiServer, cluster: Api, time: Time) -> None:
-    """With the request that is too old its kills are given up; those that came while it was tried are told."""
+    """With the request that is too old its kills are given up; those that came while it was tried are reported."""
     api.put_namespace("shop")
     async with Sending(cluster, time, limits=Limits(give_up_seconds=900)) as send:
         send.api.broken = {"": 503}
@@ -834,7 +835,7 @@ async def test_kills_of_a_series_age_each_for_itself(api: ApiServer, cluster: Ap
 
 
 async def test_oldest_first(api: ApiServer, cluster: Api, time: Time, tmp_path: Path) -> None:
-    """What an earlier process left is told in the order of the kills, but for those that are under way at once."""
+    """What an earlier process left is reported in the order of the kills, but for those that are under way at once."""
     api.put_namespace("shop")
     async with Sending(cluster, time, tmp_path / "journal.db") as first:
         first.api.gate.clear()
@@ -879,7 +880,7 @@ async def test_an_hours_outage(api: ApiServer, send: Sending, status: int | None
 
 
 async def test_an_outage_does_not_use_up_an_objects_budget(api: ApiServer, send: Sending) -> None:
-    """However often it was tried: once the server is back, the only one that waits is told with its next try."""
+    """However often it was tried: once the server is back, the only one that waits is reported with its next try."""
     send.api.broken = {"": 503}
     await send(kill(1))
     await send.passes(2 * HOUR)
@@ -967,7 +968,7 @@ async def test_a_fault_of_the_program_stays_in_its_series(
 async def test_a_kill_that_comes_while_nothing_was_found(
     api: ApiServer, send: Sending, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The journal was asked just before the kill was in it: it is told nevertheless."""
+    """The journal was asked just before the kill was in it: it is reported nevertheless."""
     whole = send.journal.plan
 
     async def too_early(_series: str, _anew: bool = False) -> Plan | None:
@@ -983,7 +984,8 @@ async def test_a_kill_that_comes_while_nothing_was_found(
 
 
 async def test_what_the_journal_let_go_of_does_not_stop_its_series(api: ApiServer, send: Sending) -> None:
-    """A request that was tried for so long that there was no room for its kill any more: those after it are told."""
+    """A request that was tried for so long that there was no room for its kill any more: those after it are
+    reported."""
     memory = send.journal._memory
     assert memory
     send.api.broken = {"": 503}
@@ -1036,7 +1038,7 @@ def answers(*ways: int | str) -> Any:
 
 
 async def live(steps: list[Any], path: Path, look: Callable[[Sending, Direct], None]) -> Direct:
-    """An agent's life, or several agents' on one file, until all is told; `look` after each step."""
+    """An agent's life, or several agents' on one file, until all is reported; `look` after each step."""
     api, time = Direct(), Time()
     number = 0
     with pytest.MonkeyPatch.context() as patch:
@@ -1074,7 +1076,7 @@ THOROUGH = settings(max_examples=150, suppress_health_check=[HealthCheck.too_slo
 
 
 def again(*kept: str) -> list[Any]:
-    """A kill that is told; then others of its series, one of whose requests the network keeps."""
+    """A kill that is reported; then others of its series, one of whose requests the network keeps."""
     kill = [("kill", 0, "hog"), ("pass", 1.0)]
     return [*kill, ("answers", list(kept)), *kill, *kill, *kill]
 
@@ -1092,7 +1094,7 @@ def test_each_kill_is_counted_once(steps: list[Any]) -> None:
     kills = sum(step[0] == "kill" for step in steps)
     with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
         api = asyncio.run(live(steps, Path(directory) / "journal.db", lambda _send, _api: None))
-    assert api.told == kills
+    assert api.reported == kills
 
 
 @THOROUGH
@@ -1102,13 +1104,13 @@ def test_each_kill_is_counted_once_though_events_expire(steps: list[Any]) -> Non
     kills = sum(step[0] == "kill" for step in steps)
     with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
         api = asyncio.run(live(steps, Path(directory) / "journal.db", lambda _send, _api: None))
-    assert api.told == kills
+    assert api.reported == kills
 
 
 @THOROUGH
 @given(st.lists(KILLS | PASSES | DIES | answers(*RETRIED, 422, 403, 400, 413, 404, 405), max_size=25))
 def test_what_is_refused_is_given_up_and_the_rest_counted_once(steps: list[Any]) -> None:
-    """A kill is told or given up, never both, and nothing is in between at the end."""
+    """A kill is reported or given up, never both, and nothing is in between at the end."""
     kills = sum(step[0] == "kill" for step in steps)
     given_up = 0
 
@@ -1118,7 +1120,7 @@ def test_what_is_refused_is_given_up_and_the_rest_counted_once(steps: list[Any])
 
     with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
         api = asyncio.run(live(steps, Path(directory) / "journal.db", look))
-    assert api.told + given_up == kills
+    assert api.reported + given_up == kills
 
 
 # -- pace --------------------------------------------------------------------------------------------------------------

@@ -67,8 +67,8 @@ def bare(number: int = 1) -> Incident:
     return incident(number, pod=POD.__class__(POD.namespace, POD.name, UID))
 
 
-def whole(told: Incident) -> bool:
-    return told.pod is not None and told.pod.owner == Owner("StatefulSet", "checkout") and not told.notes
+def whole(reported: Incident) -> bool:
+    return reported.pod is not None and reported.pod.owner == Owner("StatefulSet", "checkout") and not reported.notes
 
 
 async def test_an_api_that_answers(api: Api) -> None:
@@ -100,7 +100,7 @@ async def test_several_that_wait_ask_once(api: Api) -> None:
     assert api.asked[POD.name] <= 20
     api.unreachable = False
     async with asyncio.timeout(5):
-        assert all(whole(told) for told in await asyncio.gather(*waiting))
+        assert all(whole(reported) for reported in await asyncio.gather(*waiting))
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 500])
@@ -126,9 +126,9 @@ async def test_any_answer_says_that_it_is_back(api: Api, status: int) -> None:
 async def test_an_api_that_does_not_say(api: Api, answer: Answer, note: str) -> None:
     """The incident goes on at once, with a note, and what the runtime said."""
     api.answers[POD.name] = answer
-    told = await describer(api)(bare())
-    assert told.notes == (note,)
-    assert told.pod == bare().pod
+    reported = await describer(api)(bare())
+    assert reported.notes == (note,)
+    assert reported.pod == bare().pod
     assert api.asked == {POD.name: 1}
 
 

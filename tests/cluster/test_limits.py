@@ -1,6 +1,6 @@
 """Whose limit ran out, as the person who set it would say.
 
-In: what the kernel and the cgroup's path told, and a Pod's spec. Out: the scope, and the limits as they were set.
+In: what the kernel and the cgroup's path say, and a Pod's spec. Out: the scope, and the limits as they were set.
 """
 
 from dataclasses import replace
@@ -71,12 +71,12 @@ def ran_out(scope: Scope, limit_bytes: int | None, **fields: Any) -> Incident:
 )  # fmt: skip
 def test_whose_limit(kernel: Incident, pod: Spec, scope: str, limit_bytes: int | None) -> None:
     """The scope is whose limit was set; what the kernel said stays beside it."""
-    told = as_set(kernel, pod)
-    assert told.scope == scope
-    assert told.container is not None
-    assert told.container.limit_bytes == limit_bytes
-    assert (told.limit_cgroup, told.limit_bytes) == (kernel.limit_cgroup, kernel.limit_bytes)
-    assert told.pod == pod.pod
+    reported = as_set(kernel, pod)
+    assert reported.scope == scope
+    assert reported.container is not None
+    assert reported.container.limit_bytes == limit_bytes
+    assert (reported.limit_cgroup, reported.limit_bytes) == (kernel.limit_cgroup, kernel.limit_bytes)
+    assert reported.pod == pod.pod
 
 
 @pytest.mark.parametrize(
@@ -90,8 +90,8 @@ def test_the_kernel_rounds_limits_down(set_bytes: int, scope: str) -> None:
 
 def test_a_container_that_the_runtime_forgot_gets_its_name() -> None:
     """The Pod's status still has the id."""
-    told = as_set(ran_out("container", LIMIT, container=Container(CONTAINER_ID)), spec(app=LIMIT))
-    assert told.container == Container(CONTAINER_ID, name="app", kind="containers", limit_bytes=LIMIT)
+    reported = as_set(ran_out("container", LIMIT, container=Container(CONTAINER_ID)), spec(app=LIMIT))
+    assert reported.container == Container(CONTAINER_ID, name="app", kind="containers", limit_bytes=LIMIT)
 
 
 def test_the_runtimes_name_counts() -> None:
@@ -101,17 +101,17 @@ def test_the_runtimes_name_counts() -> None:
 
 
 def test_a_container_that_nobody_knows() -> None:
-    """Without a name there is no limit of its own, and the Pod is told nevertheless."""
+    """Without a name there is no limit of its own, and the Pod is reported nevertheless."""
     bare = Container(CONTAINER_ID)
-    told = as_set(ran_out("pod", LIMIT, container=bare), replace(spec(app=LIMIT), names={}))
-    assert (told.container, told.scope, told.pod) == (bare, "pod", POD)
+    reported = as_set(ran_out("pod", LIMIT, container=bare), replace(spec(app=LIMIT), names={}))
+    assert (reported.container, reported.scope, reported.pod) == (bare, "pod", POD)
     assert as_set(ran_out("pod", LIMIT, container=None), spec(app=LIMIT)).container is None
 
 
 def test_a_container_that_is_not_in_the_spec() -> None:
     """The sandbox, say: what the runtime said of it stays."""
-    told = as_set(ran_out("container", LIMIT, container=CONTAINER), spec(other=LIMIT))
-    assert (told.container, told.scope) == (CONTAINER, "container")
+    reported = as_set(ran_out("container", LIMIT, container=CONTAINER), spec(other=LIMIT))
+    assert (reported.container, reported.scope) == (CONTAINER, "container")
 
 
 def test_a_static_pod_keeps_the_nodes_uid() -> None:
@@ -128,11 +128,11 @@ def test_a_static_pod_keeps_the_nodes_uid() -> None:
     }
     static = read(mirror, "0123456789abcdef0123456789abcdef")
     assert static is not None
-    told = as_set(ran_out("pod", LIMIT, pod=None), static)
-    assert told.pod is not None
-    assert (told.pod.uid, told.pod.name, told.pod.owner) == (
+    reported = as_set(ran_out("pod", LIMIT, pod=None), static)
+    assert reported.pod is not None
+    assert (reported.pod.uid, reported.pod.name, reported.pod.owner) == (
         "0123456789abcdef0123456789abcdef",
         "etcd-lab-node",
         None,
     )
-    assert told.scope == "container"
+    assert reported.scope == "container"

@@ -78,7 +78,7 @@ class Clock:
 
 
 async def test_one_get(api: ApiServer, cluster: Api) -> None:
-    """With its name known a Pod is one GET, and comes with all that is told of it."""
+    """With its name known a Pod is one GET, and comes with all that is known of it."""
     api.put_pod(pod())
     assert await Pods(cluster, NODE).find(UID, "shop", "checkout-0") == SPEC
     (request,) = api.requests
@@ -305,12 +305,12 @@ async def test_no_answer_at_all(api: ApiServer, cluster: Api) -> None:
         pods = Pods(cluster, NODE, Clock())
 
 
-async def test_a_failure_is_told_to_all_who_wait(api: ApiServer, cluster: Api) -> None:
+async def test_a_failure_is_reported_to_all_who_wait(api: ApiServer, cluster: Api) -> None:
     """Those who asked together share the failure as they would the answer."""
     api.faults.append(Answer(500))
     pods = Pods(cluster, NODE, Clock())
-    told = await asyncio.gather(*(pods.find(UID, "shop", "x") for _ in range(3)), return_exceptions=True)
-    assert [type(failure) for failure in told] == [PodsError] * 3
+    reported = await asyncio.gather(*(pods.find(UID, "shop", "x") for _ in range(3)), return_exceptions=True)
+    assert [type(failure) for failure in reported] == [PodsError] * 3
     assert len(api.requests) == 1
 
 

@@ -69,9 +69,13 @@ def killed(ago: float = 0.0, **fields: Any) -> Incident:
 async def test_a_runtime_that_answers(runtime: Runtime) -> None:
     """It is asked once for each incident, and nothing is noted."""
     containers = Resolver(None, 2, patience_seconds=10)
-    told = await containers(killed())
-    assert told.container is not None
-    assert (told.container.name, told.pod, told.notes) == ("app", replace(POD, owner=None, restart_policy=None), ())
+    reported = await containers(killed())
+    assert reported.container is not None
+    assert (reported.container.name, reported.pod, reported.notes) == (
+        "app",
+        replace(POD, owner=None, restart_policy=None),
+        (),
+    )
     assert len(runtime.asked) == 2
     await containers(killed())
     assert len(runtime.asked) == 3
@@ -88,9 +92,9 @@ async def test_a_runtime_that_starts_up(runtime: Runtime, failing: str) -> None:
     assert not waiting.done()
     assert containers.trouble == "the runtime is starting up"
     setattr(runtime, failing, True)
-    told = await waiting
-    assert told.container is not None
-    assert told.notes == ()
+    reported = await waiting
+    assert reported.container is not None
+    assert reported.notes == ()
     assert containers.trouble is None
 
 
@@ -99,12 +103,12 @@ async def test_patience_has_an_end(runtime: Runtime, patience: float, ago: float
     """A kill waits no longer than that, one from before our start too, and also where the clock was set since; then the
     incident goes on with a note, and its Pod's uid."""
     runtime.works = False
-    begun = time.monotonic()
-    told = await Resolver(None, 2, patience_seconds=patience)(killed(ago))
-    waited = time.monotonic() - begun
+    started = time.monotonic()
+    reported = await Resolver(None, 2, patience_seconds=patience)(killed(ago))
+    waited = time.monotonic() - started
     assert patience - 0.05 <= waited <= patience + 2 * RETRY + 0.1
-    assert told.notes == (NOTE,)
-    assert (told.container, told.pod, told.identity.pod_uid) == (None, None, UID)
+    assert reported.notes == (NOTE,)
+    assert (reported.container, reported.pod, reported.identity.pod_uid) == (None, None, UID)
     assert runtime.asked, "it is asked at least once"
 
 
@@ -113,10 +117,10 @@ async def test_a_runtime_that_stays_away_holds_up_no_storm(runtime: Runtime) -> 
     runtime.works = False
     containers = Resolver(None, 2, patience_seconds=0.3)
     await containers(killed())
-    begun = time.monotonic()
+    started = time.monotonic()
     for _ in range(20):
         await containers(killed(1.0))
-    assert time.monotonic() - begun < 0.3
+    assert time.monotonic() - started < 0.3
 
 
 @pytest.mark.parametrize("seconds", [0.0, RETRY / 2])
@@ -132,8 +136,8 @@ async def test_a_runtime_that_fails_is_not_crowded(runtime: Runtime, seconds: fl
     await asyncio.sleep(RETRY * 10)
     assert 4 <= len(runtime.asked) <= 12
     runtime.works = True
-    told = await asyncio.gather(*waiting)
-    assert all(one.container and not one.notes for one in told)
+    reported = await asyncio.gather(*waiting)
+    assert all(one.container and not one.notes for one in reported)
 
 
 async def test_nobody_is_asked(runtime: Runtime) -> None:

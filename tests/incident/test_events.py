@@ -140,14 +140,14 @@ def test_who_ran_out(fields: dict[str, Any], says: str) -> None:
     assert message(incident(**fields)).startswith(says)
 
 
-def test_a_process_of_the_host_is_told_by_the_nodes_pid() -> None:
+def test_a_process_of_the_host_is_reported_by_the_nodes_pid() -> None:
     """Where there is no container, there is no PID 1 to tell of."""
     assert message(on_the_host()) == (
         f"Node {NODE} ran out of memory and the kernel killed hog (pid 4217), {HELD}. Command: hog 100"
     )
 
 
-def test_swap_is_told_where_there_is_some() -> None:
+def test_swap_is_reported_where_there_is_some() -> None:
     """What was in swap stands beside what was held, and is no part of it."""
     text = message(incident(victims=(victim(swap_bytes=3 * MI),)))
     assert "which held 31.4Mi (anon 31.2Mi, file 0.1Mi, shmem 0, swap 3Mi)." in text
@@ -163,7 +163,7 @@ def test_swap_is_told_where_there_is_some() -> None:
     ],
 )
 def test_pid1(pid1: Any, says: str) -> None:
-    """Whether the container goes on is told where it is known."""
+    """Whether the container goes on is reported where it is known."""
     assert says in message(incident(pid1=pid1))
 
 
@@ -181,14 +181,14 @@ def test_a_groups_words() -> None:
     assert ". With it went the rest of its group of 3 (memory.oom.group): w0 (20), w1 (21). PID 1" in message(
         group_of(3)
     )
-    told = message(group_of(50))
-    assert "group of 50 (memory.oom.group): w0 (20), " in told
-    assert ", w7 (27) and 41 more. " in told
+    reported = message(group_of(50))
+    assert "group of 50 (memory.oom.group): w0 (20), " in reported
+    assert ", w7 (27) and 41 more. " in reported
     assert "group" not in message(incident(group=True))
 
 
 def test_the_command_is_quoted() -> None:
-    """One that cannot be told apart from two is quoted; without one there is no word of it."""
+    """One that cannot be known apart from two is quoted; without one there is no word of it."""
     assert message(incident(victims=(victim(command=("hog", "a b", "***")),))).endswith("Command: hog 'a b' ***")
     for command in (None, ()):
         assert message(incident(victims=(victim(command=command),))).endswith(LIVES)
@@ -239,7 +239,7 @@ def test_the_annotation_is_the_incident() -> None:
 
 
 def test_a_large_group_is_cut() -> None:
-    """The first 16 victims are kept, and the cut is told."""
+    """The first 16 victims are kept, and the cut is reported."""
     cut = annotation(group_of(50))
     assert [one["pid"] for one in cut["victims"]] == [one.pid for one in group_of(50).victims[:16]]
     assert cut["truncated"]
@@ -289,14 +289,14 @@ def test_what_differs_is_another_series(fields: dict[str, Any]) -> None:
     assert compose(incident(**fields)).series != compose(incident()).series
 
 
-def test_a_limit_of_zero_is_told() -> None:
+def test_a_limit_of_zero_is_reported() -> None:
     """A figure of 0 is a figure."""
     assert "its 0 memory limit" in message(incident(limit_bytes=0))
     assert "its 32Mi memory limit" in message(incident(limit_bytes=LIMIT))
 
 
-def test_the_nodes_own_memory_is_told_twice() -> None:
-    """Where the node ran out of memory the Pod is told, and the Node too, which says whose process it was."""
+def test_the_nodes_own_memory_is_reported_twice() -> None:
+    """Where the node ran out of memory the Pod is reported, and the Node too, which says whose process it was."""
     on_pod, on_node = compose_all(incident(scope="node", limit_cgroup=None, limit_bytes=None))
     assert on_pod.body["involvedObject"]["kind"] == "Pod"
     assert (on_node.namespace, on_node.body["involvedObject"]["kind"]) == ("default", "Node")

@@ -64,7 +64,7 @@ def test_a_block_of_little() -> None:
 
 
 def test_a_block_has_every_victim() -> None:
-    """Of a group all members are told, also those that the message leaves out."""
+    """Of a group all members are reported, also those that the message leaves out."""
     lines = block(group_of(50)).splitlines()
     assert [line.split()[1] for line in lines if line.startswith("  victim ")] == [
         "hog:",

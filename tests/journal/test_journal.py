@@ -298,7 +298,7 @@ async def test_a_full_disk(small: Path, caplog: pytest.LogCaptureFixture) -> Non
         assert agent.journal.totals.seen == number
         assert agent.journal.kept == str(path)
         assert agent.journal.failures >= 1
-    assert api.told == number
+    assert api.reported == number
     assert {one["key"] for one in read_history(path)} == {kill(number).key for number in range(1, number + 1)}
     assert caplog.text.count("going on in memory") == 1
     assert caplog.text.count("is written again") == 1
@@ -323,7 +323,7 @@ async def test_a_full_disk_and_a_server_that_is_away(small: Path) -> None:
         await until(lambda: not agent.journal.totals.waiting)
         assert agent.journal.totals.seen == number
         agent.check()
-    assert api.told == number
+    assert api.reported == number
 
 
 async def test_a_disk_that_is_full_at_the_end(
@@ -363,14 +363,14 @@ async def test_a_disk_that_cannot_be_written_at_first(
         assert agent.journal.trouble
         assert str(path) in agent.journal.trouble
         await agent.kill(*range(101, 101 + kills))
-        await until(lambda: api.told == kills)
+        await until(lambda: api.reported == kills)
         await until(lambda: not agent.journal.totals.waiting)
         agent.check()
         subprocess.run(["mount", "-o", "remount,rw", small], check=True)
         await until(lambda: not agent.journal.trouble and not agent.journal.totals.waiting)
         agent.check()
         assert agent.journal.totals.seen == before + kills
-    assert api.told == 10 + kills
+    assert api.reported == 10 + kills
     assert caplog.text.count("going on in memory") == 1
     assert len(list(read_history(path))) == before + kills
 
@@ -381,7 +381,7 @@ async def test_a_file_in_the_directorys_place(tmp_path: Path) -> None:
     api = Direct()
     async with Agent(tmp_path / "file" / "journal.db", api) as agent:
         await agent.kill(1, 2, 3)
-        await until(lambda: api.told == 3)
+        await until(lambda: api.reported == 3)
         assert agent.journal.trouble
         assert "Not a directory" in agent.journal.trouble or "File exists" in agent.journal.trouble
         agent.check()
@@ -446,7 +446,7 @@ async def test_a_disk_that_hangs(
         await agent.__aenter__()
     for number in range(104, 111):
         await agent.kill(number)
-    await until(lambda: agent.journal.trouble and api.told >= 6)
+    await until(lambda: agent.journal.trouble and api.reported >= 6)
     assert "did not answer" in agent.journal.trouble or ""
     await asyncio.sleep(3 * RETRY)
     agent.check()
@@ -455,11 +455,11 @@ async def test_a_disk_that_hangs(
     await agent.kill(111)
     await until(lambda: not agent.journal.trouble and not agent.journal.totals.waiting)
     first = 101 if method != "_open" else 104
-    await until(lambda: api.told == 10 + 112 - first)
+    await until(lambda: api.reported == 10 + 112 - first)
     agent.check()
     assert agent.journal.totals.seen == 20 + 112 - first
     await agent.__aexit__()
-    assert api.told == 10 + 112 - first
+    assert api.reported == 10 + 112 - first
     assert {one["key"] for one in read_history(path)} == {
         kill(number).key for number in [*range(1, 21), *range(first, 112)]
     }
@@ -494,7 +494,7 @@ async def test_a_disk_that_hangs_during_a_request(path: Path, hanging: Callable[
         assert agent.journal.trouble
         if answered == "while the disk is away":
             api.open.set()
-            await until(lambda: api.told == 2)
+            await until(lambda: api.reported == 2)
         disk.release()
         await until(lambda: not agent.journal.trouble)
         api.open.set()
@@ -503,7 +503,7 @@ async def test_a_disk_that_hangs_during_a_request(path: Path, hanging: Callable[
         await until(lambda: not agent.journal.totals.waiting)
         agent.check()
         assert agent.journal.totals.seen == 3
-    assert api.told == 3
+    assert api.reported == 3
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -540,7 +540,7 @@ async def test_a_disk_that_hangs_again_and_again(path: Path, monkeypatch: pytest
         await until(lambda: not agent.journal.trouble and not agent.journal.totals.waiting)
         agent.check()
         assert agent.journal.totals.seen == 201
-    assert api.told == 201
+    assert api.reported == 201
 
 
 async def test_a_cancelled_fail_over(
@@ -634,7 +634,7 @@ async def test_more_than_memory_takes(path: Path, monkeypatch: pytest.MonkeyPatc
         await until(lambda: not agent.journal.totals.waiting)
         assert agent.journal.totals.given_up == {}
         assert agent.journal.totals.seen == 110
-    assert api.told == 110
+    assert api.reported == 110
 
 
 async def test_a_disk_that_hangs_at_the_end(
@@ -673,7 +673,7 @@ async def test_a_damaged_file(path: Path, caplog: pytest.LogCaptureFixture, dama
     api = Direct()
     async with Agent(path, api) as agent:
         await agent.kill(*range(201, 206))
-        await until(lambda: api.told >= 5)
+        await until(lambda: api.reported >= 5)
         await until(lambda: not agent.journal.totals.waiting)
         assert agent.journal.trouble is None
         agent.check()
@@ -774,7 +774,7 @@ async def test_words_that_are_damaged(path: Path, monkeypatch: pytest.MonkeyPatc
         assert set(given_up) <= {"damaged in the journal"}
         assert bool(given_up) == ("draft" in change)
         assert agent.journal.totals.seen == 22
-    assert api.told == 12 - given_up.total()
+    assert api.reported == 12 - given_up.total()
 
 
 async def test_a_newer_format(path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -785,7 +785,7 @@ async def test_a_newer_format(path: Path, caplog: pytest.LogCaptureFixture) -> N
     api = Direct()
     async with Agent(path, api) as agent:
         await agent.kill(1)
-        await until(lambda: api.told == 1)
+        await until(lambda: api.reported == 1)
         assert agent.journal.trouble is None
         assert agent.journal.kept == str(path)
     assert "has format 99, this program has 1" in caplog.text

@@ -46,7 +46,7 @@ def test_idle() -> None:
 
 
 def test_a_whole_kill_is_due_at_once() -> None:
-    """A kill without a group, whose arguments came with it, waits for nobody, and is told once."""
+    """A kill without a group, whose arguments came with it, waits for nobody, and is reported once."""
     episodes = Episodes(ran_out_here)
     episodes.feed(kill(), 5.0)
     assert episodes.due() == 5.0
@@ -79,12 +79,12 @@ def test_arguments_that_come_first() -> None:
 
 
 def test_arguments_that_never_come() -> None:
-    """A victim stuck in the kernel is told without its arguments once the bound has passed, and not before."""
+    """A victim stuck in the kernel is reported without its arguments once the bound has passed, and not before."""
     episodes = Episodes(ran_out_here)
     episodes.feed(blameless(), 5.0)
     assert episodes.take(5.0 + ARGUMENTS_SECONDS - 0.001) == []
-    ((told,),) = episodes.take(5.0 + ARGUMENTS_SECONDS)
-    assert told.arguments is None
+    ((reported,),) = episodes.take(5.0 + ARGUMENTS_SECONDS)
+    assert reported.arguments is None
 
 
 def test_arguments_of_another_process_with_that_pid() -> None:
@@ -167,7 +167,7 @@ def test_group_kills_that_are_read_at_once() -> None:
     assert pids(episodes.take(5.0 + GROUP_SECONDS)) == [[1, 2, 3], [4, 5], [6]]
 
 
-def test_a_group_that_is_told_slowly() -> None:
+def test_a_group_that_is_reported_slowly() -> None:
     """A reader that is late, or in a hurry, does not tear apart or join what the kernel's times do not."""
     episodes = Episodes(ran_out_here)
     episodes.feed(member(1, time_ns=9_000_000_000), 5.0)
@@ -177,7 +177,7 @@ def test_a_group_that_is_told_slowly() -> None:
 
 
 def test_two_triggers_interleaved() -> None:
-    """Group kills at the same time are told apart by who set them off, in the order in which they began."""
+    """Group kills at the same time are reported apart by who set them off, in the order in which they began."""
     episodes = Episodes(ran_out_here)
     for pid, trigger in [(20, 2), (10, 1), (11, 1), (21, 2), (12, 1)]:
         episodes.feed(member(pid, trigger), 5.0)

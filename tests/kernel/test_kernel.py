@@ -96,7 +96,7 @@ async def test_victim_is_the_trigger(tracer: Tracer, program: Path) -> None:
 
 
 async def test_victim_is_another_process(tracer: Tracer, program: Path) -> None:
-    """The kernel prefers another process than the one that allocates: both are told, and the victim's arguments."""
+    """The kernel prefers another process than the one that allocates: both are reported, and the victim's arguments."""
     with ExitStack() as stack:
         cgroup = stack.enter_context(Cgroup(LIMIT))
         prey = stack.enter_context(Victim(program, cgroup, ["prey", "8", "the-prey"], {"NAME": "prey"}))
@@ -125,15 +125,15 @@ async def test_thread_whose_leader_is_gone(tracer: Tracer, program: Path) -> Non
 
 
 async def test_threads_are_one_kill(tracer: Tracer, program: Path) -> None:
-    """Dying threads are marked again; every process is still told once."""
+    """Dying threads are marked again; every process is still reported once."""
     pids = []
     for _ in range(20):
         with Cgroup(LIMIT) as cgroup, Victim(program, cgroup, ["threads", "100", "4"]) as victim:
             pids.append(victim.pid)
             victim.go()
             assert victim.wait() == -9
-    told = Counter(kill.process.pid for episode in await left(tracer) for kill in episode)
-    assert {pid: told[pid] for pid in pids} == dict.fromkeys(pids, 1)
+    reported = Counter(kill.process.pid for episode in await left(tracer) for kill in episode)
+    assert {pid: reported[pid] for pid in pids} == dict.fromkeys(pids, 1)
 
 
 async def test_limit_of_a_parent(tracer: Tracer, program: Path) -> None:
@@ -182,7 +182,8 @@ async def test_long_arguments_are_cut(tracer: Tracer, program: Path) -> None:
 
 
 async def test_deep_path_is_cut(tracer: Tracer, program: Path) -> None:
-    """Of a path of more levels than the record has, the end at the victim is told, and that the start is missing."""
+    """Of a path of more levels than the record has, the end at the victim is reported, and that the start is
+    missing."""
     with ExitStack() as stack:
         cgroup = stack.enter_context(Cgroup())
         for _ in range(19):
@@ -202,10 +203,10 @@ async def test_full_ring_is_counted(program: Path) -> None:
             with Cgroup(LIMIT) as cgroup, Victim(program, cgroup, ["hog", "100", "x" * 2000]) as victim:
                 victim.go()
                 assert victim.wait() == -9
-        told = [kill for episode in await left(tracer) for kill in episode]
+        reported = [kill for episode in await left(tracer) for kill in episode]
         lost = tracer.lost
         assert lost > 0
-        assert len(told) + lost == 60
+        assert len(reported) + lost == 60
         with Cgroup(LIMIT) as cgroup, Victim(program, cgroup, ["hog", "100"]) as victim:
             victim.go()
             (kill,) = await seen(tracer, victim.pid)
@@ -213,7 +214,7 @@ async def test_full_ring_is_counted(program: Path) -> None:
 
 
 async def test_200_kills(tracer: Tracer, program: Path) -> None:
-    """200 kills one after another: 200 kills told, each with its own arguments, none twice."""
+    """200 kills one after another: 200 kills reported, each with its own arguments, none twice."""
     expected = {}
 
     async def make() -> None:
@@ -224,28 +225,30 @@ async def test_200_kills(tracer: Tracer, program: Path) -> None:
                 await asyncio.to_thread(victim.wait)
 
     making = asyncio.create_task(make())
-    told: list[Kill] = []
+    reported: list[Kill] = []
     async with asyncio.timeout(60):
         async for episode in tracer.episodes():
             tracer.free(episode)
-            told += [kill for kill in episode if kill.process.pid in expected]  # others may be killed on this machine
-            if len(told) >= 200:
+            reported += [
+                kill for kill in episode if kill.process.pid in expected
+            ]  # others may be killed on this machine
+            if len(reported) >= 200:
                 break
     await making
-    told += [kill for episode in await left(tracer) for kill in episode if kill.process.pid in expected]
-    assert len(told) == 200
-    assert {kill.process.pid: kill.arguments for kill in told} == expected
+    reported += [kill for episode in await left(tracer) for kill in episode if kill.process.pid in expected]
+    assert len(reported) == 200
+    assert {kill.process.pid: kill.arguments for kill in reported} == expected
 
 
 async def test_a_stop_leaves_nothing_behind(tracer: Tracer, program: Path) -> None:
-    """What is in the ring when the reader is told to stop is told, whatever it still waits for; then it ends."""
+    """What is in the ring when the reader is asked to stop is reported, whatever it still waits for; then it ends."""
     stop = asyncio.Event()
     with Cgroup(LIMIT) as cgroup, Victim(program, cgroup, ["hog", "100"]) as victim:
         victim.go()
         victim.wait()
         stop.set()
-        told = [kill.process.pid for episode in [e async for e in tracer.episodes(stop)] for kill in episode]
-    assert victim.pid in told
+        reported = [kill.process.pid for episode in [e async for e in tracer.episodes(stop)] for kill in episode]
+    assert victim.pid in reported
 
 
 async def test_60_victims_that_are_others(tracer: Tracer, program: Path) -> None:

@@ -58,8 +58,8 @@ def dies(program: Path) -> Callable[..., int]:
     return one
 
 
-async def told(tracer: Tracer, pids: list[int], free: bool = True, seconds: float = 0.3) -> list[int]:
-    """How those pids are told, until nothing came for a while: others on this machine are not ours."""
+async def reported(tracer: Tracer, pids: list[int], free: bool = True, seconds: float = 0.3) -> list[int]:
+    """How those pids are reported, until nothing came for a while: others on this machine are not ours."""
     found: list[int] = []
     episodes = tracer.episodes()
     try:
@@ -84,13 +84,13 @@ async def test_kills_while_no_agent_is_attached(pins: Pins, dies: Callable[..., 
     """They are in the ring of the next, in their order, with their arguments; and then no more."""
     with Tracer(pins=pins) as first:
         before = dies()
-        assert await told(first, [before]) == [before]
+        assert await reported(first, [before]) == [before]
     between = [dies(f"number-{number}") for number in range(5)]
     with Tracer(pins=pins) as second:
         after = dies()
-        assert await told(second, [before, *between, after]) == [*between, after]
+        assert await reported(second, [before, *between, after]) == [*between, after]
     with Tracer(pins=pins) as third:
-        assert await told(third, [before, *between, after]) == []
+        assert await reported(third, [before, *between, after]) == []
     assert len(pins.generations()) == 1
 
 
@@ -104,23 +104,23 @@ def test_a_start_that_fails_leaves_nothing(pins: Pins, monkeypatch: pytest.Monke
 
 
 async def test_what_was_read_and_not_freed_comes_again(pins: Pins, dies: Callable[..., int]) -> None:
-    """An agent that ended before an episode was in safety has not told it: the next one reads it."""
+    """An agent that ended before an episode was in safety has not reported it: the next one reads it."""
     mine = [dies()]
     with Tracer(pins=pins) as first:
         mine += [dies(), dies()]
-        assert await told(first, mine, free=False) == mine[1:]
+        assert await reported(first, mine, free=False) == mine[1:]
         assert first.used_bytes > 0
     with Tracer(pins=pins) as second:
-        assert await told(second, mine, free=False) == mine[1:]
+        assert await reported(second, mine, free=False) == mine[1:]
     with Tracer(pins=pins) as third:
-        assert await told(third, mine) == mine[1:]
+        assert await reported(third, mine) == mine[1:]
         assert third.used_bytes == 0
     with Tracer(pins=pins) as fourth:
-        assert await told(fourth, mine) == []
+        assert await reported(fourth, mine) == []
 
 
 async def test_an_episode_that_is_freed_out_of_order(pins: Pins, dies: Callable[..., int]) -> None:
-    """One that is in safety may be told again if one before it is not; none is lost."""
+    """One that is in safety may be reported again if one before it is not; none is lost."""
     with Tracer(pins=pins) as first:
         mine = [dies(), dies(), dies()]
         episodes: list[Episode] = []
@@ -135,13 +135,13 @@ async def test_an_episode_that_is_freed_out_of_order(pins: Pins, dies: Callable[
         first.free(episodes[2])
         first.free(episodes[0])
     with Tracer(pins=pins) as second:
-        again = await told(second, mine)
+        again = await reported(second, mine)
         assert mine[0] not in again
         assert again[0] == mine[1]
 
 
 async def test_an_adopted_object_is_as_a_loaded_one(pins: Pins) -> None:
-    """It knows what it is told by the kernel, and how much was lost."""
+    """It knows whether the kernel names the memcg, and how much was lost."""
     with Tracer(pins=pins) as first:
         knows, lost = first.knows_what_ran_out, first.lost
         links = LINKS + (attachment.OPTIONAL if knows else ())
@@ -157,7 +157,7 @@ async def test_what_was_lost_while_no_agent_ran(pins: Pins, dies: Callable[..., 
         pass
     mine = [dies("x" * 3000) for _ in range(40)]
     with Tracer(RING_BYTES_LEAST, pins) as tracer:
-        found = await told(tracer, mine)
+        found = await reported(tracer, mine)
         assert found == mine[: len(found)]
         assert 10 < len(found) < 40
         assert tracer.lost >= 40 - len(found)
@@ -167,10 +167,10 @@ async def test_without_pins_nothing_stays(bpffs: Path, dies: Callable[..., int])
     """An agent without them attaches for its own life."""
     before = sorted(bpffs.iterdir())  # the kernel itself puts something there
     with Tracer() as first:
-        assert await told(first, [pid := dies()]) == [pid]
+        assert await reported(first, [pid := dies()]) == [pid]
     between = dies()
     with Tracer() as second:
-        assert await told(second, [between]) == []
+        assert await reported(second, [between]) == []
     assert sorted(bpffs.iterdir()) == before
 
 
@@ -180,14 +180,15 @@ async def test_without_pins_nothing_stays(bpffs: Path, dies: Callable[..., int])
 async def test_another_version_takes_over(
     pins: Pins, dies: Callable[..., int], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Kills before, between and after, and while both are attached: each is told once, and then only one is left."""
+    """Kills before, between and after, and while both are attached: each is reported once, and then only one is
+    left."""
     caplog.set_level("INFO")
     mine: list[int] = []
     with Tracer(1 << 17, pins) as first:
         mine.append(dies())
-        assert await told(first, mine) == mine
+        assert await reported(first, mine) == mine
         mine.append(dies())
-        await told(first, mine, free=False)
+        await reported(first, mine, free=False)
     mine += [dies(), dies()]
     unpin = Generation.unpin
 
@@ -201,14 +202,14 @@ async def test_another_version_takes_over(
         monkeypatch.undo()
         assert len(pins.generations()) == 2
         mine.append(dies())
-        assert await told(second, mine, seconds=1.5) == mine[1:]
+        assert await reported(second, mine, seconds=1.5) == mine[1:]
         assert len(pins.generations()) == 1
         mine.append(dies())
-        assert await told(second, mine) == mine[-1:]
+        assert await reported(second, mine) == mine[-1:]
     assert "taking over" in caplog.text
     with Tracer(1 << 18, pins) as third:
         mine.append(dies())
-        assert await told(third, mine) == mine[-1:]
+        assert await reported(third, mine) == mine[-1:]
 
 
 async def test_another_version_whose_records_are_not_in_safety(pins: Pins, dies: Callable[..., int]) -> None:
@@ -217,15 +218,15 @@ async def test_another_version_whose_records_are_not_in_safety(pins: Pins, dies:
         mine = [dies(), dies()]
     with Tracer(1 << 18, pins) as second:
         mine.append(dies())
-        assert await told(second, mine, free=False) == mine
+        assert await reported(second, mine, free=False) == mine
         assert len(pins.generations()) == 2
     with Tracer(1 << 19, pins) as third:
         mine.append(dies())
-        assert await told(third, mine, free=False) == mine
+        assert await reported(third, mine, free=False) == mine
         assert len(pins.generations()) == 3
     with Tracer(1 << 17, pins) as fourth:
         mine.append(dies())
-        found = await told(fourth, mine)
+        found = await reported(fourth, mine)
         assert Counter(found) == Counter(mine)
         assert len(pins.generations()) == 1
 
@@ -237,15 +238,15 @@ async def test_a_version_that_comes_back(pins: Pins, dies: Callable[..., int]) -
         mine.append(dies()) if mine else None
         with Tracer(size, pins) as tracer:
             mine.append(dies())
-            await told(tracer, [])
+            await reported(tracer, [])
     with Tracer(1 << 18, pins) as tracer:
-        assert await told(tracer, mine) == []
+        assert await reported(tracer, mine) == []
     assert len(pins.generations()) == 1
 
 
 @pytest.mark.parametrize("left", [(), ("ring",), ("ring", "counters"), ("ring", "counters", "link_signal_deliver")])
 async def test_a_generation_that_a_crash_left(pins: Pins, dies: Callable[..., int], left: tuple[str, ...]) -> None:
-    """While it was made, or removed: what its ring holds is told, it goes, and a whole one is attached."""
+    """While it was made, or removed: what its ring holds is reported, it goes, and a whole one is attached."""
     with Tracer(pins=pins):
         mine = [dies()]
     (generation,) = pins.generations()
@@ -253,18 +254,19 @@ async def test_a_generation_that_a_crash_left(pins: Pins, dies: Callable[..., in
         (generation.directory / name).unlink()
     with Tracer(pins=pins) as tracer:
         mine.append(dies())
-        assert await told(tracer, mine) == (mine if "counters" in left else mine[1:])
+        assert await reported(tracer, mine) == (mine if "counters" in left else mine[1:])
         (whole,) = pins.generations()
         assert attachment.is_whole(whole)
     between = dies()
     with Tracer(pins=pins) as tracer:
-        assert await told(tracer, [*mine, between]) == [between]
+        assert await reported(tracer, [*mine, between]) == [between]
 
 
 async def test_an_attachment_that_fails_leaves_nothing_in_the_way(
     pins: Pins, dies: Callable[..., int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The object is refused while it is pinned; the next start attaches, and what an earlier version left is told."""
+    """The object is refused while it is pinned; the next start attaches, and what an earlier version left is
+    reported."""
     with Tracer(1 << 17, pins):
         mine = [dies()]
     monkeypatch.setattr(attachment, "PROGRAMS", ("signal_deliver", "no_such_program"))
@@ -273,7 +275,7 @@ async def test_an_attachment_that_fails_leaves_nothing_in_the_way(
     monkeypatch.undo()
     with Tracer(1 << 18, pins) as tracer:
         mine.append(dies())
-        assert await told(tracer, mine) == mine
+        assert await reported(tracer, mine) == mine
     assert len(pins.generations()) == 1
 
 
@@ -306,12 +308,12 @@ async def test_records_of_another_format(
     with Tracer(pins=pins) as tracer:
         assert len(pins.generations()) == 2
         later = dies()
-        assert await told(tracer, [*mine, later]) == [later]
+        assert await reported(tracer, [*mine, later]) == [later]
         assert tracer.unreadable >= 3
         assert caplog.text.count("record of format 99, this program reads 1") == tracer.unreadable
         assert len(pins.generations()) == 1
     with Tracer(pins=pins) as again:
-        assert await told(again, [*mine, later]) == []
+        assert await reported(again, [*mine, later]) == []
         assert again.unreadable == 0
 
 
@@ -319,7 +321,7 @@ async def test_records_of_another_format(
 
 
 def test_two_agents(pins: Pins) -> None:
-    """The second is told that there is one, and may have the directory when that one ends."""
+    """The second learns that there is one, and may have the directory when that one ends."""
     with pytest.raises(Held, match="is held by another agent on this machine"):
         Pins(pins.directory)
     pins.close()
@@ -402,7 +404,7 @@ async def test_removing_the_pins_of_an_agent_that_runs(pins: Pins, dies: Callabl
     with Tracer(pins=pins) as tracer:
         pins.remove()
         mine = [dies()]
-        assert await told(tracer, mine) == mine
+        assert await reported(tracer, mine) == mine
 
 
 def test_removing_nothing(bpffs: Path) -> None:

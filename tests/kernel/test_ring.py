@@ -249,18 +249,19 @@ def test_what_was_not_freed_comes_again(attached: Attachment, program: Path) -> 
 
 @pytest.mark.kernel
 def test_many_times_around(attached: Attachment, program: Path) -> None:
-    """Kills for several times the ring's size, freed in time: all are told, each with its own arguments, none lost."""
-    texts, told = {}, {}
+    """Kills for several times the ring's size, freed in time: all are reported, each with its own arguments, none
+    lost."""
+    texts, reported = {}, {}
     for number in range(70):
         mine = chr(ord("a") + number % 26) * 3000
         texts[dies(program, mine)] = mine
         for pid, (position, kill) in kills(attached.ring).items():
-            told[pid] = kill
+            reported[pid] = kill
             attached.ring.free([position])
     assert attached.lost == 0
     for pid, mine in texts.items():
-        assert told[pid].arguments is not None
-        assert told[pid].arguments.split(b"\0")[3] == mine.encode()
+        assert reported[pid].arguments is not None
+        assert reported[pid].arguments.split(b"\0")[3] == mine.encode()
     assert attached.ring._next > 3 * KERNEL
 
 

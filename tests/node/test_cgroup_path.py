@@ -115,7 +115,7 @@ def test_monitor_is_not_the_container(monitor: str) -> None:
     ],
 )
 def test_container_without_a_pod(path: str, container_path: str, runtime: str | None, nested: bool) -> None:
-    """A container that Kubernetes does not know is still told from a host process."""
+    """A container that Kubernetes does not know is still reported from a host process."""
     expected = Identity(container_id=ID, runtime=runtime, container_path=container_path, nested=nested)
     assert identify(path) == expected
 
@@ -200,7 +200,7 @@ paths = st.text() | st.lists(st.sampled_from(PIECES) | st.text(max_size=5), max_
 
 @given(paths)
 def test_whatever_is_found_stands_in_the_path(path: str) -> None:
-    """No path raises, and nothing is told that the path does not hold."""
+    """No path raises, and nothing is read that the path does not hold."""
     found = identify(path)
     assert (found.pod_uid or "") in path or (found.pod_uid or "").replace("-", "_") in path
     assert (found.pod_uid is None) == (found.qos is None)

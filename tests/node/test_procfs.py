@@ -141,7 +141,7 @@ def test_the_hosts_namespace(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("levels", [(), LEVELS])
-def test_pid1_cannot_be_told(machine: Machine, levels: Sequence[Any]) -> None:
+def test_pid1_is_not_known(machine: Machine, levels: Sequence[Any]) -> None:
     """Gone, and in a memcg that the record does not name as the victim's: nothing is guessed."""
     assert machine.observe(kill(init_inode=999, levels=tuple(levels))).pid1 is None
 
@@ -273,7 +273,7 @@ def test_files_of_a_process_that_cannot_be_read(machine: Machine, as_directory: 
 
 @pytest.mark.parametrize("statm", [b"", b"100\n", b"100 x 0\n", b"100 -1 0\n"])
 def test_a_statm_that_is_none(machine: Machine, statm: bytes) -> None:
-    """Whose memory cannot be told is no neighbour to name."""
+    """Whose memory cannot be reported is no neighbour to name."""
     machine.process(10, statm=statm)
     assert machine.neighbours_of(machine.cgroup(CGROUP, 10)).neighbours_total == 0
 

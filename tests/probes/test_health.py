@@ -244,14 +244,14 @@ async def test_the_api_hangs(start: Start, api: ApiServer, monkeypatch: pytest.M
     monkeypatch.setattr(module, "WAIT_SECONDS", 0.2)
     watched = await start()
     api.faults.append(Hang(60))
-    begun = time.monotonic()
+    started = time.monotonic()
     answers = await asyncio.gather(*(watched.get("/readyz") for _ in range(5)))
     assert {status for status, _ in answers} == {503}
     assert all("api: no answer within 0.2 s" in text for _, text in answers)
     assert (await watched.get("/readyz"))[0] == 503
     assert (await watched.get("/livez"))[0] == 200
     assert 'oomeventer_ready{check="api"} 0.0' in (await watched.get("/metrics"))[1]
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - started < 10
     assert await watched.requests(api) == ["/version"]
 
 
@@ -308,12 +308,13 @@ async def tell(watched: Watched, number: int) -> None:
     journal, done = watched.parts.journal, asyncio.Event()
     await journal.record(incident(number, pod=replace(POD, uid=f"uid-{number % 7}", name=f"pod-{number % 7}")))
     done.set()
-    async for begun in journal.recorded(done):
+    async for recorded in journal.recorded(done):
         if number % 10 == 9:
-            await journal.give_up(begun.id, "for a test")
+            await journal.give_up(recorded.id, "for a test")
         else:
-            watched.parts.delivery.add(await journal.describe(begun.id, begun.incident, compose_all(begun.incident)))
-        watched.metrics.killed(begun.incident)
+            events = compose_all(recorded.incident)
+            watched.parts.delivery.add(await journal.describe(recorded.id, recorded.incident, events))
+        watched.metrics.killed(recorded.incident)
 
 
 async def test_the_sums_hold_in_every_scrape(start: Start, api: ApiServer) -> None:
@@ -346,8 +347,8 @@ async def test_the_sums_hold_in_every_scrape(start: Start, api: ApiServer) -> No
     assert sums[2] == 10
     assert figures["oomeventer_request_retries_total"] >= 1
     assert figures["oomeventer_event_delay_seconds_count"] == sums[0]
-    told = sum(stored.as_core()["count"] for stored in api.events.values())
-    assert told == sums[0] + sums[1]
+    reported = sum(stored.as_core()["count"] for stored in api.events.values())
+    assert reported == sums[0] + sums[1]
     stop.set()
     await sending
 
@@ -395,11 +396,11 @@ async def test_idle_connections_end(start: Start, monkeypatch: pytest.MonkeyPatc
     """Who says nothing, or not all of a request, is not waited for; there are only so many of them."""
     monkeypatch.setattr(server, "IDLE_SECONDS", 0.5)
     watched = await start()
-    begun = time.monotonic()
+    started = time.monotonic()
     async with asyncio.timeout(8):
         answers = await asyncio.gather(*(watched.say(b"GET /livez HTTP/1.1\r\nHo") for _ in range(CONNECTIONS + 20)))
     assert set(answers) == {b""}
-    assert time.monotonic() - begun >= 0.4
+    assert time.monotonic() - started >= 0.4
     assert await watched.get("/livez") == (200, "ok\n")
 
 
@@ -475,7 +476,7 @@ async def test_nobody_keeps_the_probes_out(start: Start, api: ApiServer, says: b
     await asyncio.gather(*pod)
 
 
-async def test_a_fault_is_told(start: Start, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_fault_is_500(start: Start, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     """A fault of this program is 500, says nothing of itself, and is in the log."""
     watched = await start()
     monkeypatch.setattr(watched.metrics, "text", lambda: 1 // 0)

@@ -130,13 +130,13 @@ async def test_the_journals_sums(parts: Parts) -> None:
     for sample in (incident(1), incident(2), incident(3), on_the_host(key="f" * 16)):
         await journal.record(sample)
     done.set()
-    async for begun in journal.recorded(done):
-        if begun.incident.pod is None:
-            await journal.give_up(begun.id, 'a "reason"\n')
+    async for recorded in journal.recorded(done):
+        if recorded.incident.pod is None:
+            await journal.give_up(recorded.id, 'a "reason"\n')
             continue
-        (waiting,) = await journal.describe(begun.id, begun.incident, compose_all(begun.incident))
-        if begun.incident.key == incident(2).key and (told := await journal.plan(waiting.series)):
-            await journal.settle(told, "delivered", "")
+        (waiting,) = await journal.describe(recorded.id, recorded.incident, compose_all(recorded.incident))
+        if recorded.incident.key == incident(2).key and (reported := await journal.plan(waiting.series)):
+            await journal.settle(reported, "delivered", "")
     with metrics.watching(parts):
         values = {name: of(metrics, f"oomeventer_events_{name}") for name in ("seen_total", "delivered_total")}
         values |= {name: of(metrics, f"oomeventer_events_{name}") for name in ("merged_total", "waiting")}

@@ -67,6 +67,6 @@ class Direct(Cluster):
         self.events.clear()
 
     @property
-    def told(self) -> int:
+    def reported(self) -> int:
         """How many kills the Events tell, those that have expired too."""
         return self.expired + sum(counts(self).values())

@@ -77,8 +77,8 @@ class Agent:
         for number in range(first, first + count):
             await journal.record(incident(number))
         done.set()
-        async for begun in journal.recorded(done):
-            await journal.give_up(begun.id, reason)
+        async for recorded in journal.recorded(done):
+            await journal.give_up(recorded.id, reason)
 
     def series(self) -> dict[Labels, float]:
         """As they are scraped; the labels are the PodMonitor's."""
@@ -179,7 +179,7 @@ def begin(cluster: Api, tmp_path: Path) -> Begin:
     """Begins an agent's process, on a node, in a Pod. A node's journal is on its disk."""
 
     @asynccontextmanager
-    async def begun(node: str, name: str) -> AsyncIterator[Agent]:
+    async def started(node: str, name: str) -> AsyncIterator[Agent]:
         metrics, ring = Metrics(), Ring()
         async with Journal(tmp_path / f"{node}.db") as journal:
             pipelines = {"recording": Pipeline([Stage("record", _nothing)])}
@@ -187,7 +187,7 @@ def begin(cluster: Api, tmp_path: Path) -> Begin:
             with metrics.watching(parts):
                 yield Agent(node, name, metrics, parts, ring)
 
-    return begun
+    return started
 
 
 @pytest.fixture
@@ -254,7 +254,7 @@ async def test_nobody_is_scraped(start: Start) -> None:
     prometheus.fires("OomeventerAbsent")
 
 
-# What is not told
+# What is not reported
 
 
 async def test_many_are_given_up_at_once(start: Start, begin: Begin) -> None:

@@ -208,7 +208,7 @@ def test_wrong_value(wrong: dict[str, Any]) -> None:
     ids=str,
 )
 def test_right_value(right: dict[str, Any]) -> None:
-    """Is taken, and the agent understands what it is told then."""
+    """Is taken, and the agent understands what it is given then."""
     found = render.objects(with_image(right))
     settings.read([], posture.environ(found) | {"OOMEVENTER_NODE_NAME": "node-1"})
 
@@ -425,7 +425,7 @@ def test_warnings(risky: dict[str, Any], words: str) -> None:
 
 
 def test_notes_in_default() -> None:
-    """Nobody is told to open the namespace that everybody's Pods are in, nor to delete it."""
+    """Nobody is asked to open the namespace that everybody's Pods are in, nor to delete it."""
     notes = render.texts(LEAST, namespace="default")["NOTES.txt"]
     assert "namespace of its own" in notes
     assert "label namespace" not in notes

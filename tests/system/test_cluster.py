@@ -216,20 +216,20 @@ def shown(kubectl: Kubectl) -> Shown:
     """Waits for the first Event about a Pod, sees that kubectl shows it in both places, and returns it."""
 
     def look(pod: str) -> Reported:
-        told, rows, table = wait(f"an Event about {pod}", lambda: at_rest(pod))
+        reported, rows, table = wait(f"an Event about {pod}", lambda: at_rest(pod))
         print(*(f"\n  describe pod {pod}: {row}" for row in rows), sep="")
-        assert len(rows) == len(told), "kubectl describe pod shows it"
-        assert len(table) == len(told), "kubectl get events shows it"
-        for one in told:
+        assert len(rows) == len(reported), "kubectl describe pod shows it"
+        assert len(table) == len(reported), "kubectl get events shows it"
+        for one in reported:
             assert any(one.message in row for row in rows)
             assert any(one.message in row for row in table)
-        return told[0]
+        return reported[0]
 
     def at_rest(pod: str) -> tuple[list[Reported], list[str], list[str]] | None:
         """What is shown while nothing changes."""
-        told = events(kubectl, PODS, pod)
+        reported = events(kubectl, PODS, pod)
         rows, table = described(kubectl, PODS, pod), listed(kubectl, PODS, pod)
-        return (told, rows, table) if told and told == events(kubectl, PODS, pod) else None
+        return (reported, rows, table) if reported and reported == events(kubectl, PODS, pod) else None
 
     return look
 
@@ -340,11 +340,11 @@ def readable(rows: set[tuple[str, str, frozenset[str]]]) -> list[str]:
 def test_pid1(kubectl: Kubectl, run: Run, shown: Shown, victims: Victims, node: str) -> None:
     """PID 1 is killed: the Event says so, and Kubernetes agrees."""
     pod = run(victims.pod("pid1", node, victims.container("app", victims.once)))
-    told = shown(pod)
-    assert told.message.startswith(ran_out("app") + f"{victims.program} (pid 1 in the container), which held ")
-    assert "PID 1 was killed: the container ends with it" in told.message
-    assert told.where == "spec.containers{app}"
-    assert (told.count, told.incident["node"]) == (1, node)
+    reported = shown(pod)
+    assert reported.message.startswith(ran_out("app") + f"{victims.program} (pid 1 in the container), which held ")
+    assert "PID 1 was killed: the container ends with it" in reported.message
+    assert reported.where == "spec.containers{app}"
+    assert (reported.count, reported.incident["node"]) == (1, node)
     assert container_ended(kubectl, pod)["reason"] == "OOMKilled"
 
 
@@ -353,15 +353,15 @@ def test_child(kubectl: Kubectl, run: Run, shown: Shown, victims: Victims, eyes:
     if eyes.kills_groups:
         pytest.skip(f"on {eyes.node} a container's processes are killed together (memory.oom.group is 1)")
     pod = run(victims.pod("child", eyes.node, victims.container("app", victims.child)))
-    told = shown(pod)
-    assert told.message.startswith(ran_out("app") + victims.program)
+    reported = shown(pod)
+    assert reported.message.startswith(ran_out("app") + victims.program)
     if eyes.sees_all:
-        assert "PID 1 lives on: the container was not restarted" in told.message
+        assert "PID 1 lives on: the container was not restarted" in reported.message
     else:
         print(f"\n  {eyes.node} is in a pid namespace of its own: what became of PID 1 cannot be seen there")
-        assert told.incident["pid1"] is None
-    assert told.incident["victims"][0]["container_pid"] > 1
-    assert told.count == 1
+        assert reported.incident["pid1"] is None
+    assert reported.incident["victims"][0]["container_pid"] > 1
+    assert reported.count == 1
     wait("PID 1 goes on", lambda: "PID 1 goes on" in kubectl("logs", pod, "-n", PODS))
     status = states(body(kubectl, pod))["app"]
     assert "running" in status["state"]
@@ -374,13 +374,15 @@ def test_group(kubectl: Kubectl, run: Run, shown: Shown, victims: Victims, eyes:
     if not eyes.kills_groups:
         pytest.skip(f"on {eyes.node} one process is killed at a time (no memory.oom.group, or 0)")
     pod = run(victims.pod("group", eyes.node, victims.container("app", victims.family)))
-    told = shown(pod)
-    assert told.message.startswith(ran_out("app"))
-    group = re.search(r"With it went the rest of its group of ([234]) \(memory\.oom\.group\): sh \(1\)", told.message)
+    reported = shown(pod)
+    assert reported.message.startswith(ran_out("app"))
+    group = re.search(
+        r"With it went the rest of its group of ([234]) \(memory\.oom\.group\): sh \(1\)", reported.message
+    )
     assert group
-    assert told.message.count("sleep (") == int(group[1]) - 2
-    assert "PID 1 was killed: the container ends with it" in told.message
-    assert told.count == 1
+    assert reported.message.count("sleep (") == int(group[1]) - 2
+    assert "PID 1 was killed: the container ends with it" in reported.message
+    assert reported.count == 1
     assert container_ended(kubectl, pod)["reason"] == "OOMKilled"
 
 
@@ -388,9 +390,9 @@ def test_init_container(kubectl: Kubectl, run: Run, shown: Shown, victims: Victi
     """An init container is killed, and the Event's path is its."""
     first = victims.container("prepare", victims.once)
     pod = run(victims.pod("init", node, victims.container("app", idle()), initContainers=[first]))
-    told = shown(pod)
-    assert told.message.startswith(ran_out("prepare"))
-    assert told.where == "spec.initContainers{prepare}"
+    reported = shown(pod)
+    assert reported.message.startswith(ran_out("prepare"))
+    assert reported.where == "spec.initContainers{prepare}"
     assert container_ended(kubectl, pod, "prepare", "initContainerStatuses")["reason"] == "OOMKilled"
 
 
@@ -400,9 +402,9 @@ def test_sidecar(kubectl: Kubectl, run: Run, shown: Shown, victims: Victims, nod
     pod = run(victims.pod("sidecar", node, victims.container("app", idle()), initContainers=[sidecar]))
     if "restartPolicy" not in body(kubectl, pod)["spec"]["initContainers"][0]:
         pytest.skip("this cluster does not know sidecars (Kubernetes 1.29 and newer do)")
-    told = shown(pod)
-    assert told.message.startswith(ran_out("proxy"))
-    assert told.where == "spec.initContainers{proxy}"
+    reported = shown(pod)
+    assert reported.message.startswith(ran_out("proxy"))
+    assert reported.where == "spec.initContainers{proxy}"
 
     def again() -> dict[str, Any] | None:
         found = body(kubectl, pod)
@@ -424,10 +426,10 @@ def test_pod_limit(kubectl: Kubectl, run: Run, shown: Shown, victims: Victims, n
         pytest.skip(f"this cluster refuses a Pod's own limit: {e}")
     if "resources" not in body(kubectl, pod)["spec"]:
         pytest.skip("this cluster does not know a Pod's own limit (Kubernetes 1.34 and newer do)")
-    told = shown(pod)
-    assert told.message.startswith(ran_out(pod, "Pod"))
-    assert "in container app)" in told.message
-    assert told.incident["scope"] == "pod"
+    reported = shown(pod)
+    assert reported.message.startswith(ran_out(pod, "Pod"))
+    assert "in container app)" in reported.message
+    assert reported.incident["scope"] == "pod"
 
 
 def test_static_pod(kubectl: Kubectl, release: Release, shown: Shown, victims: Victims, eyes: Eyes) -> None:
@@ -445,13 +447,13 @@ def test_static_pod(kubectl: Kubectl, release: Release, shown: Shown, victims: V
         try:
             hand.sh(f"cat >{file}.part <<'END'\n{json.dumps(manifest)}\nEND\nmv {file}.part {file}")
             wait(f"{mirror} is there", lambda: kubectl.there("pod", mirror, PODS))  # it may come after the kill
-            told = shown(mirror)
+            reported = shown(mirror)
             annotations = body(kubectl, mirror)["metadata"]["annotations"]
         finally:
             hand.sh(f"rm -f {file} {file}.part")
-    assert told.message.startswith(ran_out("app"))
-    assert told.where == "spec.containers{app}"
-    assert told.body["involvedObject"]["uid"] == annotations["kubernetes.io/config.mirror"]
+    assert reported.message.startswith(ran_out("app"))
+    assert reported.where == "spec.containers{app}"
+    assert reported.body["involvedObject"]["uid"] == annotations["kubernetes.io/config.mirror"]
     wait("the static Pod is gone", lambda: not kubectl.there("pod", mirror, PODS))
 
 
@@ -470,7 +472,7 @@ def test_crash_loop(
         same = len(rows) == 1 and f"(x{kills} over " in rows[0]
         return (kills, rows[0]) if kills >= 4 and same and "running" not in status["state"] else None
 
-    kills, row = wait("four kills, and as many told", agreed, 300)
+    kills, row = wait("four kills, and as many reported", agreed, 300)
     wait("the watch has them, too", lambda: arrivals.of(pod)[-1][2].count >= kills)
     changes = arrivals.of(pod)
     print(f"\n  {pod}: {kills} kills, {len(changes)} requests\n  describe pod {pod}: {row}")
@@ -483,20 +485,21 @@ def test_delay(kubectl: Kubectl, release: Release, asked: Asked, arrivals: Arriv
     """From the kill to the Event: by the agent's own clock, and, where the clocks agree, by who watches here."""
     metrics = figures(kubectl, asked, eyes)
     name = "oomeventer_event_delay_seconds"
-    told, total = metrics[f"{name}_count"], metrics[f"{name}_sum"]
-    if not told:
+    reported, total = metrics[f"{name}_count"], metrics[f"{name}_sum"]
+    if not reported:
         pytest.skip("no kill was made on this node: run this after the others")
     within = {float(key.partition("<=")[2]): n for key, n in metrics.items() if key.startswith(f"{name}_bucket<=")}
     print(
-        f"\n  {eyes.node}, from the kill to the server's word, by the agent: {total / told:.3f} s on average; of "
-        f"{told:.0f}, " + ", ".join(f"{n:.0f} within {seconds:g} s" for seconds, n in within.items() if seconds <= 10)
+        f"\n  {eyes.node}, from the kill to the server's word, by the agent: {total / reported:.3f} s on average; of "
+        f"{reported:.0f}, "
+        + ", ".join(f"{n:.0f} within {seconds:g} s" for seconds, n in within.items() if seconds <= 10)
     )
     print("  from the kill until it is seen here, if the clocks agree:")
     for arrived, change, one in arrivals.seen:
         if one.incident["node"] == eyes.node:
             print(f"    {arrived - one.killed_at:6.3f} s {change:8} {one.body['involvedObject']['name']} {one.where}")
-    assert within[1] >= told / 2, "half of the Events are there within a second of the kill"
-    assert within[30] == told, "and all, on a slow machine, too"
+    assert within[1] >= reported / 2, "half of the Events are there within a second of the kill"
+    assert within[30] == reported, "and all, on a slow machine, too"
     assert metrics["oomeventer_ring_lost_records_total"] == 0
     assert metrics["oomeventer_faults_total"] == 0
     given_up = metrics.get("oomeventer_events_given_up_total", 0)
@@ -522,9 +525,9 @@ def test_upgrade(
     all_eyes: dict[str, Eyes],
     arrivals: Arrivals,
 ) -> None:
-    """The agents are replaced while kills go on, on all nodes, by another version where one is named: each kill is told
-    once. Where pins or journal cannot be, kills are lost meanwhile: then none is told twice, and others are told
-    after."""
+    """The agents are replaced while kills go on, on all nodes, by another version where one is named: each kill is
+    reported once. Where pins or journal cannot be, kills are lost meanwhile: then none is reported twice, and others
+    are reported after."""
     whole = bool(asked.journal) and all(can_pin(eyes, asked) for eyes in all_eyes.values())
     if not whole:
         print("\n  without pins and journal on each node kills may be lost while agents are replaced")
@@ -550,18 +553,18 @@ def test_upgrade(
     for pod in turns:
         wait(f"all of {pod} are killed", lambda pod=pod: ended(kubectl, pod) == TURNS, 240)
 
-    def told() -> dict[str, int]:
+    def reported() -> dict[str, int]:
         return {pod: sum(one.count for one in events(kubectl, PODS, pod)) for pod in made}
 
     try:
         enough = made if whole else dict.fromkeys(made, 1)
-        wait("as many kills are told as were made", lambda: all(n >= enough[pod] for pod, n in told().items()))
+        wait("as many kills are reported as were made", lambda: all(n >= enough[pod] for pod, n in reported().items()))
     except AssertionError:
-        print(f"\n  kills made: {made}\n  kills told: {told()}\n{troubles(kubectl)}")
+        print(f"\n  kills made: {made}\n  kills reported: {reported()}\n{troubles(kubectl)}")
         raise
     time.sleep(2)  # one too many would come now
-    print(f"\n  kills made: {made}\n  kills told: {told()}")
-    assert told() == made if whole else all(n <= made[pod] for pod, n in told().items())
+    print(f"\n  kills made: {made}\n  kills reported: {reported()}")
+    assert reported() == made if whole else all(n <= made[pod] for pod, n in reported().items())
     after = agents(kubectl)
     assert {pod["spec"]["containers"][0]["image"] for pod in after.values()} == {NEXT_IMAGE}
     if not whole:
@@ -603,11 +606,11 @@ def ended(kubectl: Kubectl, pod: str) -> int:
 def troubles(kubectl: Kubectl) -> str:
     """The agents as kubectl describes them, and their last words."""
     selector = f"app.kubernetes.io/instance={NAME}"
-    told = kubectl("describe", "pods", "-n", NAME, "-l", selector)
+    reported = kubectl("describe", "pods", "-n", NAME, "-l", selector)
     try:
-        return told + kubectl("logs", "-n", NAME, "-l", selector, "--tail=60", "--prefix")
+        return reported + kubectl("logs", "-n", NAME, "-l", selector, "--tail=60", "--prefix")
     except Refused as e:  # none has started
-        return told + str(e)
+        return reported + str(e)
 
 
 def test_uninstall(kubectl: Kubectl, release: Release, asked: Asked, all_eyes: dict[str, Eyes]) -> None:

@@ -1,4 +1,5 @@
-"""Nothing is lost and nothing is told twice, whatever happens to the agent, to the API server, the runtime or the disk.
+"""Nothing is lost and nothing is reported twice, whatever happens to the agent, to the API server, the runtime or the
+disk.
 
 In: real kills by this kernel, and faults made for real (tests/support/faults). Out: for each cgroup the kills that the
 stand-in's Events count, against the kills that were made; and the journal's own account. FAULTS=all makes 200 kills at
@@ -36,7 +37,7 @@ KILLS = 200
 LIMIT = 8 << 20
 SECONDS = 120
 ALL = os.environ.get("FAULTS") == "all"
-#: No budget stands in the way: these tests are about what is told, and not about how fast.
+#: No budget stands in the way: these tests are about what is reported, and not about how fast.
 UNBOUNDED = ("--object-burst", "999999", "--burst", "999999", "--events-per-second", "1000")
 
 
@@ -92,8 +93,8 @@ def counted(api: ApiServer, kills: Kills) -> Counter[str]:
     return counts
 
 
-async def all_told(api: ApiServer, kills: Kills, seconds: float = SECONDS) -> None:
-    """Wait until as many are told as were made; then see that it is each of them once."""
+async def all_reported(api: ApiServer, kills: Kills, seconds: float = SECONDS) -> None:
+    """Wait until as many are reported as were made; then see that it is each of them once."""
     async with asyncio.timeout(seconds):
         await api.until(lambda: counted(api, kills).total() >= kills.made.total())
     await asyncio.sleep(1)  # one too many would come now
@@ -113,7 +114,7 @@ def all_accounted(journal: Path, kills: Kills) -> None:
 
 @pytest.mark.parametrize("point", sorted(POINTS) if ALL else ["any"])
 async def test_killed_on_the_way(api: ApiServer, program: Path, tmp_path: Path, bpffs: Path, point: str) -> None:
-    """The agent ends itself at a point of the way, after a few kills each time: 200 kills, each told once."""
+    """The agent ends itself at a point of the way, after a few kills each time: 200 kills, each reported once."""
 
     def crash(rng: random.Random) -> tuple[str, int]:
         # Up to 24: of the requests of a life the first 8 ask for versions, and the next ones tell.
@@ -123,10 +124,10 @@ async def test_killed_on_the_way(api: ApiServer, program: Path, tmp_path: Path, 
         agent = Restarted(*flags(api, tmp_path, bpffs), crash=crash, seed=random.randrange(1 << 30))
         async with agent:
             await kills.make(KILLS)
-            await all_told(api, kills)
+            await all_reported(api, kills)
         assert agent.deaths >= 8
     all_accounted(tmp_path / "state" / "journal.db", kills)
-    print(f"{point}: {kills.made.total()} kills, {agent.deaths} deaths, each kill told once")
+    print(f"{point}: {kills.made.total()} kills, {agent.deaths} deaths, each kill reported once")
 
 
 async def test_killed_at_any_moment(api: ApiServer, program: Path, tmp_path: Path, bpffs: Path) -> None:
@@ -138,7 +139,7 @@ async def test_killed_at_any_moment(api: ApiServer, program: Path, tmp_path: Pat
                 await asyncio.sleep(random.uniform(0.05, 1.5))
                 agent.kill()
             await making
-            await all_told(api, kills)
+            await all_reported(api, kills)
         assert agent.deaths >= 4
     all_accounted(tmp_path / "state" / "journal.db", kills)
 
@@ -148,13 +149,13 @@ async def test_no_agent_runs(api: ApiServer, program: Path, tmp_path: Path, bpff
     with Kills(program, 1) as kills:
         async with Restarted(*flags(api, tmp_path, bpffs)):
             await kills.make(1)
-            await all_told(api, kills)
+            await all_reported(api, kills)
         before = time.time()
         await kills.make(3)
         after = time.time()
         await asyncio.sleep(2)
         async with Restarted(*flags(api, tmp_path, bpffs)):
-            await all_told(api, kills)
+            await all_reported(api, kills)
     for entry in entries(tmp_path / "state" / "journal.db", kills)[1:]:
         assert before - 0.1 <= datetime.fromisoformat(entry["time"]).timestamp() <= after + 0.1
         assert entry["victims"][0]["command"][1:] == ["***", "100"]
@@ -177,7 +178,7 @@ async def test_cut_off(program: Path, tmp_path: Path, bpffs: Path) -> None:
     with Kills(program, 6) as kills:
         async with far_agent(program, tmp_path, bpffs) as (network, api, agent):
             await kills.make(10)
-            await all_told(api, kills)
+            await all_reported(api, kills)
             await network.cut()
             requests = len(api.requests)
             await kills.make(KILLS // 2)
@@ -188,7 +189,7 @@ async def test_cut_off(program: Path, tmp_path: Path, bpffs: Path) -> None:
             assert counted(api, kills).total() == 10
             healed = time.time()
             await network.heal()
-            await all_told(api, kills)
+            await all_reported(api, kills)
             for stored in api.events.values():
                 assert datetime.fromisoformat(stored.as_core()["lastTimestamp"]).timestamp() <= healed
     all_accounted(tmp_path / "state" / "journal.db", kills)
@@ -229,24 +230,24 @@ async def test_storm(api: ApiServer, program: Path, tmp_path: Path, bpffs: Path)
     address = f"127.0.0.1:{free_port()}"
     async with Restarted(*settings, "--listen", address) as agent:
         before = resident_mib(agent.process.pid)
-        begun = time.monotonic()
+        started = time.monotonic()
         made = await storm(program, 100, 50)
-        took = time.monotonic() - begun
+        took = time.monotonic() - started
         highest = before
         async with asyncio.timeout(SECONDS):
             while (now := await metrics(f"http://{address}"))["oomeventer_events_seen_total"] < made.total():
                 highest = max(highest, resident_mib(agent.process.pid))
                 await asyncio.sleep(0.2)
         highest = max(highest, resident_mib(agent.process.pid))
-        told = {
+        reported = {
             what: now[f"oomeventer_events_{what}"] for what in ("delivered_total", "merged_total", "given_up_total")
         }
         waiting = now["oomeventer_events_waiting"]
         assert now["oomeventer_ring_lost_records_total"] == 0
-        assert now["oomeventer_events_seen_total"] == sum(told.values()) + waiting
+        assert now["oomeventer_events_seen_total"] == sum(reported.values()) + waiting
         assert now["oomeventer_events_seen_total"] >= made.total()
         print(
-            f"{made.total()} kills in {took:.0f} s: {told}, waiting {waiting:.0f}, {len(api.requests)} requests; "
+            f"{made.total()} kills in {took:.0f} s: {reported}, waiting {waiting:.0f}, {len(api.requests)} requests; "
             f"resident {before:.0f} MiB before, {highest:.0f} MiB at most"
         )
     assert len(api.requests) <= 25 + took / 300 + 2
@@ -355,20 +356,20 @@ async def test_flapping(api: ApiServer, program: Path, tmp_path: Path, bpffs: Pa
                 await asyncio.sleep(0.3)
             api.faults.clear()
             await making
-            await all_told(api, kills)
+            await all_reported(api, kills)
         print(f"{len(api.requests)} requests, {agent.deaths} deaths")
     all_accounted(tmp_path / "state" / "journal.db", kills)
 
 
 async def test_garbage(api: ApiServer, program: Path, tmp_path: Path, bpffs: Path) -> None:
-    """Whatever says that it is a success, and has no Event in it, is none: each kill is told once all the same."""
+    """Whatever says that it is a success, and has no Event in it, is none: each kill is reported once all the same."""
     with Kills(program, 4) as kills:
         async with Restarted(*flags(api, tmp_path, bpffs)):
             for _ in range(10):
                 api.faults += [Garbage(), Truncated(), Garbage(body=b"{}"), Garbage(body=b'{"kind": "Event"}')]
                 await kills.make(KILLS // 10)
             api.faults.clear()
-            await all_told(api, kills)
+            await all_reported(api, kills)
     all_accounted(tmp_path / "state" / "journal.db", kills)
 
 
@@ -379,40 +380,41 @@ async def test_disk_full(api: ApiServer, program: Path, tmp_path: Path, bpffs: P
         ballast = state / "ballast"
         async with Restarted(*flags(api, tmp_path, bpffs)) as agent:
             await kills.make(5)
-            await all_told(api, kills)
+            await all_reported(api, kills)
             fill(ballast)
             await kills.make(KILLS)
-            await all_told(api, kills)
+            await all_reported(api, kills)
             assert any(re.search(r"journal.db: .*full.*: going on in memory", line) for line in agent.log)
             ballast.unlink()
             async with asyncio.timeout(SECONDS):
                 while not any("is written again" in line for line in agent.log):
                     await kills.make(1)
                     await asyncio.sleep(0.5)
-            await all_told(api, kills)
+            await all_reported(api, kills)
             agent.kill()
             await kills.make(5)
-            await all_told(api, kills)
+            await all_reported(api, kills)
         assert agent.deaths == 1
         all_accounted(state / "journal.db", kills)
 
 
 async def test_killed_while_the_disk_is_full(api: ApiServer, program: Path, tmp_path: Path, bpffs: Path) -> None:
-    """What an agent told from memory is in no journal when it dies: the next one counts on from what the Events say."""
+    """What an agent reported from memory is in no journal when it dies: the next one counts on from what the Events
+    say."""
     with Kills(program, 3) as kills, mounted(tmp_path / "state", "tmpfs", "size=3m") as state:
         ballast = state / "ballast"
         async with Restarted(*flags(api, tmp_path, bpffs)) as agent:
             await kills.make(20)
-            await all_told(api, kills)
+            await all_reported(api, kills)
             for room in (False, True):
                 fill(ballast)
                 await kills.make(20)
-                await all_told(api, kills)
+                await all_reported(api, kills)
                 if room:
                     ballast.unlink()
                 agent.kill()
                 await kills.make(20)
-                await all_told(api, kills)
+                await all_reported(api, kills)
         assert agent.deaths == 2
 
 

@@ -98,13 +98,13 @@ def records(draw: st.DrawFn, argv: Sequence[bytes] = (), environ: Sequence[bytes
 
 @settings(max_examples=150)
 @given(records(), comms, st.sampled_from([SAFE, ALL]), st.booleans())
-def test_what_is_told_of_a_hostile_victim(raw: list[bytes], comm: bytes, policy: Redaction, in_pod: bool) -> None:
+def test_what_is_reported_of_a_hostile_victim(raw: list[bytes], comm: bytes, policy: Redaction, in_pod: bool) -> None:
     """Whatever it is called, was called with and lies in: the API takes the Event, each line is one plain line, and
     the JSON is what the schema says."""
     observation = Observation(pid1="lives", neighbours=(Neighbour(1, comm, 4096),), neighbours_total=1)
     pod, name = (POD, "app") if in_pod else (None, None)
     (what,) = reported.report(*raw, observation=observation, policy=policy, pod=pod, name=name)
-    properties.told(what)
+    properties.reported(what)
     VALIDATOR.validate(what.incident.as_json())
 
 
@@ -131,7 +131,7 @@ def test_every_place_of_a_secret(place: int) -> None:
     seen = Observation(arguments={process: argv}, environment={process: environ})
     (by_proc,) = reported.report(bare, observation=seen)
     for what in (by_record, by_proc):
-        properties.told(what)
+        properties.reported(what)
         properties.no_trace(targets.SECRET, *what.texts())
         assert what.incident.chosen.command
     (shown,) = reported.report(bare, observation=seen, policy=ALL)
@@ -159,7 +159,7 @@ def test_128_kib_of_arguments(argv: list[bytes], policy: Redaction) -> None:
     started = time.process_time()
     (what,) = reported.report(raw, policy=policy)
     assert time.process_time() - started < 5
-    properties.told(what)
+    properties.reported(what)
 
 
 def test_a_large_group_without_arguments() -> None:
@@ -168,14 +168,14 @@ def test_a_large_group_without_arguments() -> None:
     marks = [raw_mark(tgid=number, start_ns=1, levels=[group], comm=b"\xff" * 15) for number in range(1, 3001)]
     (what,) = reported.report(*marks)
     assert len(what.incident.victims) == 3000
-    properties.told(what)
+    properties.reported(what)
 
 
 @pytest.mark.parametrize("name", ["a" * 229 + "-" + "b" * 10, "a" * 229 + "." + "b" * 10, "a" * 228 + ".b.c"])
 def test_a_long_pods_name_is_cut_to_a_name(name: str) -> None:
     """An Event's name is a DNS subdomain wherever the Pod's is cut."""
     (what,) = reported.report(raw_mark(), pod=replace(POD, name=name[:253]))
-    properties.told(what)
+    properties.reported(what)
 
 
 # Whose cgroup it is
@@ -232,7 +232,7 @@ def test_of_a_cut_path_no_pod_is_believed(false: tuple[str, str, list[str]], abo
     """Deep enough below its own cgroup a container could have made any other Pod's: nobody is named."""
     components = [*[b"d"] * above, *map(os.fsencode, false[2])]
     (what,) = reported.report(raw_mark(cgroup=components[::-1], flags=record.CGROUP_CUT))
-    properties.told(what)
+    properties.reported(what)
     assert what.incident.identity == Identity()
     assert what.incident.container is None
     assert what.drafts[0].body["involvedObject"]["kind"] == "Node"
@@ -380,8 +380,8 @@ def test_hostile_answers(shared_runtime: Runtime, message: Any, json_info: bytes
     targets.given(plain)
     if kind in (v1.ContainerStatusResponse, v1.PodSandboxStatusResponse):
         info = bytes([0x12, len(json_info) + 8, 0x0A, 4]) + b"info" + bytes([0x12, len(json_info)]) + json_info
-        told_more = shared_runtime.answer(kind, raw + info, READ[kind])
-        assert repr(told_more) == repr(plain)
+        reported_more = shared_runtime.answer(kind, raw + info, READ[kind])
+        assert repr(reported_more) == repr(plain)
     targets.given(shared_runtime.answer(kind, raw[:cut], READ[kind]))
 
 
@@ -505,7 +505,7 @@ def test_libfuzzer(tmp_path: Path, name: str) -> None:
 
 @libfuzzer
 def test_libfuzzer_finds_a_planted_fault(tmp_path: Path) -> None:
-    """A fault that chance would not find is found, is told by the exit status, and is kept, so that it can be run
+    """A fault that chance would not find is found, is reported by the exit status, and is kept, so that it can be run
     again."""
     found = fuzz("planted", "-runs=2000000", tmp_path / "corpus")
     assert found.returncode == 77, found.stderr[-6000:]

@@ -1,4 +1,5 @@
-"""The container image: what is in it, and that the agent works from it: a real kill is told by a container of it."""
+"""The container image: what is in it, and that the agent works from it: a real kill is reported by a container of
+it."""
 
 import asyncio
 import json
@@ -162,7 +163,7 @@ async def test_doctor(container: Container, mounts: dict[Path, str], state: Path
 
 
 def test_doctor_of_another_user(container: Container) -> None:
-    """Who holds no capabilities is told what is missing, and nothing breaks."""
+    """Who holds no capabilities reads what is missing, and nothing breaks."""
     done = container.run("doctor", uid=65532)
     assert done.returncode == 1
     assert re.search("MISSING +privileges +uid 65532, without CAP_BPF, CAP_PERFMON", done.stdout), done.stdout
@@ -183,7 +184,7 @@ def test_containerd_runs_it(archive: Archive, containerd: Containerd) -> None:
     assert (done.stdout, done.returncode) == (f"oomeventer {__version__}\n", 0), done.stderr
 
 
-async def test_kill_is_told(
+async def test_kill_is_reported(
     container: Container, containerd: Containerd, api: ApiServer, mounts: dict[Path, str], state: Path
 ) -> None:
     """The agent in its container: a child is killed in another one, and its Pod gets the Event, with all that only the

@@ -43,7 +43,7 @@ Booted = Callable[[Guest], Awaitable[Run]]
 
 @pytest.fixture(scope="session")
 def booted() -> Iterator[Booted]:
-    """Boots a guest once, and remembers what it told."""
+    """Boots a guest once, and remembers what it reported."""
     runs: dict[Guest, Run] = {}
 
     async def boot(guest: Guest) -> Run:
@@ -60,24 +60,26 @@ def booted() -> Iterator[Booted]:
 @pytest.mark.parametrize("guest", [pytest.param(guest, id=guest.name) for guest in chosen()])
 async def test_agent(guest: Guest, booted: Booted) -> None:
     """It loads and attaches, watches, says nothing alarming, reports nothing that did not happen, and stops."""
-    told = await booted(guest)
-    assert told.error is None, told.error
-    assert told.hello["layout"] == guest.kernel.layout
-    assert told.hello["unified"] == (guest.cgroup == "v2")
-    assert told.hello["cpus"] == guest.cpus
-    assert told.agent["watching"], "\n".join(told.agent["log"])
-    assert told.end["stopped"] == 0
-    assert told.end["surplus"] == []
-    assert not [line for line in told.end["log"] if " ERROR " in line or "Traceback" in line]
+    reported = await booted(guest)
+    assert reported.error is None, reported.error
+    assert reported.hello["layout"] == guest.kernel.layout
+    assert reported.hello["unified"] == (guest.cgroup == "v2")
+    assert reported.hello["cpus"] == guest.cpus
+    assert reported.agent["watching"], "\n".join(reported.agent["log"])
+    assert reported.end["stopped"] == 0
+    assert reported.end["surplus"] == []
+    assert not [line for line in reported.end["log"] if " ERROR " in line or "Traceback" in line]
 
 
 @pytest.mark.skipif(os.environ.get("KERNELS") != "all", reason="KERNELS=all (make test-kernels) boots it")
 async def test_locked_down() -> None:
     """A kernel that is locked down for confidentiality gets one clear sentence."""
-    told = await run(LOCKED_DOWN)
-    assert told.hello, told.error
-    assert not told.agent["watching"]
-    assert any("this kernel is locked down for confidentiality" in line for line in told.agent["log"]), told.agent
+    reported = await run(LOCKED_DOWN)
+    assert reported.hello, reported.error
+    assert not reported.agent["watching"]
+    assert any("this kernel is locked down for confidentiality" in line for line in reported.agent["log"]), (
+        reported.agent
+    )
 
 
 @pytest.mark.parametrize(
@@ -86,7 +88,7 @@ async def test_locked_down() -> None:
 )
 async def test_case(guest: Guest, case: str, booted: Booted) -> None:
     """What the agent reports is what the kernel says."""
-    told = await booted(guest)
-    assert case in told.cases, f"the guest did not come to it: {told.error or told.agent}"
-    found = problems(Case(told.cases[case], told.hello))
+    reported = await booted(guest)
+    assert case in reported.cases, f"the guest did not come to it: {reported.error or reported.agent}"
+    found = problems(Case(reported.cases[case], reported.hello))
     assert not found, "\n".join(found)

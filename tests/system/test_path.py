@@ -70,7 +70,7 @@ def sandbox(containerd: Containerd, api: ApiServer) -> Iterator[Pod]:
     running.remove()
 
 
-async def told(api: ApiServer, cgroup: str, kills: int = 1) -> list[dict[str, Any]]:
+async def reported(api: ApiServer, cgroup: str, kills: int = 1) -> list[dict[str, Any]]:
     """The Events about what is in a cgroup, once they tell of so many kills. Others on this machine are not ours."""
 
     def ours() -> list[dict[str, Any]]:
@@ -96,7 +96,7 @@ async def test_child_killed(api: ApiServer, containerd: Containerd, sandbox: Pod
             memory_limit_bytes=32 << 20,
             env={"GOMEMLIMIT": "30MiB", "DB_PASSWORD": "hunter2"},
         )
-        (event,) = await told(api, sandbox.cgroup)
+        (event,) = await reported(api, sandbox.cgroup)
     assert event["involvedObject"] == {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -134,7 +134,7 @@ async def test_pid_1_killed(api: ApiServer, containerd: Containerd, sandbox: Pod
     """The container's first process is the victim: the Event says that the container ends."""
     async with watching(api, containerd.endpoint, tmp_path):
         sandbox.run_container(command=["hog", "100"], memory_limit_bytes=32 << 20)
-        (event,) = await told(api, sandbox.cgroup)
+        (event,) = await reported(api, sandbox.cgroup)
     assert "killed hog (pid 1 in the container)" in event["message"]
     assert "PID 1 was killed: the container ends with it" in event["message"]
 
@@ -145,7 +145,7 @@ async def test_repeats_count_up(api: ApiServer, containerd: Containerd, sandbox:
         sandbox.run_container(
             command=["sh", "-c", "for i in 1 2 3 4 5; do hog 100; done; sleep 1000"], memory_limit_bytes=32 << 20
         )
-        (event,) = await told(api, sandbox.cgroup, kills=5)
+        (event,) = await reported(api, sandbox.cgroup, kills=5)
     assert event["count"] == 5
     assert event["firstTimestamp"] <= event["lastTimestamp"]
 
@@ -160,7 +160,7 @@ async def test_limit_of_the_pod(api: ApiServer, containerd: Containerd, tmp_path
     try:
         async with watching(api, containerd.endpoint, tmp_path):
             sandbox.run_container(command=["sh", "-c", "hog 100; sleep 1000"], memory_limit_bytes=64 << 20)
-            (event,) = await told(api, sandbox.cgroup)
+            (event,) = await reported(api, sandbox.cgroup)
     finally:
         sandbox.remove()
     assert event["message"].startswith("Pod batch-0 ran out of its 32Mi memory limit")
@@ -177,7 +177,7 @@ async def test_limit_of_the_only_container(api: ApiServer, containerd: Container
     try:
         async with watching(api, containerd.endpoint, tmp_path):
             sandbox.run_container(command=["sh", "-c", "hog 100; sleep 1000"], memory_limit_bytes=32 << 20)
-            (event,) = await told(api, sandbox.cgroup)
+            (event,) = await reported(api, sandbox.cgroup)
     finally:
         sandbox.remove()
     assert event["message"].startswith("Container app ran out of its 32Mi memory limit")
@@ -190,7 +190,7 @@ async def test_pod_gone_from_the_api(api: ApiServer, containerd: Containerd, san
     api.delete_pod("shop", "checkout-0")
     async with watching(api, containerd.endpoint, tmp_path):
         sandbox.run_container(command=["sh", "-c", "hog 100; sleep 1000"], memory_limit_bytes=32 << 20)
-        (event,) = await told(api, sandbox.cgroup)
+        (event,) = await reported(api, sandbox.cgroup)
     assert event["involvedObject"]["uid"] == sandbox.uid
     assert event["involvedObject"]["fieldPath"] == "spec.containers{app}"
     assert "pod: gone from the API" in incident_of(event)["notes"]
@@ -205,7 +205,7 @@ async def test_no_runtime(api: ApiServer, sandbox: Pod, tmp_path: Path) -> None:
         known = pod("checkout-0", sandbox.uid)
         known["status"] = {"containerStatuses": [{"name": "app", "containerID": f"containerd://{container.id}"}]}
         api.put_pod(known)
-        (event,) = await told(api, sandbox.cgroup)
+        (event,) = await reported(api, sandbox.cgroup)
     assert event["involvedObject"]["name"] == "checkout-0"
     assert event["involvedObject"]["fieldPath"] == "spec.containers{app}"
     assert event["message"].startswith("Container app ran out of its 32Mi memory limit")
@@ -245,7 +245,7 @@ async def test_process_outside_any_pod(api: ApiServer, program: Path, tmp_path: 
         with Cgroup(24 << 20) as cgroup, Victim(program, cgroup, ["hog", "100"]) as victim:
             victim.go()
             victim.wait()
-            (event,) = await told(api, cgroup.path)
+            (event,) = await reported(api, cgroup.path)
     assert event["metadata"]["namespace"] == "default"
     assert event["involvedObject"] == {"apiVersion": "v1", "kind": "Node", "name": NODE, "uid": NODE}
     assert event["reason"] == "ProcessOOMKilled"

@@ -33,14 +33,14 @@ from standin import ApiServer
 SECONDS = 88
 #: All rounds together; there are at least so many.
 ROUNDS_SECONDS, ROUNDS = 44, 2
-#: Of each kind in a round, after one that warms up; with a pause in which the one before is told.
+#: Of each kind in a round, after one that warms up; with a pause in which the one before is reported.
 KILLS, PAUSE_SECONDS = 30, 0.03
 STORM_PODS, STORM_KILLS = 10, 50
 #: Without a kill by others; and how many more are waited for.
 IDLE_SECONDS, IDLE_MORE = 10, 5
 #: After its start, or after work, until an agent is at rest.
 REST_SECONDS = 0.5
-TOLD_SECONDS = 20
+REPORTED_SECONDS = 20
 
 
 class Bench:
@@ -94,7 +94,7 @@ class Bench:
                 before = await agent.counted()
                 with measured() if who == STAMPED else nullcontext():
                     await self._kills(who, pods)
-                await self._all_told(pods)
+                await self._all_reported(pods)
                 work = (await agent.counted()).since(before)
                 if who == STAMPED:
                     self.figures.programs.append(runs(agent.pid))
@@ -112,17 +112,18 @@ class Bench:
         self.figures.deaths[who].append([seconds for seconds, _ in times])
         self.figures.victims[who].append([cpu for _, cpu in times])
 
-    async def _all_told(self, pods: Pods) -> None:
-        def all_told() -> bool:
+    async def _all_reported(self, pods: Pods) -> None:
+        def all_reported() -> bool:
             return len(pods.delays(self._api.requests)) == len(pods.cgroups)
 
         try:
-            async with asyncio.timeout(TOLD_SECONDS):
-                await self._api.until(all_told)
+            async with asyncio.timeout(REPORTED_SECONDS):
+                await self._api.until(all_reported)
         except TimeoutError as e:
-            told = len(pods.delays(self._api.requests))
+            reported = len(pods.delays(self._api.requests))
             raise BenchError(
-                f"of {len(pods.cgroups)} kills {told} were told within {TOLD_SECONDS} s: does 'make demo' show one?"
+                f"of {len(pods.cgroups)} kills {reported} were reported within {REPORTED_SECONDS} s: "
+                "does 'make demo' show one?"
             ) from e
         await asyncio.sleep(REST_SECONDS)
 
@@ -151,11 +152,11 @@ class Bench:
             places = iter(pods.cgroups)
             await asyncio.gather(self._one_after_another(places), self._one_after_another(places))
             try:
-                async with asyncio.timeout(TOLD_SECONDS):
+                async with asyncio.timeout(REPORTED_SECONDS):
                     while (work := (await agent.counted()).since(before)).seen < made:
                         await asyncio.sleep(REST_SECONDS)
             except TimeoutError as e:
-                raise BenchError(f"of a storm of {made} kills {work.seen} were seen within {TOLD_SECONDS} s") from e
+                raise BenchError(f"of a storm of {made} kills {work.seen} were seen within {REPORTED_SECONDS} s") from e
             self.figures.resident[who] = resident, resident_mib(agent.pid)
         self.figures.storms[who] = work
         self.figures.watched(work.seen, made)
@@ -172,9 +173,9 @@ class Bench:
 
 def _import_seconds() -> float:
     """What the start of an interpreter with the agent's imports takes."""
-    begun = time.monotonic()
+    started = time.monotonic()
     subprocess.run([sys.executable, "-c", "import oomeventer.agent"], check=True)
-    return time.monotonic() - begun
+    return time.monotonic() - started
 
 
 def _preconditions() -> None:
@@ -190,7 +191,7 @@ async def _bench() -> None:
     """Print the table, and what it was taken on."""
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asyncio.current_task().cancel)  # type: ignore[union-attr]
     others = agents()
-    begun = time.monotonic()
+    started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="oomeventer-bench-") as directory:
         async with ApiServer() as api:
             bench = Bench(api, Path(directory))
@@ -207,7 +208,7 @@ async def _bench() -> None:
     rounds = f"{len(figures.imports)} rounds of {KILLS} kills each way"
     storms = f"storms of {STORM_PODS * STORM_KILLS} kills in {STORM_PODS} Pods"
     print(f"\n{machine}, Python {platform.python_version()}.")
-    print(f"{rounds}; {storms}; {time.monotonic() - begun:.0f} s in all.")
+    print(f"{rounds}; {storms}; {time.monotonic() - started:.0f} s in all.")
     print(f"The agents saw {figures.made} kills of ours, and {figures.seen - figures.made} of others.")
     print(f"Agents of others that were attached when it began: {others}.")
     if not figures.idle:

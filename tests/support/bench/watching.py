@@ -18,7 +18,8 @@ from machine import Agent, kubeconfig
 from machine.process import cpu_seconds
 from standin import ApiServer
 
-#: Each kill is told by a request of its own, at once. A storm is told under the limits that an agent has by default.
+#: Each kill is reported by a request of its own, at once. A storm is reported under the limits that an agent has by
+#: default.
 UNBOUNDED = ("--object-burst", "999999", "--burst", "999999", "--events-per-second", "1000")
 PLAIN = (sys.executable, "-m", "oomeventer")
 #: All but the container, for which no runtime is asked here.
@@ -76,10 +77,10 @@ async def watching(
     journal = str(directory / "journal.db") if on_disk else "none"
     places = ("--kubeconfig", str(config), "--journal", journal, "--pins", "none", "--cri-endpoint", "none")
     command = ("run", "--node-name", NODE, "--listen", "127.0.0.1:0", *places, *flags)
-    begun = time.monotonic()
+    started = time.monotonic()
     try:
         async with Agent(*command, ready="watches node", program=program) as agent:
-            start_seconds = time.monotonic() - begun
+            start_seconds = time.monotonic() - started
             (url,) = (found[1] for line in agent.log if (found := re.search(r"/readyz at (\S+)", line)))
             yield Watching(agent.process.pid, f"http://{url}", start_seconds)
     except RuntimeError as e:

@@ -21,7 +21,7 @@ def container(objects: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def environ(objects: list[dict[str, Any]]) -> dict[str, str]:
-    """What the agent is told; of what is taken from elsewhere, that it is."""
+    """What the agent is given; of what is taken from elsewhere, that it is."""
     return {
         variable["name"]: variable["value"] if "value" in variable else ", ".join(variable["valueFrom"])
         for variable in container(objects)["env"]

@@ -46,10 +46,16 @@ class Release:
         return self._run("manifest")
 
     def _run(self, action: str, values: dict[str, Any] | None = None) -> str:
-        told = json.dumps([action, self.namespace, self.name, values])
+        reported = json.dumps([action, self.namespace, self.name, values])
         command = [sys.executable, "-m", "cluster.library"]
         done = subprocess.run(
-            command, input=told, capture_output=True, text=True, env=self._environ, timeout=SECONDS + 60, check=False
+            command,
+            input=reported,
+            capture_output=True,
+            text=True,
+            env=self._environ,
+            timeout=SECONDS + 60,
+            check=False,
         )
         if done.returncode:
             raise AssertionError(f"helm {action}: {done.stderr.strip().splitlines()[-1:] or done.returncode}")

@@ -66,8 +66,8 @@ class Eyes:
         try:
             self._id = wait(f"Pod {name} runs on {node}", self._running)
         except AssertionError as e:
-            told = kubectl("get", "events", "-n", namespace, "--field-selector", f"involvedObject.name={name}")
-            raise AssertionError(f"{e}\n{told}") from None
+            reported = kubectl("get", "events", "-n", namespace, "--field-selector", f"involvedObject.name={name}")
+            raise AssertionError(f"{e}\n{reported}") from None
         self._prove()
 
     def __enter__(self) -> Self:
@@ -83,7 +83,9 @@ class Eyes:
             found = self.sh("ls -A /host/var/lib")
         except Refused as e:
             raise AssertionError(f"Pod {self._name} cannot read the files of {self.node}: {e}") from None
-        assert found.strip(), f"Pod {self._name} sees nothing in /var/lib of {self.node}, so nothing can be told of it"
+        assert found.strip(), (
+            f"Pod {self._name} sees nothing in /var/lib of {self.node}, so nothing can be reported of it"
+        )
 
     def _running(self) -> str | None:
         status = self._kubectl.json("get", "pod", self._name, "-n", self._namespace)["status"]

@@ -55,7 +55,7 @@ def events(kubectl: Kubectl, namespace: str, pod: str) -> list[Reported]:
     """Ours about that Pod, the oldest first."""
     listed = kubectl.json("get", "events", "-n", namespace, "--field-selector", f"involvedObject.name={pod}")["items"]
     ours = [Reported(body) for body in listed if body.get("source", {}).get("component") == COMPONENT]
-    return sorted(ours, key=lambda told: told.killed_at)
+    return sorted(ours, key=lambda reported: reported.killed_at)
 
 
 def described(kubectl: Kubectl, namespace: str, pod: str) -> list[str]:
@@ -72,7 +72,7 @@ def listed(kubectl: Kubectl, namespace: str, pod: str) -> list[str]:
 
 
 def scrape(eyes: Eyes, address: str, port: int = 9836) -> dict[str, float]:
-    """The agent's metrics, by name; the sum over their labels, but le, which is told with the name."""
+    """The agent's metrics, by name; the sum over their labels, but le, which is reported with the name."""
     host = f"[{address}]" if ":" in address else address
     sums: dict[str, float] = {}
     for family in text_string_to_metric_families(eyes.sh(f"wget -qO- http://{host}:{port}/metrics")):

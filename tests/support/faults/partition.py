@@ -1,7 +1,7 @@
 """A network that can be cut. In: nothing. Out: a network namespace, joined to ours by one cable.
 
-Rules: the cut is silent, as of a switch that dies: packets vanish, and nobody is told. Everything is made here and goes
-with the context.
+Rules: the cut is silent, as of a switch that dies: packets vanish, and nobody gets an error. Everything is made here
+and goes with the context.
 """
 
 import itertools

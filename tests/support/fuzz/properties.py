@@ -1,4 +1,4 @@
-"""What must hold whatever a victim chose. In: what is told. Out: nothing, or an AssertionError.
+"""What must hold whatever a victim chose. In: what is reported. Out: nothing, or an AssertionError.
 
 Rules: the API server's own rules are the stand-in's (standin/validation.py), which a test holds to a real one's
 answers; here is what this program promises beyond them.
@@ -37,8 +37,8 @@ def one_line(text: str) -> None:
     assert text.encode().decode() == text
 
 
-def told(what: Reported) -> None:
-    """All properties of what is told of one incident."""
+def reported(what: Reported) -> None:
+    """All properties of what is reported of one incident."""
     assert what.drafts
     for draft in what.drafts:
         event(draft)

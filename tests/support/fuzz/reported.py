@@ -1,4 +1,4 @@
-"""The pure path: records to all that is told of them. In: raw records. Out: the incident, Events, lines and blocks.
+"""The pure path: records to all that is reported of them. In: raw records. Out: the incident, Events, lines and blocks.
 
 Rules: nothing is stood in for but /proc, the runtime and the API server, whose words are parameters; an incident goes
 through JSON, as it does in the journal; lines are made as agent.py, history and trace.py make them.
@@ -54,7 +54,8 @@ def report(
     pod: Pod | None = None,
     name: str | None = None,
 ) -> list[Reported]:
-    """What is told of records in the ring's order. pod, name: what the runtime says of the Pod and the container."""
+    """What is reported of records in the ring's order. pod, name: what the runtime says of the Pod and the
+    container."""
     episodes = Episodes(ran_out_here)
     for one in raw:
         episodes.feed(parse(one), 0.0)
@@ -68,7 +69,7 @@ def of(
     pod: Pod | None = None,
     name: str | None = None,
 ) -> Reported:
-    """What is told of one episode."""
+    """What is reported of one episode."""
     incident = assemble(kills, observation or Observation(), {}, HOST, policy or Redaction())
     if incident.identity.container_id and name:
         incident = replace(incident, container=Container(id=incident.identity.container_id, name=name))

@@ -96,7 +96,7 @@ def _mended_mark(data: bytes) -> bytes:
 
 
 def path(data: bytes) -> None:
-    """A record to all that is told of it, with a secret among its arguments and in its environment.
+    """A record to all that is reported of it, with a secret among its arguments and in its environment.
 
     Which secret's place it is, and what is known of the Pod, a number says that the program does not look at.
     """
@@ -126,7 +126,7 @@ def path(data: bytes) -> None:
         pod=POD if variant % 2 else None,
         name="app" if variant % 2 else None,
     )
-    properties.told(what)
+    properties.reported(what)
     if not shows_all:
         properties.no_trace(SECRET, *what.texts())
 

@@ -28,7 +28,7 @@ TAIL = 30
 
 @dataclass
 class Run:
-    """What a guest told. error: why it did not come to its end, None where it did. notes: what is worth knowing."""
+    """What a guest reported. error: why it did not come to its end, None where it did. notes: what is worth knowing."""
 
     guest: Guest
     hello: dict[str, Any] = field(default_factory=dict)
@@ -39,8 +39,8 @@ class Run:
     error: str | None = None
     notes: list[str] = field(default_factory=list)
 
-    def told(self) -> dict[str, Any]:
-        """All that it told, for a person to look at."""
+    def reported(self) -> dict[str, Any]:
+        """All that it reported, for a person to look at."""
         return {name: getattr(self, name) for name in ("hello", "agent", "cases", "end", "seconds", "error", "notes")}
 
     def take(self, fact: dict[str, Any]) -> None:
@@ -72,7 +72,7 @@ async def run(guest: Guest, cases: tuple[str, ...] = ()) -> Run:
             shutil.copy(log, log.with_suffix(".first.log"))
             notes = [f"booted again, since {why}: {result.error}"]
             result = await _boot(qemu, Run(guest, notes=notes), log)
-        (CACHE / "log" / f"{guest.name}.json").write_text(json.dumps(result.told(), indent=1))
+        (CACHE / "log" / f"{guest.name}.json").write_text(json.dumps(result.reported(), indent=1))
     return result
 
 

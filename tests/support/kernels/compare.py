@@ -23,24 +23,24 @@ def problems(case: Case) -> list[str]:
         return [f"the case itself broke: {case.broken}"]
     found = [*_who(case)]
     for pair in case.pairs():
-        told = (*_victim(case, pair), *_text(case, pair), *(_where(case, pair) if pair.victim["chosen"] else ()))
-        found += [f"pid {pair.victim['pid']}: {text}" for text in told]
+        reported = (*_victim(case, pair), *_text(case, pair), *(_where(case, pair) if pair.victim["chosen"] else ()))
+        found += [f"pid {pair.victim['pid']}: {text}" for text in reported]
     return found
 
 
 def _who(case: Case) -> Iterator[str]:
     """Who was killed, in which incidents."""
-    told = [[victim["pid"] for victim in incident["victims"]] for incident in case.incidents]
+    reported = [[victim["pid"] for victim in incident["victims"]] for incident in case.incidents]
     wanted = case.expected["episodes"]
     died = {pid for pid, process in case.processes.items() if process["signal"] == 9}
     if set(case.killed) != {pid for episode in wanted for pid in episode}:
         yield f"the kernel killed {sorted(case.killed)}, the case provokes {wanted}"
     if missing := died - set(case.killed):
         yield f"{sorted(missing)} died of SIGKILL, and the kernel's log does not have them"
-    if sorted(map(sorted, told)) != sorted(map(sorted, wanted)):
-        yield f"incidents with the victims {told}, expected {wanted}"
-    elif case.expected.get("ordered", True) and [pids[:1] for pids in told] != [pids[:1] for pids in wanted]:
-        yield f"the chosen victims are {[pids[:1] for pids in told]}, expected {[pids[:1] for pids in wanted]}"
+    if sorted(map(sorted, reported)) != sorted(map(sorted, wanted)):
+        yield f"incidents with the victims {reported}, expected {wanted}"
+    elif case.expected.get("ordered", True) and [pids[:1] for pids in reported] != [pids[:1] for pids in wanted]:
+        yield f"the chosen victims are {[pids[:1] for pids in reported]}, expected {[pids[:1] for pids in wanted]}"
     if spared := [pid for pid in case.expected["spared"] if case.processes[pid]["signal"] is not None]:
         yield f"{spared} should live and do not"
     for incident in case.incidents:

@@ -79,11 +79,11 @@ class Suite:
         self.update()
         install = ("apt-get", "-q", "-y", "--no-install-recommends", "install", *packages)
         named = re.findall(r"^Inst (\S+) \((\S+)", self._run(*install, "--simulate"), re.M)
-        told = self._run(*install, "--download-only")
+        reported = self._run(*install, "--download-only")
         kept = self._home / "cache/archives"
         files = [found for name, version in named for found in kept.glob(f"{name}_{version.replace(':', '%3a')}_*.deb")]
         if len(files) != len(named) or not files:
-            raise PackageError(f"{self.name}: {packages} did not come whole:\n{told}")
+            raise PackageError(f"{self.name}: {packages} did not come whole:\n{reported}")
         return sorted(files)
 
     def update(self) -> None:

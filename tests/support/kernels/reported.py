@@ -1,4 +1,4 @@
-"""What a guest told of one case, as data: the agent's victims beside the kernel's. In: the guest's JSON. Flows
+"""What a guest reported of one case, as data: the agent's victims beside the kernel's. In: the guest's JSON. Flows
 out: Case and its Pairs. Rules: pure; nothing is judged here (compare.py does)."""
 
 from collections.abc import Iterator
@@ -33,16 +33,16 @@ class Case:
     """A case. expected: what it was built to provoke. killed: the kernel's word, by process. files: of its cgroups,
     when all was over. hello: what kind of guest it was."""
 
-    def __init__(self, told: dict[str, Any], hello: dict[str, Any]) -> None:
+    def __init__(self, reported: dict[str, Any], hello: dict[str, Any]) -> None:
         self.hello = hello
-        self.broken: str | None = told["broken"]
-        self.expected: dict[str, Any] = told["expected"]
-        self.incidents: list[dict[str, Any]] = told["incidents"]
-        self.files: dict[str, dict[str, str]] = told["files"]
-        self.between: tuple[float, float] = tuple(told["between"])
-        self.processes = {process["pid"]: process for process in told["processes"]}
-        self._of_thread = {tid: p["pid"] for p in told["processes"] for tid in p["tids"]}
-        self.killed = {self.process_of(killed.pid): killed for killed in oomlog.read(told["log"])}
+        self.broken: str | None = reported["broken"]
+        self.expected: dict[str, Any] = reported["expected"]
+        self.incidents: list[dict[str, Any]] = reported["incidents"]
+        self.files: dict[str, dict[str, str]] = reported["files"]
+        self.between: tuple[float, float] = tuple(reported["between"])
+        self.processes = {process["pid"]: process for process in reported["processes"]}
+        self._of_thread = {tid: p["pid"] for p in reported["processes"] for tid in p["tids"]}
+        self.killed = {self.process_of(killed.pid): killed for killed in oomlog.read(reported["log"])}
 
     def process_of(self, thread: int) -> int:
         """The process of a thread."""

@@ -30,7 +30,7 @@ def write(runs: Iterable[Run]) -> None:
 
 
 def _row(run: Run) -> str:
-    cases = {name: Case(told, run.hello) for name, told in run.cases.items()}
+    cases = {name: Case(reported, run.hello) for name, reported in run.cases.items()}
     failed = [name for name, case in cases.items() if problems(case)]
     cells = [
         run.hello.get("kernel", f"{run.guest.kernel.name}: did not boot"),

@@ -4,7 +4,7 @@ In: the stored objects with their keys, and a list request's query. Out: a page 
 Rules, those of the API server:
 - objects come in the order of their keys; a page ends at the `limit`th object that matches;
 - there is a `continue` token where any object comes after it, even if none of those matches, so that an
-  empty last page is possible; `remainingItemCount` is told only where there is no selector;
+  empty last page is possible; `remainingItemCount` is reported only where there is no selector;
 - weaker: a later page shows the present objects and not those of the first page's revision.
 """
 

@@ -102,8 +102,8 @@ def conflict(resource: Resource, name: str) -> ApiError:
 
 def invalid(kind: str, name: str, causes: list[Cause]) -> ApiError:
     """Refuse an object that breaks rules; the message tells equal causes once, the details tell each."""
-    told = list(dict.fromkeys(f"{cause.field}: {cause.message}" for cause in causes))
-    listed = told[0] if len(told) == 1 else f"[{', '.join(told)}]"
+    reported = list(dict.fromkeys(f"{cause.field}: {cause.message}" for cause in causes))
+    listed = reported[0] if len(reported) == 1 else f"[{', '.join(reported)}]"
     found = [{"reason": cause.reason, "message": cause.message, "field": cause.field} for cause in causes]
     return ApiError(422, f'{kind} "{name}" is invalid: {listed}', {"name": name, "kind": kind, "causes": found})
 

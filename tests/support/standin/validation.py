@@ -24,7 +24,7 @@ _NAME_RULE = (
 )
 _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
-# `reason` is compared twice by the API server too, and so told twice.
+# `reason` is compared twice by the API server too, and so reported twice.
 _IMMUTABLE = (
     *("involvedObject", "reason", "message", "source", "firstTimestamp", "lastTimestamp", "count", "reason"),
     *("type", "eventTime", "action", "related", "reportingComponent", "reportingInstance"),
@@ -57,8 +57,8 @@ def update_causes(event: Event, old: Event, resource: Resource) -> list[Cause]:
         for name in _IMMUTABLE:
             value = event.fields.get(name)
             if value != old.fields.get(name):
-                told_as = "reportingController" if name == "reportingComponent" else name
-                causes.append(_invalid(told_as, value, "field is immutable"))
+                reported_as = "reportingController" if name == "reportingComponent" else name
+                causes.append(_invalid(reported_as, value, "field is immutable"))
     return causes or _metadata(event.metadata)
 
 

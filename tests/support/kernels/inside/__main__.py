@@ -49,7 +49,7 @@ def _play(name: str, case: Case, agent: Agent) -> None:
         broken = None
         try:
             case.play(stage)
-        except Exception:  # told to the host, where the test fails
+        except Exception:  # reported to the host, where the test fails
             broken = traceback.format_exc()
         seen = stage.seen()
     _tell(case=name, broken=broken, seconds=round(time.monotonic() - began, 1), **seen)

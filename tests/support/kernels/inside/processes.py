@@ -30,7 +30,7 @@ class Process:
         self.children: dict[int, dict[str, str]] = {}
         self.signal: int | None = None
         read, self._go = os.pipe()
-        told, tell = os.pipe()
+        reported, tell = os.pipe()
         self.child = os.fork()
         if self.child == 0:
             with contextlib.suppress(BaseException):
@@ -38,7 +38,7 @@ class Process:
             os._exit(99)
         os.close(read)
         os.close(tell)
-        with open(told) as file:  # to its end: by then the program runs, and waits
+        with open(reported) as file:  # to its end: by then the program runs, and waits
             self.pid = int(file.read() or "0")
         self.cgroup = cgroups.of(self.pid)
 

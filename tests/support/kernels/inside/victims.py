@@ -27,7 +27,7 @@ def threads(s: Stage) -> None:
 
 
 def orphan(s: Stage) -> None:
-    """A thread whose leader has ended is marked; the process is told."""
+    """A thread whose leader has ended is marked; the process is reported."""
     cgroup = s.cgroups.make(container("orphan"), limit=24 * MIB)
     hog = s.start(cgroup, "orphan", "64")
     hog.go()
