@@ -652,6 +652,23 @@ async def test_a_merged_post(api: ApiServer, cluster: Api, time: Time) -> None:
     assert event["metadata"]["annotations"][ANNOTATION] == body["metadata"]["annotations"][ANNOTATION]
 
 
+async def test_one_tenants_flood_does_not_hold_up_another(api: ApiServer, send: Sending) -> None:
+    """30 Pods with 10 programs each use up this node's budget; then the one kill of another namespace is reported
+    within a second, and so is one of a Pod of the same namespace that has had no turn."""
+    api.put_namespace("bank")
+    flood = [kill(1 + pod * 10 + program, f"hog{program}", pod) for pod in range(30) for program in range(10)]
+    await send(*flood)
+    await send.passes(8)
+    assert len(counts(api)) < 150, "most of them wait"
+    quiet = kill(900, pod=99)
+    other = incident(901, pod=replace(POD, namespace="bank", name="vault-0", uid="uid-of-vault"))
+    await send(other, quiet)
+    await send.passes(1)
+    assert {compose(other).name, compose(quiet).name} <= set(counts(api))
+    await send.passes(HOUR)
+    assert sum(counts(api).values()) == 302
+
+
 async def test_one_request_at_a_time_for_a_series(api: ApiServer, send: Sending) -> None:
     """However many come at once, requests of a series follow each other, and none is lost in the count."""
     for number in range(1, 51):

@@ -1,11 +1,13 @@
 """Which series may be sent next, and when. In: series that have Events pending, and how their requests end. Out:
 series.
 
-Rules: pure; the clock is a parameter. One request at a time for a series; of several series the oldest goes first. A
-request needs room in two budgets: its object's, and this node's. A request that fails costs its object nothing; its
-series waits, longer each time, and so does everybody while the server fails for everybody.
+Rules: pure; the clock is a parameter. One request at a time for a series. Namespaces take turns, and within one its
+objects; of an object the oldest series goes first. So whoever has many kills waits for those who have few, and not they
+for it. A request needs room in two budgets: its object's, and this node's. A request that fails costs its object
+nothing; its series waits, longer each time, and so does everybody while the server fails for everybody.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -15,6 +17,8 @@ from oomeventer.journal import Waiting
 
 #: A server that asks to be left alone for longer (Retry-After) is asked again nevertheless.
 RETRY_AFTER_SECONDS = 600.0
+#: Namespaces and objects whose last turn is remembered. A forgotten one is next.
+TURNS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,7 @@ class Schedule:
         self._budget = Budget(limits.burst, 1 / limits.per_second)
         self._budgets = Budgets(limits.object_burst, limits.object_seconds)
         self._series: dict[str, Series] = {}
+        self._turns = Turns()
         self._pauses = backoff()
         self._paused_until = 0.0
 
@@ -73,19 +78,18 @@ class Schedule:
         """Those that may be sent now, so many at most: they are busy from now on, and their budgets are charged. And
         when the next one may be; None: not before something changes."""
         taken: list[Series] = []
-        soonest: float | None = None
-        for series in sorted(self._series.values(), key=lambda one: _rank(one, is_failing)):
-            if len(taken) >= most:
-                return taken, None
-            if series.busy:
-                continue
-            if (due := self._due(series, now)) > now:
-                soonest = due if soonest is None else min(soonest, due)
-                continue
+        while len(taken) < most:
+            idle = [(self._due(series, now), series) for series in self._series.values() if not series.busy]
+            ready = [series for due, series in idle if due <= now]
+            if not ready:
+                return taken, min((due for due, _ in idle), default=None)
+            series = min(ready, key=lambda one: self._rank(one, is_failing))
             self.charge(series, now)
+            if not is_failing:
+                self._turns.take(series.waiting.object)
             series.busy = True
             taken.append(series)
-        return taken, soonest
+        return taken, None
 
     def charge(self, series: Series, now: float, requests: int = 1) -> None:
         """Requests about its object are made."""
@@ -97,6 +101,7 @@ class Schedule:
         """Its request failed. Returns in how many seconds it is made again; until then it is not taken."""
         series.retries += 1
         self._budgets.give_back(series.waiting.object)
+        self._turns.give_back(series.waiting.object)
         asked = min(retry_after_seconds, RETRY_AFTER_SECONDS)
         wait = max(next(series.waits), asked)
         series.not_before = now + wait
@@ -112,7 +117,39 @@ class Schedule:
         of_object = self._budgets.free_at(series.waiting.object, now)
         return max(series.not_before, self._paused_until, of_object, self._budget.free_at(now))
 
+    def _rank(self, series: Series, is_failing: bool) -> tuple[int, ...]:
+        """Whose turn it is; while requests fail, what was tried least, as it may be the series that fails."""
+        if is_failing:
+            return series.retries, series.waiting.oldest
+        return *self._turns.last(series.waiting.object), series.waiting.oldest
 
-def _rank(series: Series, is_failing: bool) -> tuple[int, int]:
-    """The oldest first; while requests fail, what was tried least, as it may be the series that fails."""
-    return series.retries if is_failing else 0, series.waiting.oldest
+
+class Turns:
+    """When namespaces, and objects (NAMESPACE/UID), had their last turn, in turns of all; 0 for those that had none."""
+
+    def __init__(self, most: int = TURNS) -> None:
+        self._most = most
+        self._count = 0
+        self._last: OrderedDict[str, int] = OrderedDict()
+
+    def last(self, about: str) -> tuple[int, int]:
+        """Of an object's namespace, and of the object."""
+        return self._last.get(_namespace(about), 0), self._last.get(about, 0)
+
+    def take(self, about: str) -> None:
+        """It is the object's turn."""
+        self._count += 1
+        for name in (about, _namespace(about)):
+            self._last[name] = self._count
+            self._last.move_to_end(name)
+        while len(self._last) > self._most:
+            self._last.popitem(last=False)
+
+    def give_back(self, about: str) -> None:
+        """The object had no turn: its request failed. Its namespace had one, or it could fail for ever before
+        others."""
+        self._last.pop(about, None)
+
+
+def _namespace(about: str) -> str:
+    return about.partition("/")[0]
