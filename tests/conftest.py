@@ -8,7 +8,8 @@ import hypothesis
 import pytest
 
 from machine import build, kubeconfig
-from oomeventer.cluster.api import Api, connect
+from oomeventer.cluster.api import Api
+from oomeventer.cluster.connection import connect
 from realcri import Containerd
 from standin import ApiServer
 

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from machine import kubeconfig
-from oomeventer.cluster.api import ANSWER_BYTES, Api, NoCluster, Unreachable, connect
+from oomeventer.cluster.api import ANSWER_BYTES, Api, Unreachable
+from oomeventer.cluster.connection import NoCluster, connect
 from places import DATA
 from standin import Answer, ApiServer, Fault, Garbage, Hang, LostAnswer, Reset, Trickle, Truncated
 
@@ -285,7 +286,7 @@ def test_importing_it_is_cheap(tmp_path: Path) -> None:
     assert "yaml" not in plain
     config = kubeconfig(tmp_path, "http://127.0.0.1:1", "t")
     reading = f"async def main():\n    async with await api.connect({str(config)!r}): pass\nasyncio.run(main())"
-    read = imported_after(f"import asyncio, oomeventer.cluster.api as api\n{reading}")
+    read = imported_after(f"import asyncio, oomeventer.cluster as api\n{reading}")
     assert "yaml" in read
     assert "kubernetes_asyncio.client.models.v1_pod" not in read
 

@@ -272,7 +272,8 @@ async def test_every_fate(
     if first:
         await send(kill(1))
     before = len(send.api.asked)
-    api.faults.append(refusal(status, said, method))
+    twice = 2 if status == 401 else 1  # then credentials are read again, and the request is made once more
+    api.faults += [refusal(status, said, method)] * twice
     await send(kill(2))
     kills = first + 1
     match expected.verdict:
@@ -302,7 +303,12 @@ async def test_every_fate(
     assert send.delivery.trouble is None
 
 
-EVENT = {"metadata": {"resourceVersion": "7"}}
+EVENT = {"kind": "Event", "metadata": {"resourceVersion": "7", "namespace": "shop", "name": name(1)}}
+
+
+def event(**changed: str) -> dict[str, Any]:
+    """As EVENT, but for some of its metadata."""
+    return EVENT | {"metadata": EVENT["metadata"] | changed}  # type: ignore[operator]
 
 
 @pytest.mark.parametrize(
@@ -310,6 +316,10 @@ EVENT = {"metadata": {"resourceVersion": "7"}}
     [
         (ApiAnswer(200, EVENT), Verdict.DELIVERED),
         (ApiAnswer(201, EVENT), Verdict.DELIVERED),
+        (ApiAnswer(201, event(name="another")), Verdict.RETRY),
+        (ApiAnswer(200, event(namespace="bank")), Verdict.RETRY),
+        (ApiAnswer(200, EVENT | {"kind": "Pod"}), Verdict.RETRY),
+        (ApiAnswer(200, {"metadata": EVENT["metadata"]}), Verdict.RETRY),
         (ApiAnswer(200), Verdict.RETRY),  # a login page, say
         (ApiAnswer(200, {"metadata": {}}), Verdict.RETRY),
         (ApiAnswer(204), Verdict.RETRY),
@@ -331,9 +341,9 @@ EVENT = {"metadata": {"resourceVersion": "7"}}
     ],
 )
 def test_answers_beyond_the_table(answer: ApiAnswer, expected: Verdict) -> None:
-    """Success is an Event, the server's own errors are tried again, and a refusal is believed if it is a Status."""
+    """Success is that Event, the server's own errors are tried again, and a refusal is believed if it is a Status."""
     for method in ("POST", "PATCH"):
-        assert rule(method, answer).verdict is expected
+        assert rule(method, answer, "shop", name(1)).verdict is expected
 
 
 @pytest.mark.parametrize("fault", [Garbage(), Truncated()])

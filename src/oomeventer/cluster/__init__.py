@@ -4,7 +4,8 @@ In: incidents, and what waits in the outbox. Out: incidents with the Pod's owner
 and aiohttp's client live here.
 """
 
-from oomeventer.cluster.api import Answer, Api, NoCluster, Unreachable, connect
+from oomeventer.cluster.api import Answer, Api, Unreachable
+from oomeventer.cluster.connection import NoCluster, connect
 from oomeventer.cluster.delivery import Delivery
 from oomeventer.cluster.describer import Describer
 from oomeventer.cluster.pods import Pods

@@ -6,8 +6,11 @@ Rules: what the server answered, whatever its status, is an Answer; what never b
 out, not HTTP) is Unreachable, with the library's exception as its cause. Nothing is asked unless somebody calls.
 """
 
+import asyncio
 import json
-import os
+import logging
+import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -15,20 +18,20 @@ import aiohttp
 
 from oomeventer.cluster import _kubernetes
 from oomeventer.errors import OomeventerError
-from oomeventer.text import cut_bytes
+from oomeventer.text import cut_bytes, printable
+
+log = logging.getLogger(__name__)
 
 #: No answer that this program reads is as large: an Event has a few KiB, a Pod seldom 100.
 ANSWER_BYTES = 8 << 20
 #: Of what it says in words, so much is shown.
 WORDS_BYTES = 1024
+#: How often the credentials are read again at most, while the server does not know us.
+RENEW_SECONDS = 60.0
 
 
 class Unreachable(OomeventerError):
     """The API server gave no answer."""
-
-
-class NoCluster(OomeventerError):
-    """Nothing says where the API server is, or what says it cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,12 @@ class Answer:
     def is_status(self) -> bool:
         """Whether it is a Status, the form of the API server's own refusals."""
         return self.body.get("kind") == "Status"
+
+    def is_object(self, kind: str, namespace: str, name: str) -> bool:
+        """Whether it is that object."""
+        metadata = self.body.get("metadata")
+        named = isinstance(metadata, dict) and (metadata.get("namespace"), metadata.get("name")) == (namespace, name)
+        return named and self.body.get("kind") == kind
 
     @property
     def said(self) -> list[str]:
@@ -68,19 +77,33 @@ class Answer:
 
 
 class Api:
-    """A client of one API server; an async context manager, which closes its connections."""
+    """A client of one API server; an async context manager, which closes its connections.
 
-    def __init__(self, configuration: Any, timeout_seconds: float = 10.0) -> None:
-        self._client = _kubernetes.ApiClient(configuration)
-        self._client.user_agent = "oomeventer"
+    configure: returns a Configuration of the client library, with the credentials as they are now. It is called again
+    when the server does not know us (401), but not more often than RENEW_SECONDS: a token can have been replaced."""
+
+    def __init__(
+        self,
+        configuration: Any,
+        timeout_seconds: float = 10.0,
+        configure: Callable[[], Awaitable[Any]] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._timeout_seconds = timeout_seconds
+        self._configure = configure
+        self._clock = clock
+        self._renewed_at = -RENEW_SECONDS
+        self._renewing = asyncio.Lock()
+        self._client = _client(configuration)
+        self._retired: list[Any] = []
         self.server: str = configuration.host
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._client.close()
+        for client in (self._client, *self._retired):
+            await client.close()
 
     async def request(
         self,
@@ -90,7 +113,16 @@ class Api:
         query: dict[str, str] | None = None,
         content_type: str | None = None,
     ) -> Answer:
-        """One request, without retry. Raises Unreachable."""
+        """One request, without retry, but for one with new credentials. Raises Unreachable."""
+        used = self._client
+        answer = await self._request(method, path, body, query, content_type)
+        if answer.status == 401 and await self._renew(used):
+            answer = await self._request(method, path, body, query, content_type)
+        return answer
+
+    async def _request(
+        self, method: str, path: str, body: Any, query: dict[str, str] | None, content_type: str | None
+    ) -> Answer:
         headers = {"Accept": "application/json", "Content-Type": content_type or "application/json"}
         try:
             response = await self._client.call_api(
@@ -109,9 +141,31 @@ class Api:
         except Exception as e:  # aiohttp's, the loop's, the credentials': whatever it is, there is no answer
             what = str(e) or type(e).__name__
             raise Unreachable(f"{method} {self.server}{path}: {what}") from e
-        if response.history:  # a POST that is sent elsewhere becomes a GET there
-            raise Unreachable(f"{method} {self.server}{path}: redirected to {response.url}, which no API server does")
+        if 300 <= response.status < 400:
+            elsewhere = printable(response.headers.get("Location", "nowhere"), WORDS_BYTES)
+            raise Unreachable(f"{method} {self.server}{path}: redirected to {elsewhere}, which no API server does")
         return _answer(response.status, raw, response.headers.get("Retry-After"))
+
+    async def _renew(self, used: Any) -> bool:
+        """Read the credentials again. Whether there are others now than those that were used."""
+        if self._configure is None:
+            return False
+        async with self._renewing:
+            if self._client is not used:  # somebody else did
+                return True
+            if self._clock() - self._renewed_at < RENEW_SECONDS:
+                return False
+            self._renewed_at = self._clock()
+            try:
+                configuration = await self._configure()
+            except OomeventerError as e:
+                log.warning("the API server does not know us, and the credentials cannot be read again: %s", e)
+                return False
+            for client in self._retired:  # its last request has long had its timeout
+                await client.close()
+            self._client, self._retired = _client(configuration), [used]
+            log.info("the API server did not know us (401): the credentials were read again")
+            return True
 
     async def may(self, verb: str, resource: str, **where: str) -> bool:
         """Whether this account may do that, in every namespace or there: group, namespace, name
@@ -126,29 +180,24 @@ class Api:
         return isinstance(status, dict) and status.get("allowed") is True
 
 
-async def connect(kubeconfig: str | None = None, timeout_seconds: float = 10.0) -> Api:
-    """A client for the cluster that `kubeconfig` names, else $KUBECONFIG, else the Pod's service account.
+class _Session:
+    """The library's session, which then follows no redirect: what we send goes to no other host."""
 
-    Raises NoCluster, which says where it looked.
-    """
-    configuration = _kubernetes.Configuration()
-    kubeconfig = kubeconfig or os.environ.get("KUBECONFIG")
-    if not kubeconfig and "KUBERNETES_SERVICE_HOST" not in os.environ:
-        raise NoCluster(
-            "no Kubernetes API: name a kubeconfig (--kubeconfig or KUBECONFIG), run in a Pod with a service account, "
-            "or use 'oomeventer trace', which needs no cluster"
-        )
-    try:
-        if kubeconfig:
-            await _kubernetes.load_kube_config(config_file=kubeconfig, client_configuration=configuration)
-        else:
-            _kubernetes.load_incluster_config(client_configuration=configuration)
-    except Exception as e:  # the library's own, OSError, YAML's: whatever is wrong, it is that file
-        where = f"kubeconfig {kubeconfig}" if kubeconfig else "the Pod's service account"
-        raise NoCluster(f"{where} cannot be used: {e}") from e
-    # From 3.13 on Python refuses CAs without the keyUsage extension (VERIFY_X509_STRICT), which many clusters' have.
-    configuration.disable_strict_ssl_verification = True
-    return Api(configuration, timeout_seconds)
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+
+    async def request(self, **arguments: Any) -> aiohttp.ClientResponse:
+        return await self._session.request(allow_redirects=False, **arguments)
+
+    async def close(self) -> None:
+        await self._session.close()
+
+
+def _client(configuration: Any) -> Any:
+    client = _kubernetes.ApiClient(configuration)
+    client.user_agent = "oomeventer"
+    client.rest_client.pool_manager = _Session(client.rest_client.pool_manager)  # type: ignore[assignment]
+    return client
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes | None:

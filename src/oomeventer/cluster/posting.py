@@ -91,8 +91,8 @@ class Poster:
             answer = await self._api.request(method, path, body, content_type=_PATCH if method == "PATCH" else None)
         except Unreachable as e:
             return Outcome(NO_ANSWER, str(e)), None
-        found = rule(method, answer)
-        if answer.status < 300 or answer.status == 409:
+        found = rule(method, answer, *event)
+        if found.verdict is Verdict.DELIVERED or answer.status == 409:
             version = answer.version
         if version:
             self._versions[event] = version

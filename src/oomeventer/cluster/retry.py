@@ -61,10 +61,11 @@ NOT_ITS_WORDS = Rule(Verdict.RETRY, "not the API server's words")
 NOT_UNDERSTOOD = Rule(Verdict.GIVE_UP, "not understood")
 
 
-def rule(method: str, answer: Answer) -> Rule:
-    """What follows from an answer. Success is an Event, and refusal a Status: all else is somebody else's."""
+def rule(method: str, answer: Answer, namespace: str, name: str) -> Rule:
+    """What follows from an answer to a request about that Event. Success is that Event, and refusal a Status: all else
+    is somebody else's."""
     if 200 <= answer.status < 300:
-        return ACCEPTED if answer.version else NOT_ITS_WORDS
+        return ACCEPTED if answer.version and answer.is_object("Event", namespace, name) else NOT_ITS_WORDS
     if answer.status >= 500:
         return SERVER_ERROR
     for of in (method, None):

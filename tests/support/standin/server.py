@@ -53,6 +53,11 @@ class ApiServer(Cluster):
             self.powerless_token: "system:serviceaccount:default:default",
         }
 
+    def replace_token(self, token: str) -> None:
+        """The token that may do everything is another from now on; the one before is not known any more."""
+        self._users[token] = self._users.pop(self.token)
+        self.token = token
+
     async def __aenter__(self) -> Self:
         await self._runner.setup()
         await web.TCPSite(self._runner, self._address, 0).start()
