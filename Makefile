@@ -15,7 +15,7 @@ PROTOC  = PATH=$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc -Isrc/oomeventer
 
 Q := $(if $(V),,@)
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-cluster kind test-faults test-kernels bench image chart docs check format object stubs verify-stubs lock wheel clean packages
+.PHONY: help demo test test-cluster kind test-faults test-kernels bench image chart docs check workflows format object stubs verify-stubs lock wheel clean packages
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
@@ -55,6 +55,10 @@ check: $(VENV)/dev ## lint, types, import contract, stubs
 	$(Q)$(BIN)/mypy
 	$(Q)$(BIN)/lint-imports
 	$(Q)$(MAKE) --no-print-directory verify-stubs
+
+workflows: $(VENV)/dev ## lint of .github: zizmor, and what it leaves out (offline)
+	$(Q)$(BIN)/zizmor --quiet --offline --strict-collection --persona=auditor .github
+	$(Q)$(BIN)/python .github/lint.py
 
 format: $(VENV)/dev ## put the code into form
 	$(Q)$(BIN)/ruff check --fix .
