@@ -69,7 +69,7 @@ format: $(VENV)/dev ## put the code into form
 object: $(OBJECT) ## the BPF object
 $(OBJECT): bpf/oom.bpf.c bpf/oom.h bpf/kernel.h | packages-build
 	@echo "  BPF  $@"
-	$(Q)$(CLANG) -g -O2 -Wall -Wextra -Werror -target bpf -I/usr/include/$(ARCH)-linux-gnu -c $< -o $@
+	$(Q)$(CLANG) -g -O2 -Wall -Wextra -Werror -target bpf -ffile-prefix-map=$(CURDIR)=. -I/usr/include/$(ARCH)-linux-gnu -c $< -o $@
 	$(Q)$(STRIP) -g $@
 
 image: ## the container image, into build/oomeventer-image.tar (root); ARCH=arm64: for that, into ...-arm64.tar
@@ -104,8 +104,9 @@ lock: ## pin the versions that are tested together
 # -- set-up -------------------------------------------------------------------------------------------------------
 
 # Debian's packages, installed only where something is missing.
-BUILD_PACKAGES := clang llvm libbpf-dev libbpf1 linux-libc-dev python3-venv
-TEST_PACKAGES  := bpftool containerd runc busybox-static gcc libc6-dev iproute2 qemu-system-x86 e2fsprogs debian-archive-keyring
+OBJECT_PACKAGES := clang llvm libbpf-dev linux-libc-dev
+BUILD_PACKAGES := $(OBJECT_PACKAGES) libbpf1 python3-venv
+TEST_PACKAGES := bpftool containerd runc busybox-static gcc libc6-dev iproute2 qemu-system-x86 e2fsprogs debian-archive-keyring
 
 # For the arm64 guest, which make test does without.
 KERNEL_PACKAGES := qemu-system-arm gcc-aarch64-linux-gnu libc6-dev-arm64-cross
