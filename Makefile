@@ -95,11 +95,14 @@ chart: $(VENV)/dev ## the chart's README table and schema from its values.yaml, 
 docs: $(VENV)/dev ## docs/metrics.md from the table of metrics
 	$(Q)PYTHONPATH=tests/support $(BIN)/python -m docs
 
-lock: ## pin the versions that are tested together
-	$(Q)rm -rf build/lock && $(PYTHON) -m venv build/lock
-	$(Q)build/lock/bin/pip install -q --upgrade 'pip>=25.1'
-	$(Q)build/lock/bin/pip install -q --group dev . && build/lock/bin/pip uninstall -q -y oomeventer
-	$(Q)build/lock/bin/pip freeze >requirements.lock
+# With every file's hash, for all machines and Pythons from 3.11 on. uv reads none of pip's settings.
+UV_COMPILE = env -u UV_INDEX -u UV_DEFAULT_INDEX -u UV_FIND_LINKS build/lock/bin/uv pip compile -q --no-config --upgrade \
+	--universal --generate-hashes --no-annotate --custom-compile-command 'make lock'
+lock: ## pin the versions that are tested together: what runs, what builds it, and all that make check and make test need
+	$(Q)mkdir -p build && rm -rf build/lock && $(PYTHON) -m venv build/lock && build/lock/bin/pip install -q uv
+	$(Q)$(UV_COMPILE) pyproject.toml --group dev -o requirements-dev.lock
+	$(Q)$(UV_COMPILE) pyproject.toml -c requirements-dev.lock -o requirements.lock
+	$(Q)$(UV_COMPILE) --group build -c requirements-dev.lock -o requirements-build.lock
 
 # -- set-up -------------------------------------------------------------------------------------------------------
 
@@ -121,14 +124,17 @@ packages-test: packages-build
 packages-kernels: packages-test
 	$(Q)./.ci/packages $(KERNEL_PACKAGES)
 
-$(VENV)/python: requirements.lock | packages-build
-	$(Q)$(PYTHON) -m venv $(VENV) && $(BIN)/pip install -q --upgrade 'pip>=25.1'
+# The project itself has no hash. pip check: its own requirements are those of the lock.
+LOCKED = $(BIN)/pip install -q --require-hashes
+$(VENV)/python: | packages-build
+	$(Q)$(PYTHON) -m venv $(VENV)
 	@touch $@
-$(VENV)/run: $(VENV)/python pyproject.toml $(OBJECT)
-	$(Q)$(BIN)/pip install -q -c requirements.lock -e .
+$(VENV)/run: $(VENV)/python pyproject.toml requirements.lock requirements-build.lock $(OBJECT)
+	$(Q)$(LOCKED) -r requirements.lock -r requirements-build.lock
+	$(Q)$(BIN)/pip install -q --no-deps --no-build-isolation -e . && $(BIN)/pip check -q
 	@touch $@
-$(VENV)/dev: $(VENV)/run
-	$(Q)$(BIN)/pip install -q -c requirements.lock --group dev
+$(VENV)/dev: $(VENV)/run requirements-dev.lock
+	$(Q)$(LOCKED) -r requirements-dev.lock && $(BIN)/pip check -q
 	@touch $@
 
 clean: ## remove what was made

@@ -12,7 +12,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -27,6 +26,7 @@ PACKAGES = ("python3", "libbpf1", "busybox-static")
 #: Where project and dependencies lie in the guest.
 SITE = "opt/oomeventer"
 SPARE_MIB = 64
+LOCK = REPOSITORY / "requirements.lock"
 
 
 @functools.cache
@@ -62,10 +62,7 @@ def image(architecture: Architecture) -> Path:
 def _base(architecture: Architecture) -> Path:
     """The tree without the project."""
     debian = Suite(SUITE, architecture.name).fetch_closure(*PACKAGES)
-    wanted = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["dependencies"]
-    lock = REPOSITORY / "requirements.lock"
-    pinned = lock.read_bytes() if lock.exists() else b""
-    made = CACHE / f"base-{_digest([*(file.name for file in debian), *wanted, pinned])}"
+    made = CACHE / f"base-{_digest([*(file.name for file in debian), LOCK.read_bytes()])}"
     if made.exists():
         return made
     tree = CACHE / "base"
@@ -73,7 +70,7 @@ def _base(architecture: Architecture) -> Path:
     unpack(debian, tree)
     for directory in ("proc", "sys", "dev", "run", "tmp"):
         (tree / directory).mkdir(exist_ok=True)
-    _install(wanted, lock if pinned else None, tree, architecture)
+    _install(tree, architecture)
     _compile(tree, architecture, f"usr/lib/{_python(tree)}", SITE)
     tree.rename(made)
     return made
@@ -84,14 +81,13 @@ def _python(tree: Path) -> str:
     return os.readlink(tree / "usr/bin/python3")
 
 
-def _install(wanted: list[str], lock: Path | None, tree: Path, architecture: Architecture) -> None:
-    """The project's dependencies, as wheels for the tree's Python, by this machine's pip."""
+def _install(tree: Path, architecture: Architecture) -> None:
+    """The project's dependencies, as locked, as wheels for the tree's Python, by this machine's pip."""
     target = ["--only-binary=:all:", "--implementation=cp", f"--python-version={_python(tree).removeprefix('python')}"]
     target += [f"--platform=manylinux_2_{minor}_{architecture.machine}" for minor in range(36, 16, -1)]
     target += [f"--platform=manylinux2014_{architecture.machine}", "--target", str(tree / SITE)]
-    pinned = ["-c", str(lock)] if lock else []
     pip = [sys.executable, "-m", "pip", "install", "-q", "-q", "--no-compile"]
-    subprocess.run([*pip, *target, *pinned, *wanted], check=True)
+    subprocess.run([*pip, *target, "--require-hashes", "-r", str(LOCK)], check=True)
 
 
 def _compile(tree: Path, architecture: Architecture, *directories: str) -> None:
