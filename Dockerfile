@@ -4,23 +4,36 @@
 # No program of the target's runs while this builds: packages are unpacked and wheels chosen for it. So arm64 is built
 # on amd64, and the other way round, without emulation.
 
+# What changes outside is pinned where a release is built, with the build arguments in .ci/pins: the base by its digest,
+# Debian's archive by a date. Without them the newest are taken. The README shows both, and how a proxy with a certificate
+# of its own is passed: as secrets, which are there while a command runs and in no layer.
+
 # The package's own; a build with another fails.
 ARG VERSION=0.1.0
+ARG BASE=debian:trixie-slim
 
 # -- tools: compiler and Python ---------------------------------------------------------------------------------------
 
-FROM --platform=$BUILDPLATFORM debian:trixie-slim AS tools
+FROM --platform=$BUILDPLATFORM $BASE AS tools
+# A date of Debian's archive, such as 20261128T000000Z; empty: today's.
+ARG SNAPSHOT=
+# Of the secret ca, if it is there: apt, pip and curl read it beside what the system trusts.
+ENV SSL_CERT_FILE=/run/secrets/ca
 WORKDIR /build
-COPY Makefile requirements.lock ./
-COPY .ci/packages .ci/
-RUN apt-get update -q && apt-get install -q -y --no-install-recommends make && make packages-build
-RUN python3 -m venv /venv && /venv/bin/pip install -q -c requirements.lock hatchling
+COPY Makefile requirements.lock requirements-build.lock ./
+COPY .ci/packages .ci/snapshot .ci/
+RUN --mount=type=secret,id=ca,mode=0444 \
+    --mount=type=secret,id=apt,target=/etc/apt/apt.conf.d/90build,mode=0444 \
+    --mount=type=secret,id=pip,target=/etc/pip.conf,mode=0444 \
+    .ci/snapshot $SNAPSHOT && apt-get update -q && apt-get install -q -y --no-install-recommends make && \
+    make packages-build && \
+    python3 -m venv /venv && /venv/bin/pip install -q --require-hashes -r requirements-build.lock
 
 # -- wheel: the BPF object, and the package with it -------------------------------------------------------------------
 
 FROM tools AS wheel
 ARG VERSION
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY bpf bpf
 COPY src src
 RUN make object && /venv/bin/python -m hatchling build -t wheel -d /wheel
@@ -30,13 +43,21 @@ RUN test -f /wheel/oomeventer-$VERSION-*.whl || { echo "VERSION is $VERSION, and
 
 FROM tools AS debian
 ARG TARGETARCH
+ARG SNAPSHOT=
 WORKDIR /packages
+COPY .ci/debs.lock /build/.ci/
 # What is needed, and not all that these depend on: below, those of Python's modules go whose libraries are not here.
-RUN dpkg --add-architecture $TARGETARCH && apt-get update -q && \
+RUN --mount=type=secret,id=ca,mode=0444 \
+    --mount=type=secret,id=apt,target=/etc/apt/apt.conf.d/90build,mode=0444 \
+    dpkg --add-architecture $TARGETARCH && apt-get update -q && \
     apt-get download -q -o APT::Sandbox::User= $(printf "%s:$TARGETARCH " \
         base-files libc6 libbpf1 libelf1t64 zlib1g libzstd1 \
         python3.13-minimal libpython3.13-minimal libpython3.13-stdlib \
         libssl3t64 libexpat1 libffi8 libbz2-1.0 liblzma5 libgcc-s1 libsqlite3-0 libstdc++6)
+# Those of the lock, where the archive's date is; else it is shown which are not.
+RUN sha256sum *.deb >/debs && \
+    { grep "_$TARGETARCH\.deb$" /build/.ci/debs.lock | diff - /debs || \
+      { echo "< .ci/debs.lock, > this image: make lock-image renews the lock"; [ -z "$SNAPSHOT" ]; }; }
 WORKDIR /image
 # In status.d scanners look for the packages, and their versions, of an image without dpkg.
 RUN mkdir -p var/lib/dpkg/status.d && for file in /packages/*.deb; do \
@@ -54,16 +75,24 @@ RUN mkdir -p var/lib/dpkg/status.d && for file in /packages/*.deb; do \
 # The byte code goes by what the source was, not by its time: the root file system is read-only, and nothing is checked.
 RUN python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash -s /image /image/usr/lib/python3.13
 
+# For make lock-image: the names and hashes alone.
+FROM scratch AS debs
+COPY --from=debian /debs /
+
 # -- image: that, and the wheels --------------------------------------------------------------------------------------
 
 FROM debian AS image
 ARG TARGETARCH
 COPY --from=wheel /wheel /wheel
-# Wheels only, so that nothing is compiled; for the target, and for Debian's glibc (2.41) or any older.
-RUN case $TARGETARCH in amd64) machine=x86_64 ;; arm64) machine=aarch64 ;; *) exit 1 ;; esac && \
+# Wheels only, so that nothing is compiled; for the target, and for Debian's glibc (2.41) or any older. With hashes pip
+# takes nothing that the lock does not name: a lock that lacks one of the package's requirements ends the build.
+RUN --mount=type=secret,id=ca,mode=0444 \
+    --mount=type=secret,id=pip,target=/etc/pip.conf,mode=0444 \
+    sha256sum /wheel/*.whl | sed 's|\(.*\)  \(.*\)|\2 --hash=sha256:\1|' >/wheel/own.txt && \
+    case $TARGETARCH in amd64) machine=x86_64 ;; arm64) machine=aarch64 ;; *) exit 1 ;; esac && \
     /venv/bin/pip install -q --no-compile --only-binary=:all: --implementation=cp --python-version=3.13 \
         $(seq -f "--platform=manylinux_2_%g_$machine" 41 -1 17) --platform=manylinux2014_$machine \
-        --target=packages -c /build/requirements.lock /wheel/*.whl
+        --target=packages --require-hashes -r /build/requirements.lock -r /wheel/own.txt
 # Most of the wheels' size is debugging symbols, and the models of the Kubernetes client, without which
 # src/oomeventer/cluster/_kubernetes.py imports it.
 RUN mkdir -p usr/local/bin usr/local/lib/python3.13 && \

@@ -15,7 +15,7 @@ PROTOC  = PATH=$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc -Isrc/oomeventer
 
 Q := $(if $(V),,@)
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-cluster kind test-faults test-kernels bench image chart docs check workflows format object stubs verify-stubs lock wheel clean packages
+.PHONY: help demo test test-cluster kind test-faults test-kernels bench image chart docs check workflows format object stubs verify-stubs lock lock-image wheel clean packages
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
@@ -103,6 +103,9 @@ lock: ## pin the versions that are tested together: what runs, what builds it, a
 	$(Q)$(UV_COMPILE) pyproject.toml --group dev -o requirements-dev.lock
 	$(Q)$(UV_COMPILE) pyproject.toml -c requirements-dev.lock -o requirements.lock
 	$(Q)$(UV_COMPILE) --group build -c requirements-dev.lock -o requirements-build.lock
+
+lock-image: ## pin the base image and the Debian packages of a release's image (root)
+	$(Q)./.ci/lock-image
 
 # -- set-up -------------------------------------------------------------------------------------------------------
 

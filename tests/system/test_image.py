@@ -25,6 +25,8 @@ SECONDS = 30
 #: Of the layer, as it is sent and as it lies on a node.
 COMPRESSED_BYTES, BYTES = 27_000_000, 75_000_000
 PROGRAM = "/usr/local/bin/oomeventer"
+#: Those that a library brings along: nothing of the machine that built it.
+CERTIFICATES = "usr/local/lib/python3.13/dist-packages/certifi/cacert.pem"
 #: Where the container of the agent finds what is the node's: the socket at a place where it is looked for unnamed.
 SOCKET, KUBECONFIG = "/run/containerd/containerd.sock", "/etc/oomeventer/kubeconfig"
 
@@ -99,6 +101,9 @@ def test_nothing_else(archive: Archive) -> None:
     packages = re.compile(r"usr/(?:local/)?lib/python3[^/]*/(?:dist-packages/)?(pip|setuptools|hatchling|ensurepip)")
     assert not [name for name in archive.files if packages.fullmatch(name)]
     assert not [name for name in archive.files if name.startswith(("etc/apt", "etc/pip", "var/lib/apt", "var/cache/"))]
+    # What the build had as secrets: how it reached the registries, and whom it trusted there.
+    assert not [name for name in archive.files if name.startswith(("run/", "etc/ssl", "usr/share/ca-certificates"))]
+    assert [name for name in archive.files if name.endswith((".pem", ".crt"))] == [CERTIFICATES]
     assert not [name for name, file in archive.files.items() if file.mode & 0o6000]
     assert not [name for name, file in archive.files.items() if any("xattr" in key for key in file.pax_headers)]
 
@@ -137,6 +142,17 @@ def test_versions(container: Container) -> None:
     elsewhere = set(re.findall(r"^([\w.-]+)==\S+ ; sys_platform == 'win32'", lock, re.MULTILINE))
     normal = {name.lower().replace("_", "-"): version for name, version in installed.items()}
     assert normal == {name: version for name, version in pinned.items() if name not in elsewhere}
+
+
+def test_locked_packages(archive: Archive) -> None:
+    """Debian's: the lock that a release is held to has each of them, of both architectures. Not their versions: this is
+    no release, so it has the newest."""
+    status = {name.rpartition("/")[2] for name in archive.files if name.startswith("var/lib/dpkg/status.d/")}
+    lock = (REPOSITORY / ".ci/debs.lock").read_text()
+    for architecture in ("amd64", "arm64"):
+        locked = re.findall(rf"^[0-9a-f]{{64}}  ([^_]+)_\S+_{architecture}\.deb$", lock, re.MULTILINE)
+        assert sorted(locked) == sorted(status)
+    assert len(lock.splitlines()) == 2 * len(status)
 
 
 def test_all_is_there(container: Container) -> None:
