@@ -15,7 +15,19 @@ from hypothesis import strategies as st
 from machine import kubeconfig
 from oomeventer.cluster.api import Api
 from oomeventer.cluster.connection import connect
-from oomeventer.cluster.pods import KEEP, KEEP_SECONDS, PAGE, Limit, Pods, PodsError, Spec, memory_limit, read
+from oomeventer.cluster.pods import (
+    KEEP,
+    KEEP_SECONDS,
+    MIRROR,
+    PAGE,
+    STATIC_UID,
+    Limit,
+    Pods,
+    PodsError,
+    Spec,
+    memory_limit,
+    read,
+)
 from oomeventer.incident.incident import Owner
 from samples import CONTAINER_ID, MI, NODE, POD, UID
 from standin import Answer, ApiServer, Fault, Garbage, Hang, Reset, Truncated
@@ -68,6 +80,10 @@ SPEC = Spec(
     },
     {CONTAINER_ID: "app", "now": "app", "before": "app", "init": "setup", "debug": "debug"},
 )
+
+
+def reference(kind: str, name: str, controller: bool = True) -> dict[str, Any]:
+    return {"kind": kind, "name": name, "controller": controller}
 
 
 class Clock:
@@ -152,15 +168,47 @@ async def test_another_uid_is_another_pod(api: ApiServer, cluster: Api) -> None:
     assert await Pods(cluster, NODE).find(UID, "shop", "checkout-0") is None
 
 
+def mirror(**changed: Any) -> dict[str, Any]:
+    """The Pod that the kubelet makes in the API for a static one, some of its metadata changed."""
+    owner = {"apiVersion": "v1", "kind": "Node", "name": NODE, "controller": True}
+    annotations = {"kubernetes.io/config.hash": HASH, "kubernetes.io/config.mirror": HASH}
+    metadata = {"annotations": annotations, "ownerReferences": [owner]} | changed
+    return pod("the-mirrors-own", "etcd-lab-node", **metadata)
+
+
 @pytest.mark.parametrize("name", ["etcd-lab-node", None])
 async def test_a_static_pod_is_known_by_its_annotation(api: ApiServer, cluster: Api, name: str | None) -> None:
     """The node has the manifest's hash for its uid, the mirror another; a Node is no owner."""
-    owner = {"apiVersion": "v1", "kind": "Node", "name": NODE, "controller": True}
-    annotations = {"kubernetes.io/config.hash": HASH}
-    api.put_pod(pod("the-mirrors-own", "etcd-lab-node", annotations=annotations, ownerReferences=[owner]))
+    api.put_pod(mirror())
     found = await Pods(cluster, NODE).find(HASH, "shop" if name else None, name)
     assert found is not None
     assert (found.pod.uid, found.pod.name, found.pod.owner) == (HASH, "etcd-lab-node", None)
+
+
+@pytest.mark.parametrize(
+    ("uid", "liar"),
+    [
+        pytest.param(UID, mirror(annotations=dict.fromkeys([STATIC_UID, MIRROR], UID)), id="an ordinary Pod's uid"),
+        pytest.param(HASH, mirror(annotations={STATIC_UID: HASH}), id="no mirror"),
+        pytest.param(HASH, mirror(annotations={STATIC_UID: HASH, MIRROR: "f" * 32}), id="of another"),
+        pytest.param(HASH, mirror(ownerReferences=[]), id="not the node's"),
+        pytest.param(HASH, mirror(ownerReferences=[reference("Node", "another-node")]), id="another node's"),
+        pytest.param(HASH, mirror(ownerReferences=[reference("Node", NODE, controller=False)]), id="not controlled"),
+        pytest.param(HASH, mirror() | {"spec": mirror()["spec"] | {"nodeName": "another-node"}}, id="elsewhere"),
+    ],
+)
+@pytest.mark.parametrize("by_name", [True, False])
+async def test_no_pod_stands_for_another(
+    api: ApiServer, cluster: Api, uid: str, liar: dict[str, Any], by_name: bool
+) -> None:
+    """Annotations are the tenant's to choose; metadata.uid is not. The kill of another is not reported in its
+    namespace, whether its Pod comes before the true one or is the only one there is."""
+    api.put_pod(liar)
+    name = ("shop", liar["metadata"]["name"]) if by_name else (None, None)
+    assert await Pods(cluster, NODE).find(uid, *name) is None
+    if uid == UID and not by_name:
+        api.put_pod(pod())
+        assert await Pods(cluster, NODE).find(UID, None, None) == SPEC
 
 
 async def test_names_are_escaped(api: ApiServer, cluster: Api) -> None:
@@ -175,10 +223,6 @@ def owned(*references: Any, **metadata: Any) -> Owner | None:
     spec = read(pod(ownerReferences=list(references), **metadata), UID)
     assert spec is not None
     return spec.pod.owner
-
-
-def reference(kind: str, name: str, controller: bool = True) -> dict[str, Any]:
-    return {"kind": kind, "name": name, "controller": controller}
 
 
 @pytest.mark.parametrize(
@@ -199,6 +243,19 @@ def reference(kind: str, name: str, controller: bool = True) -> dict[str, Any]:
 def test_owner(references: list[Any], owner: Owner | None) -> None:
     """The workload that a person would name: the controller, and the Deployment for its ReplicaSet."""
     assert owned(*references) == owner
+
+
+def test_names_that_nobody_checks() -> None:
+    """The API server takes 900,000 characters of any kind for an owner's kind and name: they are cut, and printable."""
+    hostile = "\x1b[2J\n\u202e" + "x" * 900_000
+    found = owned(reference(hostile, hostile))
+    assert found is not None
+    for text in (found.kind, found.name):
+        assert len(text) <= 253
+        assert text.isprintable()
+    long = owned(reference("ReplicaSet", f"{hostile}-{HASH}"), labels={"pod-template-hash": HASH})
+    assert long is not None
+    assert (long.kind, long.name) == ("Deployment", found.name)
 
 
 def test_owner_without_a_template_hash() -> None:

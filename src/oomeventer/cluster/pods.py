@@ -2,7 +2,9 @@
 
 Rules: one GET for a Pod; without a name one list of this node's Pods, since Pods cannot be listed by uid. What was
 found is kept a while, so that a storm in one Pod is one request. Gone is None; an API that is broken or refuses is
-PodsError. A Pod of the same name with another uid (a StatefulSet's next one) is not this Pod: then it is gone.
+PodsError. A Pod of the same name with another uid (a StatefulSet's next one) is not this Pod: then it is gone. Who may
+make Pods chooses all that is in them but metadata.uid: names are bounded and printable from here on, and a Pod stands
+for a static one only if it is this node's mirror of it.
 """
 
 import asyncio
@@ -18,13 +20,17 @@ from urllib.parse import quote
 from oomeventer.cluster.api import Answer, Api, Unreachable
 from oomeventer.errors import OomeventerError
 from oomeventer.incident import Owner, Pod
+from oomeventer.text import printable
 
 #: How long a Pod's spec is believed, and of how many Pods it is kept. A node runs 110 Pods by default.
 KEEP_SECONDS, KEEP = 30.0, 256
 #: A list comes in pages of so many Pods, of which so many are read: a node has 110 Pods by default, and seldom 500.
 PAGE, PAGES = 50, 40
-#: The annotation that holds the uid by which the kubelet knows a static Pod.
-STATIC_UID = "kubernetes.io/config.hash"
+#: The annotations of a mirror Pod, both with the uid by which the kubelet knows the static Pod (kubernetes,
+#: pkg/kubelet/types/constants.go).
+STATIC_UID, MIRROR = "kubernetes.io/config.hash", "kubernetes.io/config.mirror"
+#: Characters that are kept of a name. No valid one is longer (DNS subdomain, RFC 1123), but an owner's is not checked.
+_LONGEST = 253
 
 #: No valid token, timed out, too many requests: transient, and not about the Pod.
 _TRANSIENT = (401, 408, 429)
@@ -97,18 +103,27 @@ class Pods:
             answer = await self._get(path, {})
             if answer.status == 404:
                 return None
-            return _with_uid([answer.body], uid)
+            return self._with_uid([answer.body], uid)
         query = {"fieldSelector": f"spec.nodeName={self._node}", "limit": str(PAGE)}
         for _ in range(PAGES):
             answer = await self._get("/api/v1/pods", query)
             items = answer.body.get("items")
-            if spec := _with_uid(items if isinstance(items, list) else [], uid):
+            if spec := self._with_uid(items if isinstance(items, list) else [], uid):
                 return spec
-            following = _text(_at(answer.body, "metadata", "continue"))
+            following = _exact(_at(answer.body, "metadata", "continue"))
             if following is None:
                 return None
             query = {**query, "continue": following}
         return None
+
+    def _with_uid(self, items: list[Any], uid: str) -> Spec | None:
+        return next((spec for item in items if self._is_it(item, uid) and (spec := read(item, uid))), None)
+
+    def _is_it(self, item: Any, uid: str) -> bool:
+        """Whether the kubelet knows this Pod by that uid."""
+        if _at(item, "metadata", "uid") == uid:
+            return True
+        return "-" not in uid and _mirrored(item, self._node) == uid
 
     async def _get(self, path: str, query: dict[str, str]) -> Answer:
         try:
@@ -148,7 +163,7 @@ def read(item: Any, uid: str) -> Spec | None:
 
 def memory_limit(resources: Any) -> int | None:
     """limits.memory of a ResourceRequirements in bytes, a quantity of any form; None where there is none."""
-    found = _QUANTITY.fullmatch(_text(_at(resources, "limits", "memory")) or "")
+    found = _QUANTITY.fullmatch(_exact(_at(resources, "limits", "memory")) or "")
     if found is None:
         return None
     value = Decimal(found["number"]) * _SUFFIXES[found["suffix"] or ""] * Decimal(10) ** int(found["exponent"] or 0)
@@ -160,14 +175,25 @@ def _owner(item: Any) -> Owner | None:
     controller itself. A static Pod belongs to its Node, which is no workload."""
     references = _at(item, "metadata", "ownerReferences")
     for reference in references if isinstance(references, list) else ():
-        kind, name = _text(_at(reference, "kind")), _text(_at(reference, "name"))
+        kind, name = _text(_at(reference, "kind")), _exact(_at(reference, "name"))
         if _at(reference, "controller") is not True or not kind or not name or kind == "Node":
             continue
-        template = _text(_at(item, "metadata", "labels", "pod-template-hash"))
+        template = _exact(_at(item, "metadata", "labels", "pod-template-hash"))
         if kind == "ReplicaSet" and template and name.endswith(f"-{template}"):
-            return Owner("Deployment", name.removesuffix(f"-{template}"))
-        return Owner(kind, name)
+            kind, name = "Deployment", name.removesuffix(f"-{template}")
+        return Owner(kind, printable(name, _LONGEST))
     return None
+
+
+def _mirrored(item: Any, node: str) -> str | None:
+    """The uid of the static Pod that this one is the mirror of, as that node's kubelet makes them; None: of none."""
+    uid, mirror = (_exact(_at(item, "metadata", "annotations", which)) for which in (STATIC_UID, MIRROR))
+    owners = _at(item, "metadata", "ownerReferences")
+    is_of_node = any(
+        (_at(owner, "kind"), _at(owner, "name"), _at(owner, "controller")) == ("Node", node, True)
+        for owner in (owners if isinstance(owners, list) else ())
+    )
+    return uid if uid == mirror and is_of_node and _at(item, "spec", "nodeName") == node else None
 
 
 def _containers(item: Any) -> Iterator[tuple[Kind, Any]]:
@@ -175,10 +201,6 @@ def _containers(item: Any) -> Iterator[tuple[Kind, Any]]:
     for kind in kinds:
         entries = _at(item, "spec", kind)
         yield from ((kind, entry) for entry in (entries if isinstance(entries, list) else ()))
-
-
-def _with_uid(items: list[Any], uid: str) -> Spec | None:
-    return next((spec for item in items if uid in _uids(item) and (spec := read(item, uid))), None)
 
 
 def _names(item: Any) -> Iterator[tuple[str, str]]:
@@ -192,11 +214,7 @@ def _names(item: Any) -> Iterator[tuple[str, str]]:
                 _at(entry, "state", "terminated", "containerID"),
                 _at(entry, "lastState", "terminated", "containerID"),
             )
-            yield from ((text.rpartition("//")[2], name) for id_ in ids if name and (text := _text(id_)))
-
-
-def _uids(item: Any) -> set[str | None]:
-    return {_text(_at(item, "metadata", "uid")), _text(_at(item, "metadata", "annotations", STATIC_UID))}
+            yield from ((text.rpartition("//")[2], name) for id_ in ids if name and (text := _exact(id_)))
 
 
 def _at(value: Any, *path: str) -> Any:
@@ -207,4 +225,10 @@ def _at(value: Any, *path: str) -> Any:
 
 
 def _text(value: Any) -> str | None:
+    """What people read: printable and bounded. A valid name stays as it is."""
+    return printable(value, _LONGEST) if isinstance(value, str) and value else None
+
+
+def _exact(value: Any) -> str | None:
+    """What is compared or sent back."""
     return value if isinstance(value, str) and value else None
