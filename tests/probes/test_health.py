@@ -20,13 +20,16 @@ from prometheus_client.parser import text_string_to_metric_families
 from fakecri import grpc_server, version
 from machine import Agent, Cgroup, Victim, kubeconfig
 from oomeventer.cluster.api import Api
+from oomeventer.cluster.connection import connect
 from oomeventer.cluster.delivery import Delivery
+from oomeventer.cluster.rights import warn_of_lacking
 from oomeventer.incident.events import compose_all
 from oomeventer.journal.journal import Journal
 from oomeventer.probes import health as module
 from oomeventer.probes import server
 from oomeventer.probes.health import (
     API_SECONDS,
+    METRICS_SECONDS,
     RUNTIME_SECONDS,
     STUCK_SECONDS,
     Health,
@@ -45,6 +48,12 @@ class Ring:
     lost: int = 0
     used_bytes: int = 0
     unreadable: int = 0
+
+
+#: What a check of the API server asks: is it there, and may we do what we must.
+REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+ASKED = ["/version", REVIEWS, REVIEWS]
+ROLE = "give the account a ClusterRole with it (rbac.create)"
 
 
 class Clock:
@@ -66,6 +75,8 @@ class Watched:
         self.port = port
 
     async def get(self, path: str, method: str = "GET") -> tuple[int, str]:
+        if path == "/metrics":
+            self.clock.now += METRICS_SECONDS  # else it may be the page of before
         url = f"http://127.0.0.1:{self.port}{path}"
         async with aiohttp.ClientSession() as session, session.request(method, url) as response:
             return response.status, await response.text()
@@ -167,10 +178,29 @@ async def test_ready(start: Start, api: ApiServer) -> None:
     watched = await start()
     assert await watched.get("/readyz") == (200, WELL)
     assert await asyncio.gather(*(watched.get("/readyz") for _ in range(10))) == [(200, WELL)] * 10
-    assert await watched.requests(api) == ["/version"]
+    assert await watched.requests(api) == ASKED
     watched.clock.now += API_SECONDS
     assert await asyncio.gather(*(watched.get("/readyz") for _ in range(10))) == [(200, WELL)] * 10
-    assert await watched.requests(api) == ["/version"] * 2
+    assert await watched.requests(api) == ASKED * 2
+
+
+async def test_without_rights(
+    api: ApiServer, start: Start, tmp_path: Path, cluster: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An account that may create no Events is not ready, and the start says so once; with half of it neither."""
+    watched = await start()
+    async with await connect(str(kubeconfig(tmp_path, api.url, api.powerless_token))) as powerless:
+        watched.metrics.parts = replace(watched.parts, cluster=powerless)
+        status, text = await watched.get("/readyz")
+        await warn_of_lacking(powerless)
+    wrong = f"this account may not create events, patch events, so there are no Events: {ROLE}"
+    assert (status, text) == (503, WELL.replace("api ok", f"api: {wrong}"))
+    assert caplog.messages == [wrong]
+    watched.metrics.parts = watched.parts
+    watched.clock.now += API_SECONDS
+    assert await watched.get("/readyz") == (200, WELL)
+    await warn_of_lacking(cluster)
+    assert caplog.messages == [wrong]
 
 
 async def test_not_attached() -> None:
@@ -233,7 +263,7 @@ async def test_the_runtime_is_broken(start: Start, tmp_path: Path) -> None:
 async def test_the_api_answers(start: Start, api: ApiServer, answer: int, says: str) -> None:
     """403 is an answer to somebody it knows; the others are what they are."""
     watched = await start()
-    api.faults.append(Answer(answer))
+    api.faults += [Answer(answer)] * (2 if answer == 401 else 1)  # after a 401 credentials are read again
     status, text = await watched.get("/readyz")
     assert status == (200 if answer == 403 else 503)
     assert re.search(f"^{says}", text, re.MULTILINE)
@@ -301,6 +331,29 @@ async def test_a_line_is_a_line(start: Start, api: ApiServer) -> None:
 
 
 # /metrics
+
+
+async def test_many_scrapers_cost_one_rendering(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many scrape in a second, the page is made once."""
+    watched = await start()
+    made = 0
+    make = watched.metrics.text
+
+    def counted() -> bytes:
+        nonlocal made
+        made += 1
+        return make()
+
+    monkeypatch.setattr(watched.metrics, "text", counted)
+    url = f"http://127.0.0.1:{watched.port}/metrics"
+    async with aiohttp.ClientSession() as session:
+        pages = set()
+        for _ in range(3):
+            for _ in range(16):
+                async with session.get(url) as response:
+                    pages.add(await response.text())
+            watched.clock.now += METRICS_SECONDS
+    assert (made, all("oomeventer_build_info" in page for page in pages)) == (3, True)
 
 
 async def tell(watched: Watched, number: int) -> None:

@@ -10,10 +10,12 @@ from oomeventer.cluster.delivery import Delivery
 from oomeventer.cluster.describer import Describer
 from oomeventer.cluster.pods import Pods
 from oomeventer.cluster.retry import GIVE_UP_REASONS
+from oomeventer.cluster.rights import RIGHTS, lacking, no_events, warn_of_lacking
 from oomeventer.cluster.schedule import Limits
 
 __all__ = [
     "GIVE_UP_REASONS",
+    "RIGHTS",
     "Answer",
     "Api",
     "Delivery",
@@ -23,4 +25,7 @@ __all__ = [
     "Pods",
     "Unreachable",
     "connect",
+    "lacking",
+    "no_events",
+    "warn_of_lacking",
 ]

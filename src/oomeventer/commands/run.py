@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 
 from oomeventer import __version__
 from oomeventer.agent import Agent
-from oomeventer.cluster import Delivery, Describer, Limits, Pods, connect
+from oomeventer.cluster import Delivery, Describer, Limits, Pods, connect, warn_of_lacking
 from oomeventer.commands import lifecycle, wiring
 from oomeventer.journal import Journal
 from oomeventer.kernel import Episode, Tracer
@@ -37,6 +37,8 @@ async def run(settings: Settings) -> None:
             Journal(settings.journal, settings.journal_bytes, settings.journal_days * 86400)
         )
         cluster = await stack.enter_async_context(await connect(settings.kubeconfig, settings.api_timeout_seconds))
+        rights = asyncio.create_task(warn_of_lacking(cluster))
+        stack.callback(rights.cancel)
         resolver = await wiring.resolver(settings, settings.cri_patience_seconds, wants_runtime=True)
         describer = Describer(cluster, Pods(cluster, settings.node_name))
         delivery = Delivery(cluster, journal, _limits(settings), metrics.delivered)

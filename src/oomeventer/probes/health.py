@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
+from oomeventer.cluster import lacking, no_events
 from oomeventer.cri import Client
 from oomeventer.errors import OomeventerError
 from oomeventer.probes.metrics import Metrics
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 STUCK_SECONDS = 60.0
 #: How old the runtime's, and the API server's, last answer may be.
 RUNTIME_SECONDS, API_SECONDS = 10.0, 60.0
+#: How old the page of metrics may be: however many scrape, it is made once a second.
+METRICS_SECONDS = 1.0
 #: How long a caller waits for them. What comes later is the next caller's.
 WAIT_SECONDS = 2.0
 _TROUBLE_BYTES = 500
@@ -107,6 +110,7 @@ class Health:
         self._cri_endpoint = cri_endpoint
         self._cri_timeout_seconds = cri_timeout_seconds
         self._clock = clock
+        self._rendered_at, self._page = -METRICS_SECONDS, b""
         self.progress = Progress(clock)
         self._runtime = _Asked(self._ask_runtime, RUNTIME_SECONDS, clock)
         self._api = _Asked(self._ask_api, API_SECONDS, clock)
@@ -142,7 +146,9 @@ class Health:
 
     async def metrics(self) -> tuple[int, bytes]:
         """Status and text."""
-        return 200, self._metrics.text()
+        if self._clock() - self._rendered_at >= METRICS_SECONDS:
+            self._rendered_at, self._page = self._clock(), self._metrics.text()
+        return 200, self._page
 
     # -- checks: what is wrong, or None --------------------------------------------------------------------------------
 
@@ -177,5 +183,7 @@ class Health:
             return None
         answer = await parts.cluster.request("GET", "/version")
         # 403: it knows who asks, and this path is not for everybody there.
-        well = 200 <= answer.status < 300 or answer.status == 403
-        return None if well else f"{parts.cluster.server} answers {answer.words}"
+        if not (200 <= answer.status < 300 or answer.status == 403):
+            return f"{parts.cluster.server} answers {answer.words}"
+        rights = await lacking(parts.cluster)
+        return no_events(rights) if rights else None
