@@ -158,6 +158,38 @@ async def test_the_question_for_the_namespace(api: ApiServer, cluster: module.Ap
     assert not api.events
 
 
+class Uninstalled(Api):
+    """As Helm leaves it: the right to get the DaemonSet is gone, and that to create Events soon is."""
+
+    def __init__(self, rounds: int) -> None:
+        super().__init__(Answer(403, status(403, "refused")), True)
+        self.rounds = rounds
+
+    async def may(self, verb: str, resource: str) -> bool:
+        self.rounds -= 1
+        return self.rounds >= 0
+
+
+@pytest.mark.parametrize(("rounds", "goes"), [(1, True), (4, True), (1000, False)])
+async def test_leaving_while_rights_are_removed(
+    told: Callable[..., Settings],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    rounds: int,
+    goes: bool,
+) -> None:
+    """Two answers that contradict each other are asked for again: for some seconds, and not for ever."""
+    assert (module.REFUSED_SECONDS, module.ASK_SECONDS) == (5, 0.25)
+    monkeypatch.setattr(module, "REFUSED_SECONDS", 0.5)
+    monkeypatch.setattr(module, "ASK_SECONDS", 0.01)
+    before, pins = left(tmp_path), Pins()
+    await leave(told("--daemonset", "monitoring/oom"), Uninstalled(rounds), pins)  # type: ignore[arg-type]
+    assert pins.removed == goes
+    assert left(tmp_path) == (["something"] if goes else before)
+    assert ("this account may not get its DaemonSet" in caplog.text) == (not goes)
+
+
 @pytest.mark.parametrize("code", [401, 403])
 @pytest.mark.parametrize("may_post", [True, False, None])
 @pytest.mark.parametrize("waiting", [0, 3])
@@ -166,6 +198,7 @@ async def test_leaving_without_a_right(
     told: Callable[..., Settings],
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
     code: int,
     may_post: bool | None,
     waiting: int,
@@ -173,6 +206,7 @@ async def test_leaving_without_a_right(
 ) -> None:
     """Who may not ask any more, and may nothing else either, was removed with all of it. Who may still create Events
     never had that right. And what waits since the API server refuses all is kept for the time when it does not."""
+    monkeypatch.setattr(module, "REFUSED_SECONDS", 0.0)
     before, pins = left(tmp_path), Pins()
     api = Api(Answer(code, status(code, "refused")), may_post)
     settings = told("--daemonset", "monitoring/oom")
@@ -253,6 +287,19 @@ async def test_pins_that_cannot_be(
     async with contextlib.AsyncExitStack() as stack:
         assert await hold(told("--pins", f"auto:{tmp_path}/pins"), stack, asyncio.Event()) is None
     assert "kills are not recorded while no agent runs" in caplog.text
+
+
+@pytest.mark.parametrize("others", [[], ["journal.db", "journal.db-wal"], ["something"], ["journal.db", "something"]])
+async def test_the_journals_directory_is_closed_to_others(tmp_path: Path, others: list[str]) -> None:
+    """The kubelet makes it for everybody to read. One with other files in it is somebody else's, and stays."""
+    directory = tmp_path / "state"
+    directory.mkdir(mode=0o755)
+    for name in others:
+        (directory / name).touch()
+    async with contextlib.AsyncExitStack() as stack:
+        settings = read(["--journal", str(directory / "journal.db"), "--pins", "none"], {})
+        await hold(settings, stack, asyncio.Event())
+    assert directory.stat().st_mode & 0o777 == (0o755 if "something" in others else 0o700)
 
 
 async def test_a_journal_in_a_directory_that_is_not_there(tmp_path: Path) -> None:

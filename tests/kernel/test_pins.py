@@ -345,6 +345,25 @@ def test_a_directory_that_cannot_be_made(bpffs: Path) -> None:
             Pins(directory)
 
 
+def test_a_directory_that_is_mounted(bpffs: Path, tmp_path: Path) -> None:
+    """As the chart does: of the file system its own directory alone is there, which the kubelet has made. Generations are
+    pinned and removed in it; it stays itself."""
+    (bpffs / "oomeventer").mkdir(mode=0o755)
+    place = tmp_path / "place"
+    place.mkdir()
+    subprocess.run(["mount", "--bind", bpffs / "oomeventer", place], check=True)
+    try:
+        pins = Pins(place)
+        pins.new("0123456789ab")
+        assert pins.remove() == 1
+        pins.close()
+        assert list(place.iterdir()) == []
+    finally:
+        subprocess.run(["umount", place], check=True)
+    with pytest.raises(PinsError, match="is not in a BPF file system"):
+        Pins(place)  # a directory that is there, and nothing mounted
+
+
 def test_which_file_system(bpffs: Path, tmp_path: Path) -> None:
     """By the mount that a path lies in, the last one at a place, through links, and with odd names."""
     assert filesystem(bpffs) == filesystem(bpffs / "deep" / "er") == "bpf"

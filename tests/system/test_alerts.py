@@ -195,7 +195,8 @@ def start(tmp_path: Path) -> Start:
     """Prometheus with the chart's alerts."""
 
     def started(**given: Any) -> Prometheus:
-        given = {"podMonitor": {"enabled": True}, "prometheusRule": {"enabled": True}} | given
+        policy = {"enabled": False}
+        given = {"podMonitor": {"enabled": True}, "prometheusRule": {"enabled": True}, "networkPolicy": policy} | given
         found = render.objects(render.LEAST | given)
         rules = tmp_path / "rules.yaml"
         rules.write_text(yaml.safe_dump({"groups": render.one(found, "PrometheusRule")["spec"]["groups"]}))

@@ -166,7 +166,7 @@ def with_image(given: dict[str, Any]) -> dict[str, Any]:
         {"podAnnotations": {"kubectl.kubernetes.io/default-container": "other"}},
         {"podMonitor": {"interval": "often"}},
         {"podMonitor": {"interval": "30"}},
-        {"networkPolicy": {"apiServerPorts": []}},
+        {"networkPolicy": {"apiServerPorts": ["https"]}},
     ],
     ids=str,
 )
@@ -204,6 +204,7 @@ def test_wrong_value(wrong: dict[str, Any]) -> None:
         {"settings": {"environment_names": ""}},
         {"settings": {"environment_names": "A, _B2 ,CACHE_*,"}},
         {"podMonitor": {"interval": "1m30s"}},
+        {"networkPolicy": {"apiServerPorts": [443]}},
     ],
     ids=str,
 )
@@ -377,9 +378,14 @@ def test_references(given: dict[str, Any]) -> None:
                 assert [endpoint["port"] for endpoint in item["spec"]["podMetricsEndpoints"]] == ["metrics"]
             case "NetworkPolicy":
                 assert item["spec"]["podSelector"]["matchLabels"] == selector
-                assert item["spec"]["policyTypes"] == ["Ingress", "Egress"]
-                assert [port["port"] for port in item["spec"]["ingress"][0]["ports"]] == ["metrics"]
-                assert [port["port"] for port in item["spec"]["egress"][0]["ports"]] == [443, 6443, 16443]
+                policy = given.get("networkPolicy", {})
+                wanted = [{"ports": [{"protocol": "TCP", "port": "metrics"}], "from": policy.get("from")}]
+                assert item["spec"]["ingress"] == (wanted if policy.get("from") else [])
+                if ports := policy.get("apiServerPorts"):
+                    assert item["spec"]["policyTypes"] == ["Ingress", "Egress"]
+                    assert [port["port"] for port in item["spec"]["egress"][0]["ports"]] == ports
+                else:
+                    assert (item["spec"]["policyTypes"], "egress" in item["spec"]) == (["Ingress"], False)
             case "SecurityContextConstraints":
                 assert item["users"] == [f"system:serviceaccount:oomeventer:{account}"]
 
@@ -422,6 +428,16 @@ def test_warnings(risky: dict[str, Any], words: str) -> None:
     notes = render.texts(LEAST | risky)["NOTES.txt"]
     assert notes.startswith("!")
     assert words in notes.partition("The agent uses")[0]
+
+
+def test_a_scraper_without_a_door() -> None:
+    """Where nobody may scrape a PodMonitor is a mistake, and the way out is said."""
+    scraped = {"podMonitor": {"enabled": True}}
+    with pytest.raises(helm_python.HelmError, match=r"name your Prometheus in networkPolicy\.from"):
+        render.texts(LEAST | scraped)
+    door = {"from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]}
+    for policy in (door, {"enabled": False}):
+        render.one(render.objects(LEAST | scraped | {"networkPolicy": policy}), "PodMonitor")
 
 
 def test_notes_in_default() -> None:
@@ -478,14 +494,14 @@ def test_least_privileges(given: dict[str, Any]) -> None:
 
 
 def test_mounts(given: dict[str, Any]) -> None:
-    """Four directories at most; two are written; never a whole root, and never the socket alone."""
+    """Four directories at most; two are written, both its own; never a whole root, and never the socket alone."""
     found = posture.mounts(render.objects(given))
     socket = Path(given.get("runtime", {}).get("socket", "/run/containerd/containerd.sock"))
     journal = given.get("journal", {})
     wanted = {
         "/host/runtime": (str(socket.parent), "Directory", False),
         "/sys/fs/cgroup": ("/sys/fs/cgroup", "Directory", False),
-        "/host/bpf": ("/sys/fs/bpf", "Directory", True),
+        "/host/bpf/oomeventer": ("/sys/fs/bpf/oomeventer", "DirectoryOrCreate", True),
     }
     if journal.get("enabled", True):
         place = journal.get("hostPath", "/var/lib/oomeventer")
@@ -659,4 +675,4 @@ def test_example(file: Path) -> None:
 def test_examples() -> None:
     assert len(EXAMPLES) >= 6
     dev = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["dependency-groups"]["dev"]
-    assert any(name.startswith("helm-python-sdk") for name in dev)
+    assert any(str(name).startswith("helm-python-sdk") for name in dev)

@@ -8,6 +8,8 @@ are removed, and what waited is dropped. `oomeventer detach` does that by hand.
 import asyncio
 import contextlib
 import logging
+import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -24,10 +26,14 @@ log = logging.getLogger(__name__)
 HELD_SECONDS = 0.2
 #: Where no Event was taken for so long before the end, a refusal is an outage's and not an uninstallation's.
 OUTAGE_SECONDS = 60.0
+#: How long the answer to whether the DaemonSet stays may be refused while we have other rights, and how often it is
+#: asked for. Helm removes one right after the other.
+REFUSED_SECONDS, ASK_SECONDS = 5.0, 0.25
 #: What the kubelet gives a Pod of priority class system-node-critical. Lower is only for what must outlive all else.
 OOM_SCORE_ADJ = -997
 
 _STAYS = "pins and journal stay on this node; if no agent follows, 'oomeventer detach' removes the pins"
+_REFUSED = "this account may not get its DaemonSet: give it a Role with that (rbac.create)"
 
 T = TypeVar("T")
 
@@ -49,9 +55,17 @@ async def hold(settings: Settings, stack: contextlib.AsyncExitStack, stop: async
         parent = settings.journal.parent
         with contextlib.suppress(OSError):  # the journal will say what is wrong, and go on
             parent.mkdir(parents=True, exist_ok=True)
+            if _is_journals_alone(settings.journal):
+                parent.chmod(0o700)  # commands and Pods of all tenants are in it
             if lock := await _once_free(lambda: Lock(parent), stop):
                 stack.callback(lock.close)
     return pins
+
+
+def _is_journals_alone(journal: Path) -> bool:
+    """Whether its directory is ours, and has nothing else in it."""
+    others = [file for file in journal.parent.iterdir() if not file.name.startswith(journal.name)]
+    return not others and journal.parent.stat().st_uid == os.geteuid()
 
 
 async def _once_free(take: Callable[[], T], stop: asyncio.Event) -> T | None:
@@ -88,7 +102,8 @@ async def leave(
         return
     namespace, name = settings.daemonset
     try:
-        stays = await _stays(cluster, namespace, name, is_outage=bool(waiting) and troubled_seconds > OUTAGE_SECONDS)
+        is_outage = bool(waiting) and troubled_seconds > OUTAGE_SECONDS
+        stays = await _stays_at_last(cluster, namespace, name, is_outage)
     except Unreachable as e:
         stays = str(e)
     if stays is None:
@@ -97,6 +112,15 @@ async def leave(
         log.info("DaemonSet %s/%s is gone: %s", namespace, name, clear(settings, pins))
     elif stays:
         log.warning("%s: %s", _STAYS, stays)
+
+
+async def _stays_at_last(cluster: Api, namespace: str, name: str, is_outage: bool) -> str | None:
+    """As _stays(), but asked again for a while where the answer is refused to an account that has rights: with the
+    DaemonSet its rights are removed, one after another."""
+    give_up_at = time.monotonic() + REFUSED_SECONDS
+    while (stays := await _stays(cluster, namespace, name, is_outage)) == _REFUSED and time.monotonic() < give_up_at:
+        await asyncio.sleep(ASK_SECONDS)
+    return stays
 
 
 async def _stays(cluster: Api, namespace: str, name: str, is_outage: bool) -> str | None:
@@ -115,7 +139,7 @@ async def _stays(cluster: Api, namespace: str, name: str, is_outage: bool) -> st
         if is_outage:
             return f"the API server was in trouble before: {answer.words}"
         if answer.status == 403 and await cluster.may("create", "events"):
-            return answer.words
+            return _REFUSED
         return None
     return answer.words
 

@@ -9,6 +9,7 @@ Rules: one agent at a time holds the directory (flock). A generation without all
 ring may hold records, so it is read before it is removed.
 """
 
+import errno
 import os
 import re
 from dataclasses import dataclass
@@ -62,7 +63,7 @@ class Pins:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        if filesystem(directory.parent) != "bpf":
+        if filesystem(directory if os.path.exists(directory) else directory.parent) != "bpf":
             raise PinsError(
                 f"{directory} is not in a BPF file system: mount one (mount -t bpf bpffs {DEFAULT.parent}), "
                 "or go without (--pins none)"
@@ -92,11 +93,16 @@ class Pins:
         return generation
 
     def remove(self) -> int:
-        """Remove all generations and the directory. Returns how many there were."""
+        """Remove all generations and the directory, but where it is a mount point: then it stays, empty. Returns how
+        many generations there were."""
         generations = self.generations()
         for generation in generations:
             generation.remove()
-        self.directory.rmdir()
+        try:
+            self.directory.rmdir()
+        except OSError as e:
+            if e.errno != errno.EBUSY:
+                raise
         return len(generations)
 
 

@@ -33,7 +33,7 @@ metadata:
     pod-security.kubernetes.io/enforce: privileged
 """
 #: In which somebody who makes them one by one would make them.
-_ORDER = ("serviceaccount.yaml", "rbac.yaml", "daemonset.yaml")
+_ORDER = ("serviceaccount.yaml", "rbac.yaml", "networkpolicy.yaml", "daemonset.yaml")
 
 
 def manifests() -> str:
