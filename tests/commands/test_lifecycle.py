@@ -20,8 +20,9 @@ from oomeventer.commands import lifecycle as module
 from oomeventer.commands.lifecycle import clear, hold, leave
 from oomeventer.kernel import PinsError
 from oomeventer.kernel.lock import Held, Lock
-from oomeventer.settings import Settings, read
+from oomeventer.settings import Settings
 from places import DATA
+from reading import read
 from standin import ApiServer
 from standin.status import status
 
