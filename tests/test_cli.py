@@ -1,6 +1,7 @@
 """The command line, by the real main(). In: argv and environ. Out: what is printed, and the exit status."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from oomeventer import __version__
 from oomeventer.cli import main
 from oomeventer.command_line import COMMANDS
 from oomeventer.settings import SETTINGS, Setting
+
+README = Path(__file__).parent.parent / "README.md"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +102,18 @@ def test_version(program: Program, words: list[str]) -> None:
     assert program(*words) == Done(0, f"oomeventer {__version__}\n", [])
 
 
-def test_no_command(program: Program) -> None:
-    """The usage, and wrong."""
-    done = program()
-    assert (done.status, done.mistakes) == (2, [])
-    assert done.out == program("--help").out
+def test_the_readme_has_each_command() -> None:
+    """In a row of its table, with `--json` where it is one of its options."""
+    rows = dict(re.findall(r"^\| `oomeventer ([a-z]+)` \| (.*) \|$", README.read_text(), re.MULTILINE))
+    assert list(rows) == list(COMMANDS)
+    assert [name for name, text in rows.items() if "`--json`" in text] == ["trace", "history"]
+
+
+def test_no_command(program: Program, capsys: pytest.CaptureFixture[str]) -> None:
+    """The help, as for wrong usage: on stderr, so that no pipe takes it for what a command prints."""
+    text = program("--help").out
+    assert main([]) == 2
+    assert capsys.readouterr() == ("", text)
 
 
 @pytest.mark.parametrize(
@@ -114,21 +124,29 @@ def test_no_command(program: Program) -> None:
         ("help histry", "histry is no command: did you mean history?"),
         (
             "--log-level debug run",
-            "--log-level is no option of the program: "
-            "name a command before it (run, trace, demo, doctor, history or detach)",
+            "--log-level is an option of 'run', 'trace', 'demo', 'doctor', 'history' and 'detach': "
+            "write it after the command",
         ),
+        ("TRACE", "TRACE is no command: did you mean trace?"),
+        ("--json trace", "--json is an option of 'trace' and 'history': write it after the command"),
+        ("--listen=:1 run", "--listen is an option of 'run': write it after the command"),
+        ("--helo", "--helo is no option: did you mean --help?"),
+        ("--jsn trace", "--jsn is no option: see 'oomeventer --help'"),
+        ("-- trace", "-- is no option: see 'oomeventer --help'"),
         ("--version=3", "argument --version: ignored explicit argument '3'"),
         ("run --kubeconfg", "--kubeconfg is no option: did you mean --kubeconfig?"),
-        ("run --json", "--json is no option of run, but of trace and history"),
-        ("trace --kubeconfig /x", "--kubeconfig is no option of trace, but of run and doctor"),
-        ("detach --give-up-seconds=5", "--give-up-seconds is no option of detach, but of run"),
-        ("trace --kubeconfg", "--kubeconfg is no option: did you mean --kubeconfig, of run and doctor?"),
+        ("run --json", "--json is an option of 'trace' and 'history', not of 'run'"),
+        ("trace --kubeconfig /x", "--kubeconfig is an option of 'run' and 'doctor', not of 'trace'"),
+        ("detach --give-up-seconds=5", "--give-up-seconds is an option of 'run', not of 'detach'"),
+        ("trace --kubeconfg", "--kubeconfg is no option: did you mean --kubeconfig, an option of 'run' and 'doctor'?"),
         ("trace --jsn", "--jsn is no option: did you mean --json?"),
+        ("trace --JSON", "--JSON is no option: did you mean --json?"),
+        ("demo --budget 3", "--budget is no option: see 'oomeventer demo --help'"),
         ("history --json=yes", "--json takes no value"),
-        ("demo stray", "stray is no option"),
-        ("run -- stray", "-- is no option"),
-        ("run -", "- is no option"),
-        ("run -x", "-x is no option"),
+        ("demo stray", "stray is not expected: 'demo' takes options only"),
+        ("run -- stray", "-- is no option: see 'oomeventer run --help'"),
+        ("run -", "- is no option: see 'oomeventer run --help'"),
+        ("run -x", "-x is no option: see 'oomeventer run --help'"),
         ("run --object 3", "--object is ambiguous: --object-burst or --object-seconds"),
         ("history --log", "--log is ambiguous: --log-level or --log-format"),
         ("run --node-name", "--node-name needs a value"),
@@ -142,7 +160,7 @@ def test_no_command(program: Program) -> None:
     ],
 )
 def test_a_mistake(program: Program, words: str, mistake: str) -> None:
-    """One line, which has the way out; status 2; nothing is run or printed."""
+    """One line, which says what would do; status 2; nothing is run or printed."""
     assert program(*words.split()) == Done(2, "", [mistake])
 
 
@@ -152,7 +170,7 @@ def test_mistakes_of_flags_and_variables(program: Program) -> None:
     assert done.status == 2
     assert done.mistakes == [
         "--jsn is no option: did you mean --json?",
-        "--listen is no option of trace, but of run",
+        "--listen is an option of 'run', not of 'trace'",
         "OOMEVENTER_RING is no setting: did you mean OOMEVENTER_RING_BYTES?",
         "--ring-bytes '3' must be a power of two from 65536 to 1073741824, such as 1Mi or 262144",
         "OOMEVENTER_LOG_LEVEL 'loud' is not one of debug, info, warning, error",

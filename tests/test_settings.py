@@ -182,6 +182,7 @@ def test_listen(text: str, address: tuple[str, int] | None) -> None:
         ("--ring-bytes", "2048Mi", "must be a power of two from"),
         ("--ring-bytes", "-1Mi", "must be a power of two from"),
         ("--cgroup-root", "/nowhere", "is not a directory"),
+        ("--cgroup-root", "", "is not a directory"),
         ("--taskstats", "on", "is not one of auto, off"),
         ("--cri-timeout-seconds", "0", "must be a number of seconds from 0.1 to 2592000"),
         ("--api-timeout-seconds", "inf", "must be a number of seconds"),
@@ -247,7 +248,7 @@ def test_all_mistakes_at_once() -> None:
         "--ringbytes is no option: did you mean --ring-bytes?",
         "--node-name needs a value",
         "--object is ambiguous: --object-burst or --object-seconds",
-        "stray is no option",
+        "stray is not expected: 'run' takes options only",
         "OOMEVENTER_NODE is no setting: did you mean OOMEVENTER_NODE_NAME?",
         "OOMEVENTER_ARGUMENTS 'some' is not one of safe, none, all",
         "--api-timeout-seconds '0' must be a number of seconds from 0.1 to 2592000",
@@ -267,9 +268,10 @@ def test_suggestions(flag: str, meant: str) -> None:
 
 def test_no_suggestion_for_anything() -> None:
     """What is like nothing gets none."""
-    assert mistakes("--zzzzzz", "value", OOMEVENTER_QQQQQQQQQQQ="1") == [
-        "--zzzzzz is no option",
+    assert mistakes("--zzzzzz", "value", OOMEVENTER_QQQQQQQQQQQ="1", OOMEVENTER_X="1") == [
+        "--zzzzzz is no option: see 'oomeventer run --help'",
         "OOMEVENTER_QQQQQQQQQQQ is no setting",
+        "OOMEVENTER_X is no setting",
     ]
 
 

@@ -7,6 +7,7 @@ option of the command begins with; the last of a repeated one counts. What takes
 
 import argparse
 import shutil
+import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -32,8 +33,8 @@ _AS_JSON = {"--json": "one JSON object a line"}
 
 COMMANDS = {
     "run": Command("the agent: Kubernetes Events for the kills on this node"),
-    "trace": Command("no cluster needed: show the kills on this machine", _AS_JSON),
-    "demo": Command("make a real kill in a cgroup of its own and show what it becomes"),
+    "trace": Command("show the kills on this machine as they happen; no cluster needed", _AS_JSON),
+    "demo": Command("make a real kill in a cgroup of its own, and show what it becomes"),
     "doctor": Command("show what this machine has of what is needed"),
     "history": Command("the kills that the agent's journal knows of", _AS_JSON),
     "detach": Command("remove what an agent left in the kernel for the next one; kills are then no longer recorded"),
@@ -60,7 +61,7 @@ def parse(words: Sequence[str]) -> Line:
     if first in COMMANDS:
         return _line(first, rest)
     if not first:
-        program().print_help()
+        program().print_help(sys.stderr)
         raise SystemExit(2)
     if first == "-h" or (first.startswith("--") and first != "--"):
         program().parse_known_args([first])
@@ -70,7 +71,7 @@ def parse(words: Sequence[str]) -> Line:
 def _line(command: str, words: Sequence[str]) -> Line:
     full, mistakes = _in_full(command, words)
     found, strays = command_parser(command).parse_known_args(full)
-    mistakes += [f"{word} is no option" for word in strays]
+    mistakes += [f"{word} is not expected: '{command}' takes options only" for word in strays]
     given = {name: value for name, value in vars(found).items() if value is not None}
     options = frozenset(name for name, value in given.items() if value is True)
     return Line(command, {name: value for name, value in given.items() if name not in options}, options, mistakes)
@@ -78,7 +79,11 @@ def _line(command: str, words: Sequence[str]) -> Line:
 
 def _no_command(word: str) -> str:
     if word.startswith("-"):
-        return f"{word} is no option of the program: name a command before it ({enumerated(COMMANDS, 'or')})"
+        written = word.partition("=")[0]
+        if whose := _whose().get(written):
+            return f"{written} is an option of {_quoted(whose)}: write it after the command"
+        meant = closest(written, ("--help", "--version"), "--")
+        return f"{word} is no option: " + (f"did you mean {meant}?" if meant else "see 'oomeventer --help'")
     meant = closest(word, COMMANDS)
     return f"{word} is no command" + (f": did you mean {meant}?" if meant else f"; there are {enumerated(COMMANDS)}")
 
@@ -91,8 +96,8 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(message)
 
 
-#: Where a help's second column begins, of options and of commands, and how wide a line is at most.
-_COLUMN, _COMMANDS_COLUMN, _WIDTH = 32, 14, 118
+#: Where a help's second column begins, and how wide a line is at most.
+_COLUMN, _PROGRAM_COLUMN, _WIDTH = 32, 14, 118
 
 
 def _layout(prog: str) -> argparse.HelpFormatter:
@@ -118,9 +123,10 @@ def program() -> argparse.ArgumentParser:
         formatter_class=_layout,
     )
     parser.add_argument("--version", action="version", version=f"oomeventer {__version__}", help="show the version")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    # Not subparsers: argparse would list their common name, too, as if it were a command.
+    commands = parser.add_argument_group("commands")
     for name, command in COMMANDS.items():
-        commands.add_parser(name, help=_wrapped(command.help, _width() - _COMMANDS_COLUMN))
+        commands.add_argument(name, nargs="?", help=_wrapped(command.help, _width() - _PROGRAM_COLUMN))
     return parser
 
 
@@ -132,7 +138,7 @@ def command_parser(name: str) -> argparse.ArgumentParser:
     parser = _Parser(
         f"oomeventer {name}",
         usage=f"oomeventer {name} [OPTION...]",
-        description=_wrapped(f"{name}: {COMMANDS[name].help}", width),
+        description=_wrapped(f"{name}: {COMMANDS[name].help}.", width),
         epilog=_wrapped(
             f"Each option that takes a value has a variable, too: {PREFIX}LOG_LEVEL for --log-level. The flag wins.",
             width,
@@ -201,10 +207,19 @@ def _begins(flag: str, written: str) -> bool:
 def _no_option(command: str, written: str, found: Sequence[str]) -> str:
     if found:
         return f"{written} is ambiguous: {enumerated(found, 'or')}"
-    everywhere = {flag: [name for name in COMMANDS if flag in flags(name)] for each in COMMANDS for flag in flags(each)}
-    if whose := everywhere.get(written):
-        return f"{written} is no option of {command}, but of {enumerated(whose)}"
-    meant = closest(written, everywhere)
-    if meant and command not in everywhere[meant]:
-        return f"{written} is no option: did you mean {meant}, of {enumerated(everywhere[meant])}?"
-    return f"{written} is no option" + (f": did you mean {meant}?" if meant else "")
+    whose = _whose()
+    if written in whose:
+        return f"{written} is an option of {_quoted(whose[written])}, not of '{command}'"
+    meant = closest(written, whose, "--")
+    if meant and command not in whose[meant]:
+        return f"{written} is no option: did you mean {meant}, an option of {_quoted(whose[meant])}?"
+    return f"{written} is no option: " + (f"did you mean {meant}?" if meant else f"see 'oomeventer {command} --help'")
+
+
+def _whose() -> dict[str, list[str]]:
+    """The commands that have a flag, for each flag."""
+    return {flag: [name for name in COMMANDS if flag in flags(name)] for each in COMMANDS for flag in flags(each)}
+
+
+def _quoted(commands: Sequence[str]) -> str:
+    return enumerated([f"'{name}'" for name in commands])

@@ -123,7 +123,7 @@ def names(text: str) -> frozenset[str]:
 
 def directory(text: str) -> Path:
     """A directory that is there."""
-    if not Path(text).is_dir():
+    if not text or not Path(text).is_dir():
         raise ValueError("is not a directory")
     return Path(text)
 

@@ -2,7 +2,7 @@
 
 Rules: a setting is one row of SETTINGS; flags, variables, their documentation and the chart's schema are made from it.
 A command reads only the settings that name it. Variables of the others are accepted: one environment, a DaemonSet's,
-serves all commands. A flag wins over a variable. Every mistake is collected and reported, each with the way out.
+serves all commands. A flag wins over a variable. Every mistake is collected and reported, each with what would do.
 """
 
 import re
@@ -119,21 +119,21 @@ SETTINGS = (
         _INCIDENTS,
         to.one_of("safe", "none", "all"),
         "safe",
-        "of the victim's arguments: safe, none or all",
+        "which of the victim's arguments are shown: safe, none or all",
     ),
     Setting(
         "environment",
         _INCIDENTS,
         to.one_of("listed", "none", "all"),
         "listed",
-        "of its environment: listed, none or all",
+        "which variables of the victim's environment are shown: listed, none or all",
     ),
     Setting(
         "environment_names",
         _INCIDENTS,
         to.names,
         "",
-        "further variables that may be shown, by name or NAME*, with commas",
+        "variables that are listed besides those about memory: names, or NAME*, with commas between",
     ),
     Setting("ring_bytes", _KERNEL, to.ring, "4Mi", "the kernel's ring, 1.5 to 3 KiB a kill; Ki and Mi may be used"),
     Setting(
@@ -149,22 +149,34 @@ SETTINGS = (
         ("run", "doctor", "history"),
         to.journal,
         "/var/lib/oomeventer/journal.db",
-        "outbox and history, a file; none: memory only",
+        "the file of outbox and history; none: memory only",
     ),
-    Setting("journal_bytes", _RUN, to.journal_bytes, "64Mi", "how large it may grow before the oldest goes"),
-    Setting("journal_days", _RUN, to.number(" of days", 0.01, 3650), "7", "how long what was delivered is kept"),
     Setting(
-        "cgroup_root", _KERNEL, to.directory, None, "where the memory hierarchy is mounted (default: from mountinfo)"
+        "journal_bytes",
+        _RUN,
+        to.journal_bytes,
+        "64Mi",
+        "how large the journal may grow before its oldest entries are dropped",
+    ),
+    Setting(
+        "journal_days", _RUN, to.number(" of days", 0.01, 3650), "7", "how long the journal keeps what was delivered"
+    ),
+    Setting(
+        "cgroup_root", _KERNEL, to.directory, None, "where the memory cgroups are mounted (default: from mountinfo)"
     ),
     Setting(
         "taskstats",
         ("run", "trace"),
         to.one_of("auto", "off"),
         "auto",
-        "the victim's statistics, where CAP_NET_ADMIN is held",
+        "the victim's statistics: auto, which needs CAP_NET_ADMIN, or off",
     ),
     Setting(
-        "cri_timeout_seconds", _RUNTIME, to.seconds, "2", "for one answer of the runtime; the incident goes on without"
+        "cri_timeout_seconds",
+        _RUNTIME,
+        to.seconds,
+        "2",
+        "how long one answer of the runtime may take; the incident goes on without",
     ),
     Setting(
         "cri_patience_seconds",
@@ -173,20 +185,32 @@ SETTINGS = (
         "10",
         "how long a kill waits for a runtime to start",
     ),
-    Setting("api_timeout_seconds", _CLUSTER, to.seconds, "10", "for one answer of the API server"),
+    Setting("api_timeout_seconds", _CLUSTER, to.seconds, "10", "how long one answer of the API server may take"),
     Setting(
-        "object_burst", _RUN, to.count, "25", "requests about one Pod, or the Node, at once; more kills are merged"
+        "object_burst",
+        _RUN,
+        to.count,
+        "25",
+        "how many requests about one Pod, or the Node, may be sent at once; further kills are merged",
     ),
-    Setting("object_seconds", _RUN, to.seconds, "300", "after those: for one more request about it"),
-    Setting("burst", _RUN, to.count, "50", "requests in all at once"),
-    Setting("events_per_second", _RUN, to.number("", 0.01, 1000), "5", "after those: requests in a second"),
-    Setting("give_up_seconds", _RUN, to.seconds, "86400", "for all tries of one process to send one Event"),
+    Setting(
+        "object_seconds", _RUN, to.seconds, "300", "how long it takes until one more request about the same may be sent"
+    ),
+    Setting("burst", _RUN, to.count, "50", "how many requests may be sent at once in all"),
+    Setting(
+        "events_per_second",
+        _RUN,
+        to.number("", 0.01, 1000),
+        "5",
+        "how many requests may be sent in each second after a burst",
+    ),
+    Setting("give_up_seconds", _RUN, to.seconds, "86400", "how long one process tries to send one Event"),
     Setting(
         "daemonset",
         _CLUSTER,
         to.daemonset,
         None,
-        "NAMESPACE/NAME of the DaemonSet that runs it; gone, pins and journal go, too",
+        "NAMESPACE/NAME of the agent's DaemonSet; once that is gone, an agent that ends removes pins and journal",
     ),
     Setting("listen", _RUN, to.address, "none", "ADDRESS:PORT for /metrics, /livez and /readyz"),
     Setting(
@@ -205,7 +229,7 @@ def read(
     known = {setting.variable for setting in SETTINGS} | _OTHER_VARIABLES
     for variable in sorted(environ):
         if variable.startswith(PREFIX) and variable not in known and not _SERVICE_LINK.fullmatch(variable):
-            meant = closest(variable, known)
+            meant = closest(variable, known, PREFIX)
             wrong.append(f"{variable} is no setting" + (f": did you mean {meant}?" if meant else ""))
     values: dict[str, Any] = {}
     for setting in SETTINGS:
