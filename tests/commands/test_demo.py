@@ -46,3 +46,11 @@ def test_doctor_without_object(without_object: Path) -> None:
     assert "'make object'" in line
     assert "API server" in done.stdout
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.kernel
+def test_no_cgroups(tmp_path: Path) -> None:
+    """The sentence names the place where none are, and the option for another."""
+    done = program(PACKAGE.parent, "demo", "--cgroup-root", str(tmp_path))
+    expected = f"oomeventer: no cgroup hierarchy at {tmp_path}: name its place (--cgroup-root)\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", expected)

@@ -4,6 +4,7 @@ Rules: wiring, no logic; looks only, also while an agent writes.
 """
 
 import json
+from itertools import chain, islice
 
 from oomeventer.errors import OomeventerError
 from oomeventer.incident import table
@@ -15,7 +16,8 @@ async def history(settings: Settings, as_json: bool) -> None:
     """The oldest first. Raises OomeventerError where there is no journal, or none that can be read."""
     if settings.journal is None:
         raise OomeventerError("there is no journal to read: name its file (--journal)")
-    entries = read_history(settings.journal)
+    found = read_history(settings.journal)
+    entries = chain(list(islice(found, 1)), found)  # one is read before a table's head is printed: it may raise
     lines = (json.dumps(entry, ensure_ascii=False) for entry in entries) if as_json else table(entries)
     for line in lines:
         print(line)
