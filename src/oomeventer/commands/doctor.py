@@ -82,11 +82,11 @@ def _privileges() -> Finding:
 def _tracer(settings: Settings) -> list[Finding]:
     try:
         with Tracer(settings.ring_bytes) as tracer:
-            told = tracer.knows_what_ran_out
+            named = tracer.knows_what_ran_out
     except OomeventerError as e:
         return [Finding("BPF", False, str(e))]
-    text = "the kernel says which limit ran out" if told else "no BPF trampolines: which limit ran out is inferred"
-    return [Finding("BPF", True, "the object loads and attaches"), Finding("whose limit", told, text, need=False)]
+    text = "the kernel says which limit ran out" if named else "no BPF trampolines: which limit ran out is inferred"
+    return [Finding("BPF", True, "the object loads and attaches"), Finding("whose limit", named, text, need=False)]
 
 
 def _pins(settings: Settings) -> Finding:
@@ -148,7 +148,7 @@ _RIGHTS = (
     (
         "list",
         "pods",
-        "no, and seldom needed (rbac.listPods): a kill whose Pod the runtime cannot name is told on the Node",
+        "no, and seldom needed (rbac.listPods): a kill whose Pod the runtime cannot name is reported on the Node",
     ),
 )
 
