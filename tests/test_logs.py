@@ -101,7 +101,7 @@ def test_one_line(out: io.StringIO, form: str, text: str) -> None:
 
 
 def test_what_is_printable_stays() -> None:
-    """What begin.py made printable is not escaped again; what it would escape is escaped the same way."""
+    """What assemble.py made printable is not escaped again; what it would escape is escaped the same way."""
     for text in HOSTILE:
         assert one_line(printable(text)) == printable(text)
         assert one_line(text).replace("\\\\", "\\") == printable(text).replace("\\\\", "\\")
@@ -199,8 +199,8 @@ def test_last_words(form: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
-    said = json.loads(line)["message"] if form == "json" else line.removeprefix("oomeventer: ")
-    assert said.startswith("192.0.2.1:80 cannot be listened on: ")
+    text = json.loads(line)["message"] if form == "json" else line.removeprefix("oomeventer: ")
+    assert text.startswith("192.0.2.1:80 cannot be listened on: ")
 
 
 @pytest.mark.kernel

@@ -1,27 +1,24 @@
-"""Settings by flag and by variable, every mistake at once, and the command line's exit statuses.
+"""Settings by flag and by variable, and every mistake at once. In: flags and environments. Out: Settings, or the
+mistakes in words. (The command line itself is in test_cli.py.)"""
 
-In: flags and environments. Out: Settings, or the mistakes in words.
-"""
-
-import os
+import ast
 import socket
-import subprocess
-import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from oomeventer import __version__
-from oomeventer.cli import COMMANDS, main, usage
+from oomeventer.command_line import COMMANDS
 from oomeventer.incident.redaction import MEMORY_VARIABLES, Redaction
 from oomeventer.kernel import DEFAULT_PINS
-from oomeventer.settings import SETTINGS, Setting, Settings, SettingsError, read
+from oomeventer.settings import SETTINGS, Setting, Settings, SettingsError
+from reading import read
 
 
-def mistakes(*flags: str, **environ: str) -> list[str]:
+def mistakes(*flags: str, command: str = "run", **environ: str) -> list[str]:
     with pytest.raises(SettingsError) as caught:
-        read(flags, environ)
+        read(flags, environ, command)
     return str(caught.value).split("\n")
 
 
@@ -142,6 +139,12 @@ def test_pins(text: str, pins: Path | None, required: bool) -> None:
     assert (settings.pins, settings.pins_required) == (pins, required)
 
 
+def test_the_usual_pins_are_documented() -> None:
+    """By the path that the kernel's station has for them."""
+    (pins,) = (setting for setting in SETTINGS if setting.name == "pins")
+    assert f"auto: {DEFAULT_PINS} if that can be" in pins.help
+
+
 def test_no_journal() -> None:
     """None is none, and not a file of that name."""
     assert read(["--journal=none"], {}).journal is None
@@ -179,6 +182,7 @@ def test_listen(text: str, address: tuple[str, int] | None) -> None:
         ("--ring-bytes", "2048Mi", "must be a power of two from"),
         ("--ring-bytes", "-1Mi", "must be a power of two from"),
         ("--cgroup-root", "/nowhere", "is not a directory"),
+        ("--cgroup-root", "", "is not a directory"),
         ("--taskstats", "on", "is not one of auto, off"),
         ("--cri-timeout-seconds", "0", "must be a number of seconds from 0.1 to 2592000"),
         ("--api-timeout-seconds", "inf", "must be a number of seconds"),
@@ -226,22 +230,25 @@ def test_a_wrong_value(flag: str, text: str, says: str) -> None:
 
 
 def test_all_mistakes_at_once() -> None:
-    """Wrong flags, variables and values are told together, so that one try is enough to mend them."""
-    told = mistakes(
+    """Wrong flags, variables and values are reported together, so that one try is enough to mend them."""
+    reported = mistakes(
         "--log-level=loud",
-        "--ring-byte",
+        "--ringbytes",
         "1Mi",
         "--node-name",
+        "--object",
+        "3",
         "--api-timeout-seconds",
         "0",
         "stray",
         OOMEVENTER_ARGUMENTS="some",
         OOMEVENTER_NODE="x",
     )
-    assert told == [
-        "--ring-byte is no option: did you mean --ring-bytes?",
+    assert reported == [
+        "--ringbytes is no option: did you mean --ring-bytes?",
         "--node-name needs a value",
-        "stray is no option",
+        "--object is ambiguous: --object-burst or --object-seconds",
+        "stray is not expected: 'run' takes options only",
         "OOMEVENTER_NODE is no setting: did you mean OOMEVENTER_NODE_NAME?",
         "OOMEVENTER_ARGUMENTS 'some' is not one of safe, none, all",
         "--api-timeout-seconds '0' must be a number of seconds from 0.1 to 2592000",
@@ -261,10 +268,56 @@ def test_suggestions(flag: str, meant: str) -> None:
 
 def test_no_suggestion_for_anything() -> None:
     """What is like nothing gets none."""
-    assert mistakes("--zzzzzz", "value", OOMEVENTER_QQQQQQQQQQQ="1") == [
-        "--zzzzzz is no option",
+    assert mistakes("--zzzzzz", "value", OOMEVENTER_QQQQQQQQQQQ="1", OOMEVENTER_X="1") == [
+        "--zzzzzz is no option: see 'oomeventer run --help'",
         "OOMEVENTER_QQQQQQQQQQQ is no setting",
+        "OOMEVENTER_X is no setting",
     ]
+
+
+def read_by(module: str) -> set[str]:
+    """The names that a command's module reads of its `settings`, and the modules of commands/ that it imports."""
+    file = import_module(f"oomeventer.commands.{module}").__file__
+    nodes = list(ast.walk(ast.parse(Path(str(file)).read_text())))
+    names = {
+        node.attr
+        for node in nodes
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "settings"
+    }
+    imported = [node for node in nodes if isinstance(node, ast.ImportFrom) and node.module == "oomeventer.commands"]
+    return names.union(*(read_by(alias.name) for node in imported for alias in node.names))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_has_the_settings_that_it_reads(command: str) -> None:
+    """No more, and no less: by the attributes of Settings that its modules name."""
+    # What an attribute is made of, where it is not the setting of that name.
+    made_of = {"redaction": {"arguments", "environment", "environment_names"}, "pins_required": {"pins"}}
+    names = set().union(*(made_of.get(name, {name}) for name in read_by(command)))
+    assert names | {"log_level", "log_format"} == {each.name for each in SETTINGS if command in each.commands}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_variables_of_other_commands(tmp_path: Path, command: str) -> None:
+    """They are accepted and not looked at, also with a value that their own command refuses."""
+    environ = {each.variable: "\n;" for each in SETTINGS if command not in each.commands}
+    assert read([], environ, command) == read([], {}, command)
+    for setting in SETTINGS:
+        if command in setting.commands:
+            text, value = samples(tmp_path)[setting.name]
+            assert getattr(read([], environ | {setting.variable: text}, command), setting.name) == value
+
+
+def test_an_unknown_variable_is_every_commands_mistake() -> None:
+    """Which command it was meant for is not known."""
+    for command in COMMANDS:
+        (mistake,) = mistakes(command=command, OOMEVENTER_JOURNL="none")
+        assert mistake == "OOMEVENTER_JOURNL is no setting: did you mean OOMEVENTER_JOURNAL?"
+
+
+def test_settings_name_commands() -> None:
+    """That there are."""
+    assert {name for setting in SETTINGS for name in setting.commands} == set(COMMANDS)
 
 
 @pytest.mark.parametrize(
@@ -286,63 +339,3 @@ def test_no_suggestion_for_anything() -> None:
 def test_variables_that_are_none_of_ours(variable: str) -> None:
     """What Kubernetes sets for a Service of that name, and what is read elsewhere, is no mistake."""
     assert read([], {variable: "tcp://10.0.0.1:9090"}) == read([], {})
-
-
-def test_help_has_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
-    """Flag, meaning and default of each setting, and each command, stand in --help, in lines of a terminal's width."""
-    assert main(["--help"]) == 0
-    text = capsys.readouterr().out
-    assert text == usage() + "\n"
-    lines = text.splitlines()
-    words = " ".join(text.split())
-    for setting in SETTINGS:
-        assert len([line for line in lines if line.split()[:1] == [setting.flag]]) == 1
-        default = f" (default: {setting.default})" if setting.default else ""
-        assert f"{setting.flag} {setting.help}{default}" in words
-    for command in COMMANDS:
-        assert any(line.split()[:1] == [command] for line in lines)
-    assert max(map(len, lines)) <= 120
-
-
-@pytest.mark.parametrize(
-    ("argv", "status"),
-    [
-        ([], 2),
-        (["-h"], 0),
-        (["help"], 0),
-        (["run", "--help"], 0),
-        (["--version"], 0),
-        (["version"], 0),
-        (["fly"], 2),
-        (["--log-level", "debug"], 2),
-        (["run", "--log-level", "loud"], 2),
-        (["run", "--json"], 2),
-        (["demo", "stray"], 2),
-    ],
-)
-def test_exit_statuses(
-    argv: list[str], status: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """0 for what was asked for, 2 for wrong usage, which is told on standard error."""
-    for variable in [name for name in os.environ if name.startswith("OOMEVENTER_")]:
-        monkeypatch.delenv(variable)
-    assert main(argv) == status
-    out, err = capsys.readouterr()
-    if argv and status == 2:
-        assert all(line.startswith("oomeventer: ") for line in err.splitlines())
-        assert err
-        assert not out
-    else:
-        assert not err
-        assert "Usage: oomeventer" in out or out == f"oomeventer {__version__}\n"
-
-
-def test_what_is_broken_is_status_1() -> None:
-    """Without a cluster, or without the right to look into the kernel, `run` says so in one line and ends."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("KUBE", "OOMEVENTER_"))}
-    nothing = ["--cri-endpoint", "none", "--pins", "none", "--journal", "none"]
-    command = [sys.executable, "-m", "oomeventer", "run", *nothing]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("oomeventer: ")
-    assert "Traceback" not in done.stderr

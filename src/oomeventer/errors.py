@@ -1,7 +1,7 @@
 """The root of the project's exceptions.
 
 An exception here means "broken", never "gone": what is gone (a process, a container, a Pod) is None.
-Each station derives its own error from this one, with a message that names the thing and the way out.
+Each station derives its own error from this one, with a message that names the thing and what to do.
 """
 
 

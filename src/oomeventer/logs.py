@@ -1,4 +1,4 @@
-"""Log lines. Flows in: log records. Flows out: for each exactly one line on stderr, of text or of JSON.
+"""Log lines. In: log records. Out: for each exactly one line on stderr, of text or of JSON.
 
 Rules: whatever is in a message, a traceback or an exception's text, no record makes a second line, and no line moves a
 terminal's cursor. Libraries are heard from WARNING on: what they say at DEBUG may be a request with its token.
@@ -74,7 +74,7 @@ class Json(logging.Formatter):
 def _message(record: logging.LogRecord) -> str:
     try:
         text = record.getMessage()
-    except Exception:  # its arguments do not fit: still better said than lost
+    except Exception:  # its arguments do not fit: better logged as it is than lost
         text = f"{record.msg!r} % {record.args!r}"
     return one_line(text)
 

@@ -20,8 +20,9 @@ from oomeventer.commands import lifecycle as module
 from oomeventer.commands.lifecycle import clear, hold, leave
 from oomeventer.kernel import PinsError
 from oomeventer.kernel.lock import Held, Lock
-from oomeventer.settings import Settings, read
+from oomeventer.settings import Settings
 from places import DATA
+from reading import read
 from standin import ApiServer
 from standin.status import status
 
@@ -74,7 +75,7 @@ class Api:
 
 
 @pytest.fixture
-def told(tmp_path: Path) -> Callable[..., Settings]:
+def configured(tmp_path: Path) -> Callable[..., Settings]:
     """Settings, with a journal and what belongs to it, beside something that does not."""
     for name in ("journal.db", "journal.db-wal", "journal.db-shm", "journal.db.damaged", "something"):
         (tmp_path / name).touch()
@@ -109,16 +110,16 @@ def left(directory: Path) -> list[str]:
     ],
 )
 async def test_leaving(
-    told: Callable[..., Settings],
+    configured: Callable[..., Settings],
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
     answer: Answer | None,
     goes: bool,
 ) -> None:
-    """Pins and journal go with the DaemonSet, and only with it; whatever happened is said."""
+    """Pins and journal go with the DaemonSet, and only with it; whatever happened is logged."""
     caplog.set_level("INFO")
     before, pins, api = left(tmp_path), Pins(), Api(answer)
-    await leave(told("--daemonset", "monitoring/oom"), api, pins)  # type: ignore[arg-type]
+    await leave(configured("--daemonset", "monitoring/oom"), api, pins)  # type: ignore[arg-type]
     assert api.asked[0] == ("GET", "/apis/apps/v1/namespaces/monitoring/daemonsets/oom")
     assert pins.removed == goes
     assert left(tmp_path) == (["something"] if goes else before)
@@ -139,11 +140,11 @@ async def test_leaving(
     ],
 )
 async def test_leaving_with_the_namespace(
-    told: Callable[..., Settings], tmp_path: Path, dry: Answer | None, goes: bool
+    configured: Callable[..., Settings], tmp_path: Path, dry: Answer | None, goes: bool
 ) -> None:
     """Of a namespace that is being deleted Pods go first: the DaemonSet is still there, and is not to stay."""
     before, pins, api = left(tmp_path), Pins(), Api(Answer(200, {"metadata": {}}), dry=dry)
-    await leave(told("--daemonset", "monitoring/oom"), api, pins)  # type: ignore[arg-type]
+    await leave(configured("--daemonset", "monitoring/oom"), api, pins)  # type: ignore[arg-type]
     assert api.asked[1:] == [("POST", "/api/v1/namespaces/monitoring/events")]
     assert pins.removed == goes
     assert left(tmp_path) == (["something"] if goes else before)
@@ -195,7 +196,7 @@ async def test_leaving_while_rights_are_removed(
 @pytest.mark.parametrize("waiting", [0, 3])
 @pytest.mark.parametrize("troubled_seconds", [0.0, 5.0, 600.0])
 async def test_leaving_without_a_right(
-    told: Callable[..., Settings],
+    configured: Callable[..., Settings],
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
@@ -209,7 +210,7 @@ async def test_leaving_without_a_right(
     monkeypatch.setattr(module, "REFUSED_SECONDS", 0.0)
     before, pins = left(tmp_path), Pins()
     api = Api(Answer(code, status(code, "refused")), may_post)
-    settings = told("--daemonset", "monitoring/oom")
+    settings = configured("--daemonset", "monitoring/oom")
     await leave(settings, api, pins, waiting, troubled_seconds)  # type: ignore[arg-type]
     goes = (code == 401 or may_post is False) and not (waiting and troubled_seconds == 600)
     assert pins.removed == goes
@@ -219,41 +220,44 @@ async def test_leaving_without_a_right(
 
 
 async def test_leaving_with_events_that_wait(
-    told: Callable[..., Settings], tmp_path: Path, caplog: pytest.LogCaptureFixture
+    configured: Callable[..., Settings], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """They go with the DaemonSet, and that is said."""
-    await leave(told("--daemonset", "a/b"), Api(GONE), Pins(), 3)  # type: ignore[arg-type]
+    """They go with the DaemonSet, and that is logged."""
+    await leave(configured("--daemonset", "a/b"), Api(GONE), Pins(), 3)  # type: ignore[arg-type]
     assert left(tmp_path) == ["something"]
     assert "3 Events are dropped with the journal" in caplog.text
 
 
-async def test_leaving_without_a_daemonset(told: Callable[..., Settings], tmp_path: Path) -> None:
+async def test_leaving_without_a_daemonset(configured: Callable[..., Settings], tmp_path: Path) -> None:
     """An agent that no DaemonSet runs asks nobody, and leaves all to the next."""
     before, pins, api = left(tmp_path), Pins(), Api(GONE)
-    await leave(told(), api, pins)  # type: ignore[arg-type]
+    await leave(configured(), api, pins)  # type: ignore[arg-type]
     assert (api.asked, pins.removed, left(tmp_path)) == ([], 0, before)
 
 
-async def test_leaving_without_pins_or_journal(told: Callable[..., Settings], tmp_path: Path) -> None:
+async def test_leaving_without_pins_or_journal(configured: Callable[..., Settings], tmp_path: Path) -> None:
     """What is not there is not removed."""
     before = left(tmp_path)
-    await leave(told("--daemonset", "a/b", "--journal", "none"), Api(GONE), None)  # type: ignore[arg-type]
+    await leave(configured("--daemonset", "a/b", "--journal", "none"), Api(GONE), None)  # type: ignore[arg-type]
     assert left(tmp_path) == before
-    assert clear(told("--journal", "none"), None) == "nothing was left on this node"
-    assert clear(told("--journal", str(tmp_path / "nowhere" / "x.db")), None) == "nothing was left on this node"
+    assert clear(configured("--journal", "none"), None) == "nothing was left on this node"
+    assert clear(configured("--journal", str(tmp_path / "nowhere" / "x.db")), None) == "nothing was left on this node"
 
 
 # -- taking ------------------------------------------------------------------------------------------------------------
 
 
 async def test_one_agent_at_a_time(
-    told: Callable[..., Settings], tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    configured: Callable[..., Settings],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The second waits until the first one ends, says so once, and then has the node."""
     monkeypatch.setattr(module, "HELD_SECONDS", 0.02)
     first = Lock(tmp_path)
     async with contextlib.AsyncExitStack() as stack:
-        taking = asyncio.create_task(hold(told(), stack, asyncio.Event()))
+        taking = asyncio.create_task(hold(configured(), stack, asyncio.Event()))
         await asyncio.sleep(0.2)
         assert not taking.done()
         first.close()
@@ -265,11 +269,11 @@ async def test_one_agent_at_a_time(
     assert caplog.text.count("is held by another agent on this machine; waiting for it to end") == 1
 
 
-async def test_a_stop_while_waiting(told: Callable[..., Settings], tmp_path: Path) -> None:
+async def test_a_stop_while_waiting(configured: Callable[..., Settings], tmp_path: Path) -> None:
     """An agent that waits for another one's end can be stopped."""
     first, stop = Lock(tmp_path), asyncio.Event()
     async with contextlib.AsyncExitStack() as stack:
-        taking = asyncio.create_task(hold(told(), stack, stop))
+        taking = asyncio.create_task(hold(configured(), stack, stop))
         await asyncio.sleep(0.05)
         stop.set()
         async with asyncio.timeout(5):
@@ -278,14 +282,14 @@ async def test_a_stop_while_waiting(told: Callable[..., Settings], tmp_path: Pat
 
 
 async def test_pins_that_cannot_be(
-    told: Callable[..., Settings], tmp_path: Path, caplog: pytest.LogCaptureFixture
+    configured: Callable[..., Settings], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Where somebody asked for them the agent does not begin; else it goes on without, and says what that costs."""
     async with contextlib.AsyncExitStack() as stack:
         with pytest.raises(PinsError, match="is not in a BPF file system"):
-            await hold(told("--pins", str(tmp_path / "pins")), stack, asyncio.Event())
+            await hold(configured("--pins", str(tmp_path / "pins")), stack, asyncio.Event())
     async with contextlib.AsyncExitStack() as stack:
-        assert await hold(told("--pins", f"auto:{tmp_path}/pins"), stack, asyncio.Event()) is None
+        assert await hold(configured("--pins", f"auto:{tmp_path}/pins"), stack, asyncio.Event()) is None
     assert "kills are not recorded while no agent runs" in caplog.text
 
 

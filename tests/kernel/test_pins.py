@@ -346,8 +346,8 @@ def test_a_directory_that_cannot_be_made(bpffs: Path) -> None:
 
 
 def test_a_directory_that_is_mounted(bpffs: Path, tmp_path: Path) -> None:
-    """As the chart does: of the file system its own directory alone is there, which the kubelet has made. Generations are
-    pinned and removed in it; it stays itself."""
+    """As the chart does: of the file system its own directory alone is there, which the kubelet has made. Generations
+    are pinned and removed in it; it stays itself."""
     (bpffs / "oomeventer").mkdir(mode=0o755)
     place = tmp_path / "place"
     place.mkdir()

@@ -33,7 +33,7 @@ VALUES = values.read((CHART / "values.yaml").read_text())
 LEAST = render.LEAST
 
 #: The agent's own, which the chart does not move.
-DEFAULT_JOURNAL = settings.read([], {}).journal
+DEFAULT_JOURNAL = settings.read({}, {}).journal
 
 AGENT_RULES = {
     ("ClusterRole", "", "events", "*", "create"),
@@ -211,7 +211,7 @@ def test_wrong_value(wrong: dict[str, Any]) -> None:
 def test_right_value(right: dict[str, Any]) -> None:
     """Is taken, and the agent understands what it is given then."""
     found = render.objects(with_image(right))
-    settings.read([], posture.environ(found) | {"OOMEVENTER_NODE_NAME": "node-1"})
+    settings.read({}, posture.environ(found) | {"OOMEVENTER_NODE_NAME": "node-1"})
 
 
 @pytest.mark.parametrize("setting", ["ring_bytes", "journal_bytes"])
@@ -289,7 +289,7 @@ def paths(given: dict[str, Any], prefix: str = "") -> list[str]:
 def test_settings_are_understood(given: dict[str, Any]) -> None:
     """The agent takes what the chart tells it, without a mistake."""
     environ = posture.environ(render.objects(given)) | {"OOMEVENTER_NODE_NAME": "node-1"}
-    read = settings.read([], environ)
+    read = settings.read({}, environ)
     assert read.daemonset == ("oomeventer", given.get("fullnameOverride", "oomeventer"))
     assert read.listen == ("", given.get("metrics", {}).get("port", 9836))
     assert read.journal == (None if given.get("journal", {}).get("enabled") is False else DEFAULT_JOURNAL)
@@ -532,7 +532,7 @@ def test_as_little_as_can_be() -> None:
 
 def test_pins_are_not_below_sys() -> None:
     """The runtimes' AppArmor profiles forbid to write below /sys/fs, the BPF file system there included."""
-    pins = settings.read([], posture.environ(render.objects(LEAST)) | {"OOMEVENTER_NODE_NAME": "n"}).pins
+    pins = settings.read({}, posture.environ(render.objects(LEAST)) | {"OOMEVENTER_NODE_NAME": "n"}).pins
     assert pins == Path("/host/bpf/oomeventer")
 
 

@@ -70,7 +70,8 @@ def _cgroup(root: Path | None) -> Iterator[Path]:
     parents = [root] if root else [Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")]
     parent = next((path for path in parents if (path / "cgroup.procs").exists()), None)
     if parent is None:
-        raise DemoError("no cgroup hierarchy at /sys/fs/cgroup: name its place (--cgroup-root)")
+        places = " or ".join(map(str, parents))
+        raise DemoError(f"no cgroup hierarchy at {places}: name its place (--cgroup-root)")
     cgroup = parent / f"oomeventer-demo-{os.getpid()}"
     try:
         cgroup.mkdir()

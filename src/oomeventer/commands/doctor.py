@@ -1,7 +1,7 @@
-"""`oomeventer doctor`: what this machine has of what the agent needs. Flows in: Settings. Flows out: Findings.
+"""`oomeventer doctor`: what this machine has of what the agent needs. In: Settings. Out: findings, a line for each.
 
-Rules: looks only, and changes nothing; each finding is ok, or says what to do. What is not needed everywhere (a
-runtime, a cluster) says so where it is missing, and does not make the whole fail for `trace`.
+Rules: looks only, and changes nothing; each finding is ok, or has what to do. What is not needed everywhere (a runtime,
+a cluster) is reported where it is missing, and does not make the whole fail for `trace`.
 """
 
 import os
@@ -28,6 +28,16 @@ class Finding:
     ok: bool
     text: str
     need: bool = True
+
+
+async def doctor(settings: Settings) -> int:
+    """Print the findings, each as soon as it is made. Returns 1 where something is missing that is needed."""
+    broken = False
+    async for finding in findings(settings):
+        state = "ok" if finding.ok else "MISSING" if finding.need else "without"
+        print(f"{state:<8} {finding.what:<20} {finding.text}", flush=True)
+        broken |= finding.need and not finding.ok
+    return 1 if broken else 0
 
 
 async def findings(settings: Settings) -> AsyncIterator[Finding]:
@@ -72,11 +82,11 @@ def _privileges() -> Finding:
 def _tracer(settings: Settings) -> list[Finding]:
     try:
         with Tracer(settings.ring_bytes) as tracer:
-            told = tracer.knows_what_ran_out
+            named = tracer.knows_what_ran_out
     except OomeventerError as e:
         return [Finding("BPF", False, str(e))]
-    text = "the kernel says which limit ran out" if told else "no BPF trampolines: which limit ran out is inferred"
-    return [Finding("BPF", True, "the object loads and attaches"), Finding("whose limit", told, text, need=False)]
+    text = "the kernel says which limit ran out" if named else "no BPF trampolines: which limit ran out is inferred"
+    return [Finding("BPF", True, "the object loads and attaches"), Finding("whose limit", named, text, need=False)]
 
 
 def _pins(settings: Settings) -> Finding:
@@ -138,7 +148,7 @@ _RIGHTS = (
     (
         "list",
         "pods",
-        "no, and seldom needed (rbac.listPods): a kill whose Pod the runtime cannot name is told on the Node",
+        "no, and seldom needed (rbac.listPods): a kill whose Pod the runtime cannot name is reported on the Node",
     ),
 )
 

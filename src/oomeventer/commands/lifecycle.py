@@ -118,9 +118,11 @@ async def _stays_at_last(cluster: Api, namespace: str, name: str, is_outage: boo
     """As _stays(), but asked again for a while where the answer is refused to an account that has rights: with the
     DaemonSet its rights are removed, one after another."""
     give_up_at = time.monotonic() + REFUSED_SECONDS
-    while (stays := await _stays(cluster, namespace, name, is_outage)) == _REFUSED and time.monotonic() < give_up_at:
+    while True:
+        stays = await _stays(cluster, namespace, name, is_outage)
+        if stays != _REFUSED or time.monotonic() >= give_up_at:
+            return stays
         await asyncio.sleep(ASK_SECONDS)
-    return stays
 
 
 async def _stays(cluster: Api, namespace: str, name: str, is_outage: bool) -> str | None:

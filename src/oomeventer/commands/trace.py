@@ -1,4 +1,4 @@
-"""`oomeventer trace`: kills on a terminal. Flows in: Settings. Flows out: a block, or a line of JSON, for each kill.
+"""`oomeventer trace`: kills on a terminal. In: Settings. Out: a block, or a line of JSON, for each kill.
 
 Rules: wiring, no logic; no cluster is asked.
 """

@@ -1,8 +1,8 @@
 """An incident: all that is known so far of one OOM kill, or of one group kill. Data, without I/O.
 
-Flows in: what begin.py makes of an episode. Flows out: an Incident, which later stages replace by a fuller one
+In: what assemble.py makes of an episode. Out: an Incident, which later stages replace by a fuller one
 (dataclasses.replace), and its JSON (incident/schema.json). Rules: frozen; bytes and UTC; nothing secret or hostile is
-in one (begin.py sees to it). None means "not known or gone"; an incident is never refused for what it lacks.
+in one (assemble.py sees to it). None means "not known or gone"; an incident is never refused for what it lacks.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""An incident for a terminal. Flows in: an Incident, or an Event. Flows out: text, one block. Rules: pure."""
+"""An incident for a terminal. In: an Incident, or an Event. Out: text, one block. Rules: pure."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any

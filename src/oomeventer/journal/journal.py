@@ -1,4 +1,4 @@
-"""The journal: this node's outbox and history. Flows in: incidents, and what became of their Events. Flows out: what is
+"""The journal: this node's outbox and history. In: incidents, and what became of their Events. Out: what is
 to be done next, also after this process is gone. The tables are store.py's.
 
 Rules: where the disk fails (full, damaged, not to be written, hanging), the journal goes on in memory, with what was

@@ -1,4 +1,4 @@
-"""One request, as the journal plans it. Flows in: what was decided, and the Events that wait. Flows out: a Plan.
+"""One request, as the journal plans it. In: what was decided, and the Events that wait. Out: a Plan.
 
 Rules: pure. What was decided is kept as text, and so a request that was perhaps sent is made again as it was. What the
 journal's file has damaged is None.

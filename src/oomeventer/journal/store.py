@@ -1,5 +1,5 @@
-"""What the journal's tables mean. Flows in: incidents, then the Events that tell them, then what became of these.
-Flows out: what is still to be done, and what was.
+"""What the journal's tables mean. In: incidents, then the Events that tell them, then what became of these.
+Out: what is still to be done, and what was.
 
 An incident is in it from the moment it is known; with what the runtime and the API say of it come the drafts of its
 Events; a request is planned in it before it is sent. So wherever the process dies, the next one goes on from here: what

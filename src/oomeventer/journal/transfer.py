@@ -1,6 +1,6 @@
 """Two journals of one node made one: the disk's, which failed, and that in memory, which stood in for it.
 
-Flows in: what one of them exports. Flows out: the other, with both. Rules: nothing is told twice or counted twice, also
+In: what one of them exports. Out: the other, with both. Rules: nothing is told twice or counted twice, also
 where the disk carried out in the end what it did not answer in time, a take-over too; so it writes down in itself
 whose rows it took, and what they counted. Requests that either has planned may have been sent, each with its own count:
 a series that waits in both stays apart, as two. Raises StoreError.

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from importlib import resources
 from typing import Any
 
+from oomeventer.errors import OomeventerError
 from oomeventer.kernel.libbpf import KernelError, Library
 from oomeventer.kernel.pins import Generation
 from oomeventer.kernel.ring import Ring
@@ -24,9 +25,20 @@ PROGRAMS = ("signal_deliver", "mark_victim")  # the one that waits for victims f
 OPTIONAL = ("oom_end", "oom_begin")
 
 
+class ObjectError(OomeventerError):
+    """The package lacks its BPF object, which no Python build tool makes by itself."""
+
+
 def object_bytes() -> bytes:
-    """The BPF object that the package ships."""
-    return resources.files(__package__).joinpath("oom.bpf.o").read_bytes()
+    """The BPF object that the package ships. Raises ObjectError where it cannot be read."""
+    file = resources.files(__package__).joinpath("oom.bpf.o")
+    try:
+        return file.read_bytes()
+    except OSError as e:
+        raise ObjectError(
+            f"cannot read the BPF object {file}: {e.strerror}; build it with 'make object' in the source tree, and "
+            "install the package again"
+        ) from e
 
 
 def code(ring_bytes: int) -> str:

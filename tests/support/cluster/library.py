@@ -1,4 +1,4 @@
-"""`python -m cluster.library`: what helm.py asks of Helm. Flows in, on standard input: action, namespace, the release's
+"""`python -m cluster.library`: what helm.py asks of Helm. In, on standard input: action, namespace, the release's
 name, values. Out: the manifest, where that was asked for: of what is installed, or of what would be."""
 
 import json
