@@ -7,16 +7,20 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from itertools import repeat
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from machine import kubeconfig
 from oomeventer.cluster import describer as module
 from oomeventer.cluster.api import Answer, Unreachable
+from oomeventer.cluster.connection import connect
 from oomeventer.cluster.describer import Describer
 from oomeventer.cluster.pods import Pods
 from oomeventer.incident.incident import Incident, Owner
 from samples import NODE, POD, UID, incident, on_the_host
+from standin import ApiServer
 
 WAIT = 0.02
 SPEC = {
@@ -176,3 +180,18 @@ async def test_nobody_is_asked_about_a_process_of_the_host(api: Api) -> None:
     """It is in no Pod."""
     assert await describer(api)(on_the_host()) == on_the_host()
     assert api.asked == {}
+
+
+async def test_an_account_that_may_not_list(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """That is how the chart is set: it is no broken RBAC, is logged once, and the setting is named."""
+    async with (
+        ApiServer() as server,
+        await connect(str(kubeconfig(tmp_path, server.url, server.powerless_token))) as powerless,
+    ):
+        stage = describer(powerless)
+        for number in range(3):
+            reported = await stage(incident(number, pod=None))
+            assert reported.notes == ("pod: its name is not known, and Pods may not be listed",)
+    (line,) = caplog.messages
+    assert "rbac.listPods" in line
+    assert "403" not in line

@@ -173,7 +173,7 @@ class Uninstalled(Api):
 
 @pytest.mark.parametrize(("rounds", "goes"), [(1, True), (4, True), (1000, False)])
 async def test_leaving_while_rights_are_removed(
-    told: Callable[..., Settings],
+    configured: Callable[..., Settings],
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
@@ -185,7 +185,7 @@ async def test_leaving_while_rights_are_removed(
     monkeypatch.setattr(module, "REFUSED_SECONDS", 0.5)
     monkeypatch.setattr(module, "ASK_SECONDS", 0.01)
     before, pins = left(tmp_path), Pins()
-    await leave(told("--daemonset", "monitoring/oom"), Uninstalled(rounds), pins)  # type: ignore[arg-type]
+    await leave(configured("--daemonset", "monitoring/oom"), Uninstalled(rounds), pins)  # type: ignore[arg-type]
     assert pins.removed == goes
     assert left(tmp_path) == (["something"] if goes else before)
     assert ("this account may not get its DaemonSet" in caplog.text) == (not goes)

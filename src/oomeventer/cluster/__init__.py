@@ -10,7 +10,7 @@ from oomeventer.cluster.delivery import Delivery
 from oomeventer.cluster.describer import Describer
 from oomeventer.cluster.pods import Pods
 from oomeventer.cluster.retry import GIVE_UP_REASONS
-from oomeventer.cluster.rights import RIGHTS, lacking, no_events, warn_of_lacking
+from oomeventer.cluster.rights import RIGHTS, Right, lacking, no_events, warn_of_lacking
 from oomeventer.cluster.schedule import Limits
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Limits",
     "NoCluster",
     "Pods",
+    "Right",
     "Unreachable",
     "connect",
     "lacking",

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from oomeventer.cluster.api import Api, Unreachable
 from oomeventer.cluster.limits import as_set
-from oomeventer.cluster.pods import Pods, PodsError, Spec
+from oomeventer.cluster.pods import MayNotList, Pods, PodsError, Spec
 from oomeventer.cluster.retry import backoff
 from oomeventer.incident import Incident
 
@@ -34,6 +34,7 @@ class Describer:
         self._pods = pods
         self._asking = asyncio.Lock()
         self._mute_since: float | None = None
+        self._warned = False
         self.is_unreachable = False
 
     async def __call__(self, incident: Incident, on_wait: Callable[[], None] = lambda: None) -> Incident:
@@ -44,12 +45,23 @@ class Describer:
             return incident
         try:
             spec = await self._find(uid, pod.namespace if pod else None, pod.name if pod else None, on_wait)
+        except MayNotList:
+            self._warn_of_listing()
+            return replace(incident, notes=(*incident.notes, "pod: its name is not known, and Pods may not be listed"))
         except PodsError as e:
             log.warning("incident %s goes on without the Pod's spec: %s", incident.key, e)
             return replace(incident, notes=(*incident.notes, "pod: the API could not be asked"))
         if spec is None:
             return replace(incident, notes=(*incident.notes, "pod: gone from the API"))
         return as_set(incident, spec)
+
+    def _warn_of_listing(self) -> None:
+        if not self._warned:
+            log.warning(
+                "the runtime cannot name a Pod, and this account may not list Pods: the Events of such kills are on "
+                "the Node, unless you set rbac.listPods (this is logged once)"
+            )
+        self._warned = True
 
     async def _find(
         self, uid: str, namespace: str | None, name: str | None, on_wait: Callable[[], None]

@@ -57,6 +57,10 @@ class PodsError(OomeventerError):
         self.transient = transient
 
 
+class MayNotList(PodsError):
+    """The Pod's name is not known, and this account may not list Pods: that is how the chart is set (rbac.listPods)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limit:
     """A container in the Pod's spec: the list that it is in, and its memory limit as set there."""
@@ -106,7 +110,7 @@ class Pods:
             return self._with_uid([answer.body], uid)
         query = {"fieldSelector": f"spec.nodeName={self._node}", "limit": str(PAGE)}
         for _ in range(PAGES):
-            answer = await self._get("/api/v1/pods", query)
+            answer = await self._get("/api/v1/pods", query, MayNotList)
             items = answer.body.get("items")
             if spec := self._with_uid(items if isinstance(items, list) else [], uid):
                 return spec
@@ -125,7 +129,7 @@ class Pods:
             return True
         return "-" not in uid and _mirrored(item, self._node) == uid
 
-    async def _get(self, path: str, query: dict[str, str]) -> Answer:
+    async def _get(self, path: str, query: dict[str, str], forbidden: type[PodsError] = PodsError) -> Answer:
         try:
             answer = await self._api.request("GET", path, query=query)
         except Unreachable as e:
@@ -133,7 +137,7 @@ class Pods:
         if answer.status not in (200, 404) or answer.garbage:
             transient = answer.garbage or answer.status in _TRANSIENT or answer.status >= 500
             words = f"GET {path}: {'no JSON object, ' if answer.garbage else ''}{answer.words}"
-            raise PodsError(words, transient)
+            raise (forbidden if answer.status == 403 and answer.is_status else PodsError)(words, transient)
         return answer
 
 

@@ -36,7 +36,7 @@ RIGHTS = (
         "list",
         "pods",
         False,
-        "seldom needed (rbac.listPods): the Event of a kill whose Pod the runtime cannot name is on the Node",
+        "and seldom needed (rbac.listPods): the Event of a kill whose Pod the runtime cannot name is on the Node",
     ),
 )
 

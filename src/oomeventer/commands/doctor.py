@@ -1,7 +1,8 @@
 """`oomeventer doctor`: what this machine has of what the agent needs. In: Settings. Out: findings, a line for each.
 
 Rules: looks only, and changes nothing; each finding is ok, or has what to do. What is not needed everywhere (a runtime,
-a cluster) is reported where it is missing, and does not make the whole fail for `trace`.
+a cluster) is reported where it is missing, and does not make the whole fail for `trace`. A cluster that is there has to
+permit Events.
 """
 
 import os
@@ -10,7 +11,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from oomeventer.cluster import Api, NoCluster, Unreachable, connect
+from oomeventer.cluster import RIGHTS, Api, NoCluster, Right, Unreachable, connect
 from oomeventer.cri import Client, CriError
 from oomeventer.errors import OomeventerError
 from oomeventer.kernel import Tracer, filesystem
@@ -139,20 +140,6 @@ async def _runtime(settings: Settings) -> Finding:
     return Finding("runtime", True, f"{client.runtime_name} {client.runtime_version} at {client.path}")
 
 
-_ROLE = "no: give the account a ClusterRole with it"
-#: Verb, resource, and what to do where it is not allowed.
-_RIGHTS = (
-    ("create", "events", _ROLE),
-    ("patch", "events", _ROLE),
-    ("get", "pods", _ROLE),
-    (
-        "list",
-        "pods",
-        "no, and seldom needed (rbac.listPods): a kill whose Pod the runtime cannot name is reported on the Node",
-    ),
-)
-
-
 async def _cluster(settings: Settings) -> AsyncIterator[Finding]:
     try:
         cluster = await connect(settings.kubeconfig, settings.api_timeout_seconds)
@@ -169,19 +156,19 @@ async def _cluster(settings: Settings) -> AsyncIterator[Finding]:
             yield Finding("API server", False, f"{cluster.server} answers {version.words}", need=False)
             return
         yield Finding("API server", True, f"{cluster.server}, {version.body.get('gitVersion', 'version unknown')}")
-        for verb, resource, else_ in _RIGHTS:
-            yield await _may(cluster, verb, resource, "yes, in every namespace", else_)
+        for right in RIGHTS:
+            yield await _may(cluster, right, "in every namespace")
         if settings.daemonset:
             namespace, name = settings.daemonset
-            else_ = f"no: give the account a Role in namespace {namespace} with it; without, pins and journal can stay"
-            where = {"group": "apps", "namespace": namespace, "name": name}
-            yield await _may(cluster, "get", "daemonsets", f"yes, {namespace}/{name}", else_, **where)
+            otherwise = f"give the account a Role in namespace {namespace} with it; without, pins and journal can stay"
+            right = Right("get", "daemonsets", False, otherwise)
+            yield await _may(cluster, right, f"{namespace}/{name}", group="apps", namespace=namespace, name=name)
 
 
-async def _may(cluster: Api, verb: str, resource: str, yes: str, no: str, **where: str) -> Finding:
-    what = f"may {verb} {resource}"
+async def _may(cluster: Api, right: Right, scope: str, **where: str) -> Finding:
+    what = f"may {right}"
     try:
-        allowed = await cluster.may(verb, resource, **where)
+        allowed = await cluster.may(right.verb, right.resource, **where)
     except Unreachable as e:
-        return Finding(what, False, str(e), need=False)
-    return Finding(what, allowed, yes if allowed else no, need=False)
+        return Finding(what, False, str(e), need=right.needed)
+    return Finding(what, allowed, f"yes, {scope}" if allowed else f"no: {right.otherwise}", need=right.needed)

@@ -35,7 +35,9 @@ async def resolver(settings: Settings, patience_seconds: float, wants_runtime: b
             client = await stage.connect()
             log.info("runtime: %s %s", client.runtime_name, client.runtime_version)
         except CriError as e:
-            log.warning("no runtime yet, containers are named by the API alone until there is: %s", e)
+            log.warning(
+                "no runtime yet; until there is, Pods are found by their cgroup's path alone (rbac.listPods): %s", e
+            )
     return stage
 
 
