@@ -7,6 +7,7 @@ import asyncio
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -36,15 +37,17 @@ class Breaks:
 
 
 class Api:
-    """In the place of the API that describes Pods. is_unreachable: incidents wait for it."""
+    """In the place of the API that describes Pods. is_unreachable: incidents wait for it, and it says so; hangs: they
+    wait, and for all that is known it may answer at any moment."""
 
     def __init__(self) -> None:
-        self.is_unreachable = False
+        self.is_unreachable = self.hangs = False
         self.back = asyncio.Event()
 
     async def __call__(self, one: Incident, on_wait: Callable[[], None]) -> Incident:
         if self.is_unreachable:
             on_wait()
+        if self.is_unreachable or self.hangs:
             await self.back.wait()
         return one
 
@@ -133,6 +136,42 @@ async def test_an_unreachable_api(caplog: pytest.LogCaptureFixture, tmp_path: Pa
         async with Wired(journal, Resolver("unix:///nowhere", 1), Api()) as again:
             await until(lambda: len(again.added) == many)
             assert again.counted == many, "counters begin anew with each process"
+
+
+async def test_an_api_that_hangs(caplog: pytest.LogCaptureFixture) -> None:
+    """Requests get no answer, and none is refused: each kill is logged and counted within two seconds all the same,
+    once, and has its Event when the API is back."""
+    api, many = Api(), 2 * QUEUE + 20
+    api.hangs = True
+    async with Journal(None) as journal, Wired(journal, Resolver("none", 1), api) as wired:
+        started = time.monotonic()
+        for number in range(many):
+            await journal.record(incident(number))
+        await until(lambda: wired.counted == many)
+        assert time.monotonic() - started < 2
+        assert caplog.text.count("Container app ran out") == many
+        assert not wired.agent._reporting
+        api.hangs = False
+        api.back.set()
+        await until(lambda: len(wired.added) == many)
+        assert wired.counted == many
+        assert caplog.text.count("Container app ran out") == many
+        assert not wired.agent._reported
+
+
+async def test_an_api_that_is_slow(caplog: pytest.LogCaptureFixture) -> None:
+    """Within a second its answer is waited for: the line has what it knows."""
+
+    async def slow(one: Incident, on_wait: Callable[[], None]) -> Incident:
+        await asyncio.sleep(0.5)
+        return replace(one, pod=replace(POD, namespace="from-the-api"))
+
+    slow.is_unreachable = False  # type: ignore[attr-defined]
+    async with Journal(None) as journal, Wired(journal, Resolver("none", 1), slow) as wired:
+        await journal.record(incident(1, pod=None))
+        await until(lambda: bool(wired.added))
+    assert caplog.text.count("from-the-api/") == 1
+    assert caplog.text.count("Container app ran out") == 1
 
 
 def ended() -> asyncio.Event:

@@ -5,9 +5,9 @@
 The methods below stand in the order in which a kill meets them. Each of the three pipelines takes from the journal what
 the one before has written there, so what waits for the API server waits on disk and holds up nothing before it.
 
-Rules: no I/O of its own. A kill is logged and counted once, with all that is known of it; but at once where the API
-server is unreachable, for that can last. A stop runs down the same path: what is in the ring is recorded; what is
-recorded is finished as far as the deadlines allow; the rest is the next process's.
+Rules: no I/O of its own. A kill is logged and counted once, with all that is known of it; but without what the API
+server knows where that takes longer than REPORT_SECONDS, for it can last. A stop runs down the same path: what is in
+the ring is recorded; what is recorded is finished as far as the deadlines allow; the rest is the next process's.
 """
 
 import asyncio
@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 #: Incidents in work at once. Runtime and API answer in milliseconds; more would only crowd them in a storm.
 RESOLVING, DESCRIBING = 4, 4
+#: How long a kill's log line waits for the API server.
+REPORT_SECONDS = 1.0
 #: How long a stop waits for the runtime and the API; what they have not said by then, the next process asks again.
 DRAIN_SECONDS = 3.0
 
@@ -56,6 +58,7 @@ class Agent:
         self._metrics = metrics
         self._progress = progress
         self._reported: set[int] = set()
+        self._reporting: dict[int, asyncio.TimerHandle] = {}
         end = DRAIN_SECONDS, self._give_up, metrics.timed
         self._recording = Pipeline([Stage("record", self.record)], abandon=self.free, timed=metrics.timed)
         self._resolving = Pipeline([Stage("container", self.resolve, RESOLVING)], *end)
@@ -88,8 +91,8 @@ class Agent:
         """The runtime names the container and the Pod, while it knows them."""
         resolved = await self._enriched(recorded, self._resolver)
         await self._journal.resolve(resolved)
-        if self._describer.is_unreachable:
-            self._report(resolved)
+        patience = 0.0 if self._describer.is_unreachable else REPORT_SECONDS
+        self._reporting[resolved.id] = asyncio.get_running_loop().call_later(patience, self._report, resolved)
 
     async def describe(self, resolved: RecordedIncident) -> RecordedIncident:
         """The API server knows the Pod's owner and limits. While it is unreachable, this waits."""
@@ -102,7 +105,7 @@ class Agent:
         if waiting:  # else it was recorded twice, when the journal's disk had failed, and is in the outbox already
             self._delivery.add(waiting)
             self._report(described)
-        self._reported.discard(described.id)
+        self._forget(described)
 
     # -- beside the path ---------------------------------------------------------------------------------------------
 
@@ -120,17 +123,27 @@ class Agent:
     async def _give_up(self, recorded: RecordedIncident) -> None:
         await self._journal.give_up(recorded.id, "a fault of this program")
         self._report(recorded)
-        self._reported.discard(recorded.id)
+        self._forget(recorded)
 
     def _report(self, recorded: RecordedIncident) -> None:
         """Log it and count it, unless that was done."""
         if recorded.id in self._reported:
             return
         self._reported.add(recorded.id)
+        self._await_no_more(recorded)
         incident = recorded.incident
         where = f"{incident.pod.namespace}/{incident.pod.name}" if incident.pod else incident.node
         log.warning("%s: %s", where, message(incident), extra={"incident": incident.as_json()})
         self._metrics.killed(incident)
+
+    def _forget(self, recorded: RecordedIncident) -> None:
+        """It is on its last station: nothing more is to be reported."""
+        self._reported.discard(recorded.id)
+        self._await_no_more(recorded)
+
+    def _await_no_more(self, recorded: RecordedIncident) -> None:
+        if timer := self._reporting.pop(recorded.id, None):
+            timer.cancel()
 
 
 async def _run(pipeline: Pipeline, source: AsyncIterator[Any], stop: asyncio.Event, ended: asyncio.Event) -> None:
