@@ -32,17 +32,15 @@ class Observer:
         self._node = node
         self._boot_id = procfs.boot_id() or "unknown"
         self._redaction = redaction
-        self._taskstats: Taskstats | None = None
+        self._wants_statistics = statistics
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="observe")
         self._running: set[Future[tuple[Observation, dict[Process, Statistics]]]] = set()
         if statistics:  # the first time it takes a while, which no incident shall wait for
-            self._executor.submit(self._open)
+            self._executor.submit(self._ask, ())
 
     def close(self) -> None:
         """Without waiting for threads that hang in the kernel."""
         self._executor.shutdown(wait=False, cancel_futures=True)
-        if self._taskstats:
-            self._taskstats.close()
 
     async def __call__(self, episode: Episode) -> Incident:
         """The incident, whatever /proc says."""
@@ -68,18 +66,14 @@ class Observer:
         statistics = self._ask(episode)
         return self._procfs.observe(episode), statistics
 
-    def _open(self) -> None:
-        try:
-            self._taskstats = Taskstats()
-        except TaskstatsError as e:
-            log.warning("%s; incidents go on without it", e)
-
     def _ask(self, episode: Episode) -> dict[Process, Statistics]:
-        if self._taskstats is None:
+        if not self._wants_statistics:
             return {}
         try:
-            read = {kill.process: self._taskstats.read(kill.process.pid) for kill in episode[:_STATISTICS]}
+            with Taskstats() as taskstats:  # one each time, since it belongs to the thread that has opened it
+                read = {kill.process: taskstats.read(kill.process.pid) for kill in episode[:_STATISTICS]}
         except TaskstatsError as e:
+            self._wants_statistics = False
             log.warning("%s; incidents go on without it", e)
             return {}
         return {process: statistics for process, statistics in read.items() if statistics}

@@ -47,7 +47,8 @@ def taskstats_permitted() -> bool:
 
 
 class Taskstats:
-    """An open socket. Raises TaskstatsError where it cannot be had."""
+    """An open socket, for the thread that opens it: pyroute2 keeps an event loop for each thread that uses one, and
+    closes its own alone. Raises TaskstatsError where it cannot be had."""
 
     def __init__(self) -> None:
         from pyroute2.netlink.taskstats import TaskStats

@@ -1,0 +1,41 @@
+"""The first stage against the real /proc and the real taskstats. In: a kill of this process. Out: an incident, and what
+the stage leaves behind."""
+
+import asyncio
+import os
+from dataclasses import replace
+
+import pytest
+
+from oomeventer.incident import Observer
+from oomeventer.incident.redaction import Redaction
+from oomeventer.kernel import Process
+from oomeventer.node import Procfs, taskstats_permitted
+from samples import NODE, kill
+
+pytestmark = pytest.mark.skipif(not taskstats_permitted(), reason="needs CAP_NET_ADMIN: taskstats")
+
+
+def open_files() -> set[str]:
+    """What the open file descriptors of this process are."""
+    found = set()
+    for number in os.listdir("/proc/self/fd"):
+        try:
+            found.add(f"{number} {os.readlink(f'/proc/self/fd/{number}')}")
+        except FileNotFoundError:  # the listing's own
+            continue
+    return found
+
+
+async def test_statistics_leave_nothing_open() -> None:
+    """Sockets and event loops, of both threads, are closed when they were used: what is left to the interpreter's end
+    would write its traceback between the log's lines."""
+    before = open_files()
+    observer = Observer(Procfs(), NODE, Redaction(), statistics=True)
+    one = (replace(kill(), process=Process(os.getpid(), 0)),)
+    incidents = await asyncio.gather(*(observer(one) for _ in range(20)))
+    assert incidents[0].chosen.statistics is not None
+    observer.close()
+    for thread in observer._executor._threads:
+        thread.join(5)
+    assert open_files() - before == set()
