@@ -45,7 +45,7 @@ def block(incident: Incident) -> str:
 
 
 def table(entries: Iterable[dict[str, Any]]) -> Iterator[str]:
-    """A journal's entries (see store.history), a line each."""
+    """A journal's entries (read_history()), a line each."""
     row = "{:<20}  {:<11}  {:<40}  {:<16}  {:>8}  {:>8}  {}".format
     yield row("TIME", "SCOPE", "POD/CONTAINER OR CGROUP", "VICTIM", "HELD", "LIMIT", "EVENT")
     for entry in entries:

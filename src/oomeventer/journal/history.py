@@ -1,6 +1,6 @@
 """`oomeventer history`: what a journal's file knows. In: its path. Out: incidents as JSON, with what became of each.
 
-Rules: looks only, also while an agent writes, and holds up nothing of it.
+Rules: reads only, also while an agent writes, and holds up nothing of it.
 """
 
 import json
@@ -16,7 +16,7 @@ from oomeventer.journal.database import StoreError, text
 
 log = logging.getLogger(__name__)
 
-#: Incidents that are read at once: an open query would keep the agent's log file (WAL) from beginning anew.
+#: Incidents that are read at once: an open query would keep the agent's log file (WAL) from starting over.
 _PAGE = 256
 
 
