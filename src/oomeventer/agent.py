@@ -19,7 +19,7 @@ from typing import Any
 
 from oomeventer.cluster import Delivery, Describer
 from oomeventer.cri import Resolver
-from oomeventer.incident import Incident, Observer, compose_all, message
+from oomeventer.incident import Incident, Observer, as_json, compose_all, message
 from oomeventer.journal import Journal, RecordedIncident
 from oomeventer.kernel import Episode, Tracer
 from oomeventer.pipeline import Pipeline, Stage
@@ -129,7 +129,7 @@ class Agent:
         self._reported.add(recorded.id)
         incident = recorded.incident
         where = f"{incident.pod.namespace}/{incident.pod.name}" if incident.pod else incident.node
-        log.warning("%s: %s", where, message(incident), extra={"incident": incident.as_json()})
+        log.warning("%s: %s", where, message(incident), extra={"incident": as_json(incident)})
         self._metrics.killed(incident)
 
 

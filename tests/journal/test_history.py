@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from oomeventer.incident.codec import as_json
 from oomeventer.journal import database, outbox
 from oomeventer.journal import history as history_module
 from oomeventer.journal.database import Database, StoreError
@@ -29,7 +30,7 @@ def test_history(store: Database, path: Path) -> None:
     found = list(read_history(path))
     assert [one["key"] for one in found] == [kill(number).key for number in range(1, 5)]
     assert [one["events"] for one in found] == ["delivered", "given up: invalid", "waiting; waiting", "waiting"]
-    assert found[0] == kill(1).as_json() | {"events": "delivered"}
+    assert found[0] == as_json(kill(1)) | {"events": "delivered"}
     assert path.read_bytes() == before
 
 

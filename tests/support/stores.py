@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from moving import Time
+from oomeventer.incident.codec import encode
 from oomeventer.incident.events import compose_all
 from oomeventer.incident.incident import Incident
 from oomeventer.journal import database, incidents, outbox, retention, totals
@@ -35,7 +36,7 @@ def kill(number: int = 1, program: str = "hog", pod: int = 0, **fields: Any) -> 
 
 
 def record(store: Database, one: Incident) -> bool:
-    return incidents.record(store, one.key, one.as_json())
+    return incidents.record(store, one.key, encode(one))
 
 
 def described(store: Database, *those: Incident) -> list[Waiting]:
@@ -44,7 +45,7 @@ def described(store: Database, *those: Incident) -> list[Waiting]:
     for one in those:
         assert record(store, one)
         (number, _), *_ = incidents.recorded(store, 0, 1)
-        waiting += incidents.describe(store, number, one.as_json(), compose_all(one))
+        waiting += incidents.describe(store, number, encode(one), compose_all(one))
     return waiting
 
 

@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from oomeventer.incident.codec import from_json
 from oomeventer.incident.events import message
-from oomeventer.incident.incident import Incident, from_json, rfc3339
+from oomeventer.incident.incident import Incident
 from oomeventer.incident.redaction import quote
+from oomeventer.incident.wire import rfc3339
 from oomeventer.text import duration, size
 
 

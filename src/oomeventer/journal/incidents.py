@@ -7,9 +7,7 @@ the process dies, the next one goes on from there.
 Rules: each function is one transaction. Raises StoreError.
 """
 
-import json
 import time
-from typing import Any
 
 from oomeventer.incident import PendingEvent
 from oomeventer.journal import outbox
@@ -18,10 +16,10 @@ from oomeventer.journal.outbox import Waiting
 from oomeventer.journal.totals import add
 
 
-def record(database: Database, key: str, body: dict[str, Any]) -> bool:
+def record(database: Database, key: str, body: str) -> bool:
     """Write an incident down. False where it is known."""
     with database.transaction() as db:
-        row = (new_id(db), key, time.time(), json.dumps(body, ensure_ascii=False))
+        row = (new_id(db), key, time.time(), body)
         new = db.execute("INSERT OR IGNORE INTO incidents VALUES (?, ?, ?, 'begun', ?)", row).rowcount == 1
         if new:
             add(db, "seen", 1)
@@ -35,11 +33,11 @@ def recorded(database: Database, after: int, most: int) -> list[tuple[int, str]]
         return db.execute(query, (after, most)).fetchall()
 
 
-def rewrite(database: Database, incident: int, body: dict[str, Any]) -> None:
+def rewrite(database: Database, incident: int, body: str) -> None:
     """Write down what became known since of an incident that is not described."""
     with database.transaction() as db:
         change = "UPDATE incidents SET body = ? WHERE id = ? AND state = 'begun'"
-        db.execute(change, (json.dumps(body, ensure_ascii=False), incident))
+        db.execute(change, (body, incident))
 
 
 def read(database: Database, incident: int) -> str | None:
@@ -50,12 +48,12 @@ def read(database: Database, incident: int) -> str | None:
         return row[0] if row else None
 
 
-def describe(database: Database, incident: int, body: dict[str, Any], events: list[PendingEvent]) -> list[Waiting]:
+def describe(database: Database, incident: int, body: str, events: list[PendingEvent]) -> list[Waiting]:
     """Write down all that became known of an incident, and its Events into the outbox. Returns the series that wait for
     them; none where it is described already."""
     with database.transaction() as db:
         change = "UPDATE incidents SET state = 'described', body = ? WHERE id = ? AND state = 'begun'"
-        if db.execute(change, (json.dumps(body, ensure_ascii=False), incident)).rowcount == 0:
+        if db.execute(change, (body, incident)).rowcount == 0:
             return []
         waiting = [one for event in events if (one := outbox.put(db, incident, event))]
         add(db, "seen", len(waiting) - 1)

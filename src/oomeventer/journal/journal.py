@@ -6,7 +6,6 @@ incidents.py, outbox.py, retention.py. A caller can be cancelled at any moment.
 """
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from oomeventer.incident import Incident, PendingEvent, from_json
+from oomeventer.incident import Incident, IncidentError, PendingEvent, decode, encode
 from oomeventer.journal import database, incidents, outbox, retention
 from oomeventer.journal.failover import Failover
 from oomeventer.journal.outbox import State, Waiting
@@ -83,18 +82,18 @@ class Journal:
 
     async def record(self, incident: Incident) -> bool:
         """Write down an incident. False where it is known already: it was read from the ring once before."""
-        new = await self._write(incidents.record, incident.key, incident.as_json())
+        new = await self._write(incidents.record, incident.key, encode(incident))
         self._news.set()
         return new
 
     async def resolve(self, recorded: RecordedIncident) -> None:
         """Write down what the runtime answered. From here on the incident waits in the journal, however long."""
-        await self._write(incidents.rewrite, recorded.id, recorded.incident.as_json())
+        await self._write(incidents.rewrite, recorded.id, encode(recorded.incident))
         self._resolved.put_nowait(recorded.id)
 
     async def describe(self, number: int, incident: Incident, events: list[PendingEvent]) -> list[Waiting]:
         """Write down what became known of an incident since, and its Events. Returns the series that wait for them."""
-        return await self._write(incidents.describe, number, incident.as_json(), events)
+        return await self._write(incidents.describe, number, encode(incident), events)
 
     async def give_up(self, number: int, reason: str) -> None:
         """Write down that an incident gets no Event."""
@@ -155,9 +154,9 @@ class Journal:
 
     async def _read(self, number: int, body: str) -> RecordedIncident | None:
         try:
-            return RecordedIncident(number, from_json(json.loads(body)))
-        except (KeyError, TypeError, ValueError) as e:
-            log.error("incident %d is of another version and given up: %s", number, e)
+            return RecordedIncident(number, decode(body))
+        except IncidentError as e:
+            log.error("incident %d cannot be read and is given up: %s", number, e)
             await self.give_up(number, "written by another version")
             return None
 
