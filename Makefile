@@ -15,7 +15,7 @@ PROTOC  = PATH=$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc -Isrc/oomeventer
 
 Q := $(if $(V),,@)
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-cluster kind test-faults test-kernels bench image chart docs check workflows format object stubs verify-stubs lock lock-image wheel clean packages
+.PHONY: help demo test test-cluster kind test-faults test-kernels bench image chart docs schema check workflows format object stubs verify-stubs lock lock-image wheel clean packages
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
@@ -94,6 +94,9 @@ chart: $(VENV)/dev ## the chart's README table and schema from its values.yaml, 
 
 docs: $(VENV)/dev ## docs/metrics.md from the table of metrics
 	$(Q)PYTHONPATH=tests/support $(BIN)/python -m docs
+
+schema: $(VENV)/dev ## src/oomeventer/incident/schema.json from the incident's types
+	$(Q)PYTHONPATH=tests/support $(BIN)/python -m schema
 
 # With every file's hash, for all machines and Pythons from 3.11 on. uv reads none of pip's settings.
 UV_COMPILE = env -u UV_INDEX -u UV_DEFAULT_INDEX -u UV_FIND_LINKS build/lock/bin/uv pip compile -q --no-config --upgrade \

@@ -22,6 +22,7 @@ import pytest
 from machine import Agent, Cgroup, Victim, kubeconfig
 from oomeventer import logs
 from oomeventer.errors import OomeventerError
+from oomeventer.incident.codec import as_json
 from oomeventer.pipeline import Pipeline, Stage
 from oomeventer.text import one_line, printable
 from samples import incident, kill
@@ -118,14 +119,14 @@ def test_json(out: io.StringIO) -> None:
     """Time in UTC with milliseconds, level, logger, message; the incident as its schema has it; ASCII."""
     logs.setup("info", "json", out)
     log.info("watches %s", "łab-node")
-    log.warning("killed", extra={"incident": incident().as_json()})
+    log.warning("killed", extra={"incident": as_json(incident())})
     assert out.getvalue().isascii()
     plain, reported = map(json.loads, lines(out))
     assert re.fullmatch(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z", plain.pop("time"))
     assert plain == {"level": "info", "logger": "oomeventer.test", "message": "watches łab-node"}
     schema = json.loads(resources.files("oomeventer").joinpath("incident/schema.json").read_text())
     jsonschema.validate(reported["incident"], schema)
-    assert reported["incident"] == incident().as_json()
+    assert reported["incident"] == as_json(incident())
 
 
 def test_the_time(out: io.StringIO) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 
 from oomeventer.cluster import Delivery, Describer
 from oomeventer.cri import Resolver
-from oomeventer.incident import Incident, Observer, compose_all, message
+from oomeventer.incident import Incident, Observer, as_json, compose_all, message
 from oomeventer.journal import Journal, RecordedIncident
 from oomeventer.kernel import Episode, Tracer
 from oomeventer.pipeline import Pipeline, Stage
@@ -133,7 +133,7 @@ class Agent:
         self._await_no_more(recorded)
         incident = recorded.incident
         where = f"{incident.pod.namespace}/{incident.pod.name}" if incident.pod else incident.node
-        log.warning("%s: %s", where, message(incident), extra={"incident": incident.as_json()})
+        log.warning("%s: %s", where, message(incident), extra={"incident": as_json(incident)})
         self._metrics.killed(incident)
 
     def _forget(self, recorded: RecordedIncident) -> None:

@@ -36,14 +36,15 @@ from oomeventer.cluster.retry import REFUSALS, RULES, Verdict, backoff, rule
 from oomeventer.cluster.schedule import Limits
 from oomeventer.incident.events import ANNOTATION, COMBINED, compose, compose_all
 from oomeventer.incident.incident import Incident
-from oomeventer.journal import store
+from oomeventer.journal import retention
 from oomeventer.journal.journal import Journal
+from oomeventer.journal.outbox import SIMILAR, SIMILAR_SECONDS
 from oomeventer.journal.plans import Plan
-from oomeventer.journal.store import SIMILAR, SIMILAR_SECONDS
 from samples import POD, incident, victim
 from standin import Answer, ApiServer, Fault, Garbage, LostAnswer, Reset, Truncated
 from standin.routing import Request
 from standin.status import status
+from stores import set_time
 
 HOUR = 3600.0
 #: Longer than any series waits for its next try.
@@ -146,7 +147,7 @@ class Sending:
         calm = 0
         while calm < 10:
             await asyncio.sleep(0)
-            busy = self.api.gate.is_set() and (self.delivery._sending or self.journal._turn.locked())
+            busy = self.api.gate.is_set() and (self.delivery._sending or self.journal._store._turn.locked())
             calm = 0 if busy else calm + 1
 
     async def passes(self, seconds: float) -> None:
@@ -168,7 +169,7 @@ class Sending:
 @pytest.fixture(autouse=True)
 def time(monkeypatch: pytest.MonkeyPatch) -> Time:
     moved = Time()
-    monkeypatch.setattr(store, "time", moved)
+    set_time(monkeypatch, moved)
     monkeypatch.setattr(module, "time", moved)
     return moved
 
@@ -986,7 +987,7 @@ async def test_a_fault_of_the_program_stays_in_its_series(
     await send.passes(module.FAULT_SECONDS * 2.5)
     assert len(calls) == 3
     monkeypatch.undo()
-    monkeypatch.setattr(store, "time", send.time)
+    set_time(monkeypatch, send.time)
     monkeypatch.setattr(module, "time", send.time)
     await send.passes(module.FAULT_SECONDS)
     assert counts(api) == {name(1): 1, name(2): 1}
@@ -1013,14 +1014,14 @@ async def test_a_kill_that_comes_while_nothing_was_found(
 async def test_what_the_journal_let_go_of_does_not_stop_its_series(api: ApiServer, send: Sending) -> None:
     """A request that was tried for so long that there was no room for its kill any more: those after it are
     reported."""
-    memory = send.journal._memory
+    memory = send.journal._store.memory
     assert memory
     send.api.broken = {"": 503}
     await send(kill(1))
     await send.passes(400)
     await send(kill(2))
     with memory.transaction() as db:
-        memory._forget(db, "key = ?", (kill(1).key,), "no room in the journal")
+        retention.forget(db, "key = ?", (kill(1).key,), "no room in the journal")
     send.api.broken = {}
     await send.passes(HOUR)
     assert send.totals(no_room_in_the_journal=1) == (2, 1, 0)
@@ -1035,7 +1036,7 @@ async def test_a_clock_that_is_set(api: ApiServer, send: Sending, time: Time, da
     await send.passes(60)
     time.set_clock(days * 86400.0)
     await send(kill(2))
-    await send.journal._do(store.Store.trim)
+    await send.journal._store.call(retention.trim)
     await send.passes(60)
     assert send.totals(waiting=2) == (2, 0, 0)
     send.api.broken = {}
@@ -1069,7 +1070,7 @@ async def live(steps: list[Any], path: Path, look: Callable[[Sending, Direct], N
     api, time = Direct(), Time()
     number = 0
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(store, "time", time)
+        set_time(patch, time)
         patch.setattr(module, "time", time)
         send = await Sending(api, time, path, Limits(object_burst=3)).__aenter__()
         for step in [*steps, ("answers", []), ("pass", 24 * HOUR)]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from oomeventer.cli import main
+from oomeventer.incident.codec import as_json
 from stores import kill, opened, record
 
 
@@ -24,7 +25,7 @@ def test_as_json(journal: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One object a line, the oldest first, with what became of its Events."""
     assert main(["history", "--json", f"--journal={journal}"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert lines == [kill(number).as_json() | {"events": "waiting"} for number in (1, 2)]
+    assert lines == [as_json(kill(number)) | {"events": "waiting"} for number in (1, 2)]
 
 
 def test_for_people(journal: Path, capsys: pytest.CaptureFixture[str]) -> None:

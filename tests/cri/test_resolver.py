@@ -15,7 +15,6 @@ from oomeventer.cri import ContainerInfo, CriError, SandboxInfo
 from oomeventer.cri import resolver as module
 from oomeventer.cri.resolver import Resolver
 from oomeventer.incident.incident import Incident
-from oomeventer.node.cgroup_path import identify
 from samples import CONTAINER_ID, LIMIT, POD, UID, incident
 
 RETRY = 0.1
@@ -142,7 +141,7 @@ async def test_a_runtime_that_fails_is_not_crowded(runtime: Runtime, seconds: fl
 
 async def test_nobody_is_asked(runtime: Runtime) -> None:
     """About a process outside any Pod, and where no runtime is wanted."""
-    host = killed(cgroup="/system.slice", identity=identify("/system.slice"))
+    host = killed(cgroup="/system.slice")
     assert await Resolver(None, 2, patience_seconds=10)(host) == host
     assert await Resolver("none", 2, patience_seconds=10)(one := killed()) == one
     assert runtime.asked == []

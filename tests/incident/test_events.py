@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from oomeventer.incident.codec import as_json
 from oomeventer.incident.events import ANNOTATION, compose, compose_all, message
 from oomeventer.incident.incident import Incident, Trigger
 from samples import (
@@ -184,7 +185,7 @@ def test_a_groups_words() -> None:
     reported = message(group_of(50))
     assert "group of 50 (memory.oom.group): w0 (20), " in reported
     assert ", w7 (27) and 41 more. " in reported
-    assert "group" not in message(incident(group=True))
+    assert "group" not in message(incident(group_kill=True))
 
 
 def test_the_command_is_quoted() -> None:
@@ -234,8 +235,8 @@ def annotation(sample: Incident) -> dict[str, Any]:
 
 def test_the_annotation_is_the_incident() -> None:
     """As it is, where it has room."""
-    assert annotation(incident()) == incident().as_json()
-    assert annotation(group_of(16)) == group_of(16).as_json()
+    assert annotation(incident()) == as_json(incident())
+    assert annotation(group_of(16)) == as_json(group_of(16))
 
 
 def test_a_large_group_is_cut() -> None:

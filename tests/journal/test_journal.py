@@ -1,4 +1,4 @@
-"""The journal on a disk that fails: what is said, what goes on, and what is told in the end.
+"""The journal on a disk that fails: what is logged, what goes on, and what is delivered in the end.
 
 In: kills, real small file systems that are full or not to be written, files that are damaged, and calls that hang. Out:
 the Events at the API server's stand-in, the totals, and the trouble in words. Time is real here, and retries come soon.
@@ -25,12 +25,14 @@ from oomeventer.cluster.schedule import Limits
 from oomeventer.incident.events import compose, compose_all
 from oomeventer.incident.incident import Incident
 from oomeventer.journal import disk as disk_module
-from oomeventer.journal import journal as module
-from oomeventer.journal.database import StoreError
+from oomeventer.journal import failover as module
+from oomeventer.journal import incidents, outbox, totals
+from oomeventer.journal import journal as journal_module
+from oomeventer.journal.database import Database, StoreError
 from oomeventer.journal.disk import Disk
+from oomeventer.journal.failover import Failover
 from oomeventer.journal.history import read_history
 from oomeventer.journal.journal import Journal
-from oomeventer.journal.store import Store
 from samples import POD, incident, victim
 
 #: A deadline of the test's own.
@@ -60,17 +62,17 @@ def small(tmp_path: Path) -> Iterator[Path]:
 
 
 class Agent:
-    """Journal, drafts and delivery, as in the agent, until the context is left. kills: what was given to it."""
+    """Journal, pending Events and delivery, as in the agent, until the context is left. kills: what was given to it."""
 
     def __init__(self, path: Path | None, api: Direct, size_bytes: int = 64 << 20) -> None:
         self.journal = Journal(path, size_bytes)
         self.delivery = Delivery(api, self.journal, QUICK)  # type: ignore[arg-type]
         self._stop = asyncio.Event()
-        self._drafted = asyncio.Event()
+        self._described = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         await self.journal.__aenter__()
-        self._tasks = [asyncio.create_task(self._draft()), asyncio.create_task(self.delivery.run(self._drafted))]
+        self._tasks = [asyncio.create_task(self._describe()), asyncio.create_task(self.delivery.run(self._described))]
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -81,10 +83,12 @@ class Agent:
         finally:
             await self.journal.__aexit__()
 
-    async def _draft(self) -> None:
-        async for begun in self.journal.recorded(self._stop):
-            self.delivery.add(await self.journal.describe(begun.id, begun.incident, compose_all(begun.incident)))
-        self._drafted.set()
+    async def _describe(self) -> None:
+        async for recorded in self.journal.recorded(self._stop):
+            self.delivery.add(
+                await self.journal.describe(recorded.id, recorded.incident, compose_all(recorded.incident))
+            )
+        self._described.set()
 
     async def kill(self, *numbers: int) -> None:
         for number in numbers:
@@ -131,7 +135,7 @@ async def until_full(agent: Agent, directory: Path) -> tuple[Path, int]:
 
 
 async def left_by_an_earlier_process(path: Path) -> int:
-    """A journal with incidents that are told, described, and begun. How many there are."""
+    """A journal with incidents that are delivered, described, and recorded. How many there are."""
     async with Agent(path, Direct()) as agent:
         await agent.kill(*range(1, 11))
         await until(lambda: agent.journal.totals.delivered + agent.journal.totals.merged == 10)
@@ -139,9 +143,9 @@ async def left_by_an_earlier_process(path: Path) -> int:
         stop = asyncio.Event()
         for number in range(11, 21):
             await journal.record(kill(number))
-        async for begun in journal.recorded(stop):
-            await journal.describe(begun.id, begun.incident, compose_all(begun.incident))
-            if journal.totals.waiting == 10 and begun.incident.key == kill(15).key:
+        async for recorded in journal.recorded(stop):
+            await journal.describe(recorded.id, recorded.incident, compose_all(recorded.incident))
+            if journal.totals.waiting == 10 and recorded.incident.key == kill(15).key:
                 break
         assert (journal.totals.seen, journal.totals.waiting) == (20, 10)
     return 20
@@ -151,8 +155,8 @@ async def left_by_an_earlier_process(path: Path) -> int:
 
 
 @pytest.mark.parametrize("where", ["memory", "disk"])
-async def test_the_way_of_an_incident(path: Path, where: str) -> None:
-    """It is begun, described, told and counted, in memory and on disk alike; where it is kept is said."""
+async def test_the_path_of_an_incident(path: Path, where: str) -> None:
+    """It is recorded, described, delivered and counted, in memory and on disk alike; where it is kept is shown."""
     api = Direct()
     async with Agent(path if where == "disk" else None, api) as agent:
         assert agent.journal.kept == (str(path) if where == "disk" else "memory")
@@ -165,9 +169,9 @@ async def test_the_way_of_an_incident(path: Path, where: str) -> None:
     assert path.exists() == (where == "disk")
 
 
-async def test_begun_gives_what_an_earlier_process_left(path: Path) -> None:
-    """All of it, more than one batch, in its order; then what comes; and it ends when it is told to, with none left."""
-    several = 2 * module._BATCH + 5
+async def test_recorded_gives_what_an_earlier_process_left(path: Path) -> None:
+    """All of it, more than one batch, in its order; then what comes; and it ends when it is to stop, with none left."""
+    several = 2 * journal_module._BATCH + 5
     async with Journal(path) as first:
         for number in range(several):
             await first.record(kill(number))
@@ -176,9 +180,9 @@ async def test_begun_gives_what_an_earlier_process_left(path: Path) -> None:
     async with Journal(path) as journal:
 
         async def take() -> None:
-            async for begun in journal.recorded(stop):
-                found.append(begun.incident)
-                await journal.describe(begun.id, begun.incident, compose_all(begun.incident))
+            async for recorded in journal.recorded(stop):
+                found.append(recorded.incident)
+                await journal.describe(recorded.id, recorded.incident, compose_all(recorded.incident))
 
         taking = asyncio.create_task(take())
         await until(lambda: len(found) == several)
@@ -191,14 +195,14 @@ async def test_begun_gives_what_an_earlier_process_left(path: Path) -> None:
     assert found[several:] == [kill(1000), kill(1001)]
 
 
-async def test_what_was_begun_and_is_in_work_is_given_once(path: Path) -> None:
-    """An incident that waits for the runtime, say, is not begun again by news of another."""
+async def test_what_was_recorded_and_is_in_work_is_given_once(path: Path) -> None:
+    """An incident that waits for the runtime, say, is not given again by news of another."""
     async with Journal(path) as journal:
         await journal.record(kill(1))
         stop = asyncio.Event()
         found = []
-        async for begun in journal.recorded(stop):
-            found.append(begun.incident)
+        async for recorded in journal.recorded(stop):
+            found.append(recorded.incident)
             if len(found) < 3:
                 await journal.record(kill(len(found) + 1))
             else:
@@ -208,7 +212,7 @@ async def test_what_was_begun_and_is_in_work_is_given_once(path: Path) -> None:
 
 @pytest.mark.parametrize("body", ['{"schema": "oomeventer/v9"}', "{}", "[]", "null", "no JSON", '{"schema": 1'])
 async def test_an_incident_that_cannot_be_read(path: Path, caplog: pytest.LogCaptureFixture, body: str) -> None:
-    """Another version's, or a damaged one, is given up and said; those after it are told."""
+    """Another version's, or a damaged one, is given up and logged; those after it are delivered."""
     async with Journal(path) as journal:
         await journal.record(kill(1))
         await journal.record(kill(2))
@@ -220,7 +224,7 @@ async def test_an_incident_that_cannot_be_read(path: Path, caplog: pytest.LogCap
             await until(lambda: not agent.journal.totals.waiting)
             assert agent.journal.totals.given_up.total() == 1
             agent.check()
-    assert "not told" in caplog.text
+    assert "given up" in caplog.text
     assert counts(api) == {compose(kill(2)).name: 1}
 
 
@@ -232,13 +236,13 @@ async def test_nothing_is_done_while_nothing_is_killed(path: Path, monkeypatch: 
         await asyncio.sleep(0.1)
         before = sorted((file.name, file.stat().st_mtime_ns) for file in path.parent.iterdir())
         calls: list[object] = []
-        whole = Journal._do
+        whole = Failover.call
 
-        async def counted(journal: Journal, method: Any, *arguments: Any) -> Any:
+        async def counted(store: Failover, method: Any, *arguments: Any) -> Any:
             calls.append(method)
-            return await whole(journal, method, *arguments)
+            return await whole(store, method, *arguments)
 
-        monkeypatch.setattr(Journal, "_do", counted)
+        monkeypatch.setattr(Failover, "call", counted)
         await asyncio.sleep(3 * RETRY)
         assert calls == []
         assert sorted((file.name, file.stat().st_mtime_ns) for file in path.parent.iterdir()) == before
@@ -277,7 +281,7 @@ async def test_memory_does_not_grow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_full_disk(small: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """While it is full all goes on in memory, and is said once; when there is room again, all is on disk."""
+    """While it is full all goes on in memory, and is logged once; when there is room again, all is on disk."""
     api, path = Direct(), small / "journal.db"
     async with Agent(path, api) as agent:
         filler, number = await until_full(agent, small)
@@ -304,7 +308,7 @@ async def test_a_full_disk(small: Path, caplog: pytest.LogCaptureFixture) -> Non
     assert caplog.text.count("is written again") == 1
 
 
-async def test_a_full_disk_and_a_server_that_is_away(small: Path) -> None:
+async def test_a_full_disk_and_an_unreachable_server(small: Path) -> None:
     """What is in memory alone comes to disk with room, and is the next process's."""
     api, path = Direct(), small / "journal.db"
     api.answers = [503] * 100000
@@ -329,7 +333,7 @@ async def test_a_full_disk_and_a_server_that_is_away(small: Path) -> None:
 async def test_a_disk_that_is_full_at_the_end(
     small: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What then is in memory only is lost, and that is said; with room at the last moment it is not."""
+    """What then is in memory only is lost, and that is logged; with room at the last moment it is not."""
     monkeypatch.setattr(module, "RETRY_SECONDS", 3600)
     path = small / "journal.db"
     async with Journal(path) as journal:
@@ -353,8 +357,8 @@ async def test_a_disk_that_is_full_at_the_end(
 async def test_a_disk_that_cannot_be_written_at_first(
     small: Path, caplog: pytest.LogCaptureFixture, kills: int
 ) -> None:
-    """Mounted read-only: said, and gone on without. When it can be written, what an earlier process left is told, too,
-    though nobody is killed any more."""
+    """Mounted read-only: logged, and gone on without. When it can be written, what an earlier process left is delivered
+    as well, though nobody is killed any more."""
     path = small / "journal.db"
     before = await left_by_an_earlier_process(path)
     subprocess.run(["mount", "-o", "remount,ro", small], check=True)
@@ -376,7 +380,7 @@ async def test_a_disk_that_cannot_be_written_at_first(
 
 
 async def test_a_file_in_the_directorys_place(tmp_path: Path) -> None:
-    """A place that cannot be is said, and the agent lives."""
+    """A place that cannot be is logged, and the agent lives."""
     (tmp_path / "file").touch()
     api = Direct()
     async with Agent(tmp_path / "file" / "journal.db", api) as agent:
@@ -390,6 +394,19 @@ async def test_a_file_in_the_directorys_place(tmp_path: Path) -> None:
 # -- a disk that hangs -------------------------------------------------------------------------------------------------
 
 
+#: By what it does: where the function is that is called with the disk's file.
+CALLS: dict[str, tuple[Any, str]] = {
+    "record": (incidents, "record"),
+    "recorded": (incidents, "recorded"),
+    "describe": (incidents, "describe"),
+    "waiting": (outbox, "waiting"),
+    "plan": (outbox, "plan"),
+    "settle": (outbox, "settle"),
+    "totals": (totals, "read"),
+    "_open": (Database, "_open"),
+}
+
+
 class Hanging:
     """A disk whose next calls of those methods do not return until release(); then they are carried out."""
 
@@ -398,10 +415,11 @@ class Hanging:
         self._released = False
         monkeypatch.setattr(disk_module, "DEADLINE_SECONDS", DEADLINE)
         for name in methods:
-            monkeypatch.setattr(Store, name, self._slow(getattr(Store, name)))
+            owner, attribute = CALLS[name]
+            monkeypatch.setattr(owner, attribute, self._slow(getattr(owner, attribute)))
 
     def _slow(self, method: Any) -> Any:
-        def slow(store: Store, *arguments: Any, **named: Any) -> Any:
+        def slow(store: Database, *arguments: Any, **named: Any) -> Any:
             if store.path != ":memory:" and not self._released:
                 self.hangs += 1
                 while not self._released:
@@ -432,8 +450,8 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Hanging]]
 async def test_a_disk_that_hangs(
     path: Path, hanging: Callable[..., Hanging], caplog: pytest.LogCaptureFixture, method: str
 ) -> None:
-    """Wherever it does: kills are told meanwhile; what it answers too late is no harm; and at the end each is told, is
-    counted once, and is on disk."""
+    """Wherever it does: kills are delivered meanwhile; what it answers too late is no harm; and at the end each is
+    delivered, is counted once, and is on disk."""
     await left_by_an_earlier_process(path)
     api = Direct()
     agent = Agent(path, api)
@@ -481,10 +499,10 @@ class Held(Direct):
         return await super().request(method, path, body, content_type)
 
 
-@pytest.mark.parametrize("answered", ["while the disk is away", "when it is back"])
+@pytest.mark.parametrize("answered", ["while the disk hangs", "when it is back"])
 async def test_a_disk_that_hangs_during_a_request(path: Path, hanging: Callable[..., Hanging], answered: str) -> None:
-    """What was planned on disk is answered when the journal is in memory, and a kill of that series is told from there:
-    when the disk is back, what was perhaps sent is sent as it was, and each kill counts once."""
+    """What was planned on disk is answered when the journal is in memory, and a kill of that series is delivered from
+    there: when the disk is back, what was perhaps sent is sent as it was, and each kill counts once."""
     api = Held()
     async with Agent(path, api) as agent:
         await agent.kill(1)
@@ -492,7 +510,7 @@ async def test_a_disk_that_hangs_during_a_request(path: Path, hanging: Callable[
         disk = hanging("record")
         await agent.kill(8)
         assert agent.journal.trouble
-        if answered == "while the disk is away":
+        if answered == "while the disk hangs":
             api.open.set()
             await until(lambda: api.reported == 2)
         disk.release()
@@ -508,14 +526,14 @@ async def test_a_disk_that_hangs_during_a_request(path: Path, hanging: Callable[
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 async def test_a_disk_that_hangs_again_and_again(path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
-    """At random calls, for random times: in the end every kill is told once and counted once."""
+    """At random calls, for random times: in the end every kill is delivered once and counted once."""
     monkeypatch.setattr(disk_module, "DEADLINE_SECONDS", 0.05)
     monkeypatch.setattr(module, "RETRY_SECONDS", 0.05)
     rng = random.Random(seed)
     well = False
 
     def sometimes_slow(method: Any) -> Any:
-        def slow(store: Store, *arguments: Any, **named: Any) -> Any:
+        def slow(store: Database, *arguments: Any, **named: Any) -> Any:
             hangs = store.path != ":memory:" and not well and rng.random() < 0.05
             early = rng.random() < 0.5
             if hangs and early:
@@ -528,7 +546,8 @@ async def test_a_disk_that_hangs_again_and_again(path: Path, monkeypatch: pytest
         return slow
 
     for name in ("record", "describe", "plan", "settle", "totals", "recorded", "waiting"):
-        monkeypatch.setattr(Store, name, sometimes_slow(getattr(Store, name)))
+        owner, attribute = CALLS[name]
+        monkeypatch.setattr(owner, attribute, sometimes_slow(getattr(owner, attribute)))
     api = Direct()
     async with Agent(path, api) as agent:
         for number in range(1, 201):
@@ -556,7 +575,7 @@ async def test_a_cancelled_fail_over(
             await asyncio.sleep(SECONDS)
 
         monkeypatch.setattr(Disk, "rescue", rescue)
-        monkeypatch.setattr(Store, "record", fails)
+        monkeypatch.setattr(incidents, "record", fails)
         beginning = asyncio.create_task(journal.record(kill(101)))
         await rescuing.wait()
         beginning.cancel()
@@ -567,25 +586,25 @@ async def test_a_cancelled_fail_over(
         assert (journal.totals.seen, journal.totals.waiting) == (20, 10)
 
 
-_BEGIN = Store.record
+_RECORD = incidents.record
 
 
-def fails(store: Store, *arguments: Any) -> bool:
-    """Store.record on a disk that is full."""
+def fails(store: Database, *arguments: Any) -> bool:
+    """incidents.record on a disk that is full."""
     if store.path != ":memory:":
         raise StoreError("full")
-    return _BEGIN(store, *arguments)
+    return _RECORD(store, *arguments)
 
 
-async def test_told_in_memory_and_ended(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What memory told comes to disk at the end, though nothing waits: counts go on from there, and never back."""
+async def test_delivered_from_memory_and_ended(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What memory delivered comes to disk at the end, though nothing waits: counts go on from there, and never back."""
     monkeypatch.setattr(module, "RETRY_SECONDS", 3600)
     api = Direct()
     async with Agent(path, api) as agent:
         await agent.kill(1, 8)
         await until(lambda: not agent.journal.totals.waiting)
         with monkeypatch.context() as patched:
-            patched.setattr(Store, "record", fails)
+            patched.setattr(incidents, "record", fails)
             await agent.kill(15, 22)
             await until(lambda: not agent.journal.totals.waiting)
             assert agent.journal.trouble
@@ -598,13 +617,13 @@ async def test_told_in_memory_and_ended(path: Path, monkeypatch: pytest.MonkeyPa
 
 async def test_a_cancelled_caller(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The disk is not blamed for what its thread does for one who does not wait any more."""
-    whole = Store.record
+    whole = incidents.record
 
-    def slow(store: Store, *arguments: Any) -> bool:
+    def slow(store: Database, *arguments: Any) -> bool:
         time.sleep(0.3)
         return whole(store, *arguments)
 
-    monkeypatch.setattr(Store, "record", slow)
+    monkeypatch.setattr(incidents, "record", slow)
     async with Journal(path) as journal:
         beginning = asyncio.create_task(journal.record(kill(1)))
         await asyncio.sleep(0.1)
@@ -624,7 +643,7 @@ async def test_more_than_memory_takes(path: Path, monkeypatch: pytest.MonkeyPatc
             await agent.kill_of(kill(number, notes=("x" * 8000,)))
         await until(lambda: agent.delivery.series == 7)
         with monkeypatch.context() as patched:
-            patched.setattr(Store, "record", fails)
+            patched.setattr(incidents, "record", fails)
             await agent.kill(*range(101, 111))
             assert agent.journal.trouble
             await until(lambda: agent.journal.totals.waiting == 110)
@@ -644,9 +663,9 @@ async def test_a_disk_that_hangs_at_the_end(
     async with Journal(path) as journal:
         await journal.record(kill(1))
         disk = hanging("record")
-        begun = time.monotonic()
+        start = time.monotonic()
         await journal.record(kill(2))
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - start < 5
     assert "kept in memory only, and are lost" in caplog.text
     disk.release()
 
@@ -656,7 +675,7 @@ async def test_a_disk_that_hangs_at_the_end(
 
 @pytest.mark.parametrize("damage", ["garbage", "half", "a page", "nothing left", "zeroes in the middle"])
 async def test_a_damaged_file(path: Path, caplog: pytest.LogCaptureFixture, damage: str) -> None:
-    """It is moved aside and said, not used and not deleted; the journal goes on in a new one, on disk."""
+    """It is moved aside and logged, not used and not deleted; the journal goes on in a new one, on disk."""
     await left_by_an_earlier_process(path)
     whole = path.read_bytes()
     match damage:
@@ -688,7 +707,7 @@ async def test_a_damaged_file(path: Path, caplog: pytest.LogCaptureFixture, dama
 @pytest.mark.parametrize("when", ["before", "meanwhile"])
 async def test_bits_that_flip(path: Path, when: str) -> None:
     """Of 40 files with a few bits flipped, before an agent begins or while it runs: whatever they held, the kills of
-    other Pods are told, and the agent lives and ends."""
+    other Pods are delivered, and the agent lives and ends."""
     await left_by_an_earlier_process(path)
     whole = path.read_bytes()
     rng = random.Random(2)
@@ -699,10 +718,10 @@ async def test_bits_that_flip(path: Path, when: str) -> None:
         for file in path.parent.iterdir():
             file.unlink()
         path.write_bytes(damaged if when == "before" else whole)
-        await tells_others(path, damaged if when == "meanwhile" else None)
+        await delivers_others(path, damaged if when == "meanwhile" else None)
 
 
-async def tells_others(path: Path, damaged: bytes | None) -> None:
+async def delivers_others(path: Path, damaged: bytes | None) -> None:
     """An agent lives with that file, and with what it becomes."""
     api = Direct()
     others = {f"other-{number}" for number in range(5)}
@@ -715,14 +734,14 @@ async def tells_others(path: Path, damaged: bytes | None) -> None:
         await until(lambda: others <= {name.rpartition(".")[0] for name in counts(api)})
 
 
-def tells(api: Direct, number: int) -> bool:
+def delivers(api: Direct, number: int) -> bool:
     """Whether some Event is about that kill's Pod."""
     where = f"checkout-{number % 7}."
     return any(name.startswith(where) for name in counts(api))
 
 
 async def test_a_file_that_is_damaged_while_it_is_used(path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """What can still be read of it is told from memory, it is moved aside, and the journal is on disk again."""
+    """What can still be read of it is delivered from memory, it is moved aside, and the journal is on disk again."""
     api = Direct()
     api.answers = [503] * 100000
     async with Agent(path, api) as agent:
@@ -738,7 +757,7 @@ async def test_a_file_that_is_damaged_while_it_is_used(path: Path, caplog: pytes
         await agent.kill(*range(300, 310))
         await until(lambda: not agent.journal.trouble and not agent.journal.totals.waiting)
         agent.check()
-        await until(lambda: all(tells(api, number) for number in range(300, 307)))
+        await until(lambda: all(delivers(api, number) for number in range(300, 307)))
     assert "is moved to" in caplog.text or "going on in memory" in caplog.text
     assert {kill(number).key for number in range(303, 310)} <= {one["key"] for one in read_history(path)}
 
@@ -757,14 +776,14 @@ async def test_a_file_that_is_damaged_while_it_is_used(path: Path, caplog: pytes
     ],
 )
 async def test_words_that_are_damaged(path: Path, monkeypatch: pytest.MonkeyPatch, change: str) -> None:
-    """What SQLite finds whole and we do not: nothing waits for ever, others are told, and the disk is taken back."""
+    """What SQLite finds whole and we do not: nothing waits for ever, others are delivered, the disk is used again."""
     await left_by_an_earlier_process(path)
     with closing(sqlite3.connect(path)) as db, db:
         db.execute(change)
     api = Direct()
     async with Agent(path, api) as agent:
         with monkeypatch.context() as patched:
-            patched.setattr(Store, "record", fails)
+            patched.setattr(incidents, "record", fails)
             await agent.kill(101)
         await until(lambda: not agent.journal.trouble)
         await agent.kill(102)
@@ -778,7 +797,7 @@ async def test_words_that_are_damaged(path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 async def test_a_newer_format(path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A journal of a later version stays as it is, aside; this one begins its own, and both formats are said."""
+    """A journal of a later version stays as it is, aside; this one begins its own, and both formats are logged."""
     await left_by_an_earlier_process(path)
     with closing(sqlite3.connect(path)) as db:
         db.execute("PRAGMA user_version = 99")

@@ -220,7 +220,7 @@ async def test_the_pins_are_named(start: Start) -> None:
 
 async def test_the_journal_is_broken(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It says why it is kept in memory. The disk is tried again because somebody asks, not only at the next kill."""
-    monkeypatch.setattr("oomeventer.journal.journal.RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("oomeventer.journal.failover.RETRY_SECONDS", 0.0)
     (tmp_path / "state").touch()  # where the directory should be
     watched = await start(journal=tmp_path / "state" / "journal.db")
     status, text = await watched.get("/readyz")

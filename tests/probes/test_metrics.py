@@ -193,7 +193,7 @@ def constants(file: Path) -> Iterator[str]:
                 pass
             case "add", [_, ast.Constant("given up"), _, reason]:
                 pass
-            case "_forget", [_, _, _, reason, *_]:
+            case "forget", [_, _, _, reason, *_]:
                 pass
             case _:
                 continue

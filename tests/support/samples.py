@@ -6,14 +6,15 @@ The sample is one Pod, shop/checkout-0, whose container app has a limit of 32Mi,
 import ctypes
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any
 
-from oomeventer.incident.incident import Container, Host, Incident, Owner, Pod, Trigger, Victim
+from oomeventer.incident.incident import SCHEMA, Container, Host, Incident, Owner, Pod, Trigger
+from oomeventer.incident.victim import Victim
+from oomeventer.incident.wire import Moment
 from oomeventer.kernel import record
 from oomeventer.kernel.kill import Kill, Level, Missing, Process
 from oomeventer.kernel.kill import Trigger as KillTrigger
-from oomeventer.node.cgroup_path import identify
 
 NODE = "lab-node"
 UID = "6a25d7b1-8446-4fbf-be5d-2b4fd7e73508"
@@ -23,7 +24,7 @@ CGROUP = f"{POD_CGROUP}/{CONTAINER_ID}"
 
 KI, MI = 1 << 10, 1 << 20
 LIMIT = 32 * MI
-BOOT = datetime(2026, 11, 22, 8, 20, 12, tzinfo=UTC)
+BOOT = Moment(2026, 11, 22, 8, 20, 12, tzinfo=UTC)
 HOST = Host(node=NODE, boot_id="8f1b2c3d", boot_offset_ns=int(BOOT.timestamp()) * 10**9)
 
 
@@ -130,6 +131,7 @@ CONTAINER = Container(
 def incident(number: int = 0, **fields: Any) -> Incident:
     """An incident with all that the stages add; of several the number tells them apart."""
     defaults = {
+        "schema": SCHEMA,
         "key": f"{number:016x}",
         "time": BOOT.replace(minute=21 + number // 60 % 30, second=number % 60),
         "node": NODE,
@@ -140,17 +142,17 @@ def incident(number: int = 0, **fields: Any) -> Incident:
         "peak_bytes": LIMIT,
         "limit_cgroup": CGROUP,
         "cgroup": CGROUP,
-        "identity": identify(CGROUP),
         "trigger": Trigger(pid=4217, comm="hog", cgroup=CGROUP),
         "victims": (victim(),),
-        "group": False,
+        "group_kill": False,
         "pid1": "lives",
         "neighbours": (),
         "neighbours_total": 0,
         "truncated": False,
-        "lost": 0,
+        "lost_before": 0,
         "container": CONTAINER,
         "pod": POD,
+        "notes": (),
     }
     return Incident(**defaults | fields)
 
@@ -165,7 +167,6 @@ def on_the_host(**fields: Any) -> Incident:
         "peak_bytes": None,
         "limit_cgroup": None,
         "cgroup": path,
-        "identity": identify(path),
         "trigger": Trigger(pid=4217, comm="hog", cgroup=path),
         "pid1": None,
         "neighbours_total": None,
@@ -179,7 +180,7 @@ def group_of(size: int, **fields: Any) -> Incident:
     """A group kill of that many, the chosen one first."""
     first = victim()
     others = (replace(first, pid=5000 + i, container_pid=20 + i, comm=f"w{i}", chosen=False) for i in range(size - 1))
-    return incident(victims=(first, *others), group=True, **fields)
+    return incident(victims=(first, *others), group_kill=True, **fields)
 
 
 def raw_mark(

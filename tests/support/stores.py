@@ -1,20 +1,32 @@
-"""Stores with incidents in them, for tests of the journal's tables."""
+"""Journal files with incidents in them, for tests of the tables; and a time that the test moves for all of them."""
 
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from moving import Time
+from oomeventer.incident.codec import encode
 from oomeventer.incident.events import compose_all
 from oomeventer.incident.incident import Incident
+from oomeventer.journal import database, incidents, outbox, retention, totals
+from oomeventer.journal.database import Database
+from oomeventer.journal.outbox import Waiting
 from oomeventer.journal.plans import Plan
-from oomeventer.journal.store import Store, Waiting
 from samples import POD, incident, victim
 
 SIZE, AGE = 64 << 20, 7 * 86400.0
 
 
-def opened(path: Path | str, size_bytes: int = SIZE, age_seconds: float = AGE) -> Store:
-    return Store(str(path), size_bytes, age_seconds)
+def set_time(monkeypatch: pytest.MonkeyPatch, time: Time) -> None:
+    """By which the tables write down when something was."""
+    for module in (database, incidents, outbox, retention):
+        monkeypatch.setattr(module, "time", time)
+
+
+def opened(path: Path | str, size_bytes: int = SIZE, age_seconds: float = AGE) -> Database:
+    return Database(str(path), size_bytes, age_seconds)
 
 
 def kill(number: int = 1, program: str = "hog", pod: int = 0, **fields: Any) -> Incident:
@@ -23,35 +35,35 @@ def kill(number: int = 1, program: str = "hog", pod: int = 0, **fields: Any) -> 
     return incident(number, victims=(victim(comm=program, container_pid=number),), pod=where, **fields)
 
 
-def record(store: Store, one: Incident) -> bool:
-    return store.record(one.key, one.as_json())
+def record(store: Database, one: Incident) -> bool:
+    return incidents.record(store, one.key, encode(one))
 
 
-def described(store: Store, *incidents: Incident) -> list[Waiting]:
-    """They are begun and described; the series that then wait for them."""
+def described(store: Database, *those: Incident) -> list[Waiting]:
+    """They are recorded and described; the series that then wait for them."""
     waiting = []
-    for one in incidents:
+    for one in those:
         assert record(store, one)
-        (number, _), *_ = store.recorded(0, 1)
-        waiting += store.describe(number, one.as_json(), compose_all(one))
+        (number, _), *_ = incidents.recorded(store, 0, 1)
+        waiting += incidents.describe(store, number, encode(one), compose_all(one))
     return waiting
 
 
-def planned(store: Store, waiting: Waiting, recreate: bool = False) -> Plan:
-    plan = store.plan(waiting.series, recreate)
+def planned(store: Database, waiting: Waiting, recreate: bool = False) -> Plan:
+    plan = outbox.plan(store, waiting.series, recreate)
     assert plan
     return plan
 
 
-def tell(store: Store, *incidents: Incident) -> None:
-    """They are begun, described and delivered."""
-    for one in incidents:
+def deliver(store: Database, *those: Incident) -> None:
+    """They are recorded, described and delivered."""
+    for one in those:
         for waiting in described(store, one):
-            store.settle(planned(store, waiting), "delivered", "")
+            outbox.settle(store, planned(store, waiting), "delivered", "")
 
 
-def figures(store: Store) -> tuple[int, int, int, dict[str, int], int]:
+def figures(store: Database) -> tuple[int, int, int, dict[str, int], int]:
     """(seen, delivered, merged, given up, waiting), which add up."""
-    totals = store.totals()
-    assert totals.seen == totals.accounted
-    return totals.seen, totals.delivered, totals.merged, dict(totals.given_up), totals.waiting
+    found = totals.read(store)
+    assert found.seen == found.accounted
+    return found.seen, found.delivered, found.merged, dict(found.given_up), found.waiting

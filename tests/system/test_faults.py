@@ -26,6 +26,7 @@ import pytest
 from faults import POINTS, Partition, Restarted, mounted
 from machine import Cgroup, Victim, kubeconfig
 from machine.process import resident_mib
+from oomeventer.cluster.api import Api
 from oomeventer.journal.history import read_history
 from realcri import Containerd
 from standin import Answer, ApiServer, Fault, Garbage, Hang, LostAnswer, Reset, Trickle, Truncated
@@ -130,6 +131,22 @@ async def test_killed_on_the_way(api: ApiServer, program: Path, tmp_path: Path, 
     print(f"{point}: {kills.made.total()} kills, {agent.deaths} deaths, each kill reported once")
 
 
+@pytest.mark.parametrize("point", sorted(POINTS))
+async def test_each_point_is_reached(api: ApiServer, program: Path, tmp_path: Path, bpffs: Path, point: str) -> None:
+    """Kills bring the agent to each of the points, and it ends there; the next one delivers what is left."""
+    # A life's first requests ask what it may; the ninth is about a kill.
+    lives = iter([(point, 9 if POINTS[point][0] is Api else 1)])
+    with Kills(program, 1) as kills:
+        async with Restarted(*flags(api, tmp_path, bpffs), crash=lambda _: next(lives, ("none", 0))) as agent:
+            async with asyncio.timeout(SECONDS):
+                while not agent.deaths:
+                    await kills.make(1)
+                    await asyncio.sleep(0.2)
+            await all_reported(api, kills)
+        assert agent.deaths == 1
+    all_accounted(tmp_path / "state" / "journal.db", kills)
+
+
 async def test_killed_at_any_moment(api: ApiServer, program: Path, tmp_path: Path, bpffs: Path) -> None:
     """SIGKILL from outside, at moments that nobody chose, also while it starts."""
     with Kills(program) as kills:
@@ -145,7 +162,7 @@ async def test_killed_at_any_moment(api: ApiServer, program: Path, tmp_path: Pat
 
 
 async def test_no_agent_runs(api: ApiServer, program: Path, tmp_path: Path, bpffs: Path) -> None:
-    """Between two agents kills are recorded: the next one tells them with the time of the kill, and their arguments."""
+    """Between two agents kills are recorded: the next one reports them, with the kills' times and arguments."""
     with Kills(program, 1) as kills:
         async with Restarted(*flags(api, tmp_path, bpffs)):
             await kills.make(1)

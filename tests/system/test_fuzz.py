@@ -29,6 +29,7 @@ from fuzz import hostile, properties, reported, seeds, targets
 from fuzz.runtime import Runtime
 from oomeventer.cri import ContainerInfo, CriError
 from oomeventer.cri._cri.runtime import v1
+from oomeventer.incident.codec import as_json
 from oomeventer.incident.redaction import MEMORY_VARIABLES, Redaction
 from oomeventer.kernel import record
 from oomeventer.kernel.record import RawLevel
@@ -105,7 +106,7 @@ def test_what_is_reported_of_a_hostile_victim(raw: list[bytes], comm: bytes, pol
     pod, name = (POD, "app") if in_pod else (None, None)
     (what,) = reported.report(*raw, observation=observation, policy=policy, pod=pod, name=name)
     properties.reported(what)
-    VALIDATOR.validate(what.incident.as_json())
+    VALIDATOR.validate(as_json(what.incident))
 
 
 @settings(max_examples=150)

@@ -235,7 +235,7 @@ async def test_container_and_pod_gone(containerd: Containerd, sandbox: Pod, prog
     assert any("no longer knows" in note for note in thinner.notes)
     other = containerd.run_pod(namespace="shop", name="other")
     other.remove()
-    gone = replace(incident, identity=replace(incident.identity, pod_uid=other.uid))
+    gone = replace(incident, cgroup=incident.cgroup.replace(str(incident.identity.pod_uid), other.uid))
     assert (await containers(gone)).pod is None
 
 

@@ -143,7 +143,7 @@ class Delivery:
                     plan = await self._journal.plan(name, recreate=True)
                 elif outcome.verdict is Verdict.COUNT_AHEAD:
                     log.warning("Event %s counts %d kills already, more than the journal", plan.name, outcome.counted)
-                    plan = await self._journal.plan(name, told=outcome.counted)
+                    plan = await self._journal.plan(name, counted=outcome.counted)
                 else:
                     break
             if plan is None:

@@ -4,14 +4,13 @@ Rules: wiring, no logic; no cluster is asked.
 """
 
 import contextlib
-import json
 import logging
 import sys
 from typing import TextIO
 
 from oomeventer.agent import RESOLVING
 from oomeventer.commands import wiring
-from oomeventer.incident import Incident, block
+from oomeventer.incident import Incident, block, encode
 from oomeventer.kernel import Episode, Tracer
 from oomeventer.pipeline import Pipeline, Stage
 from oomeventer.settings import Settings
@@ -23,7 +22,7 @@ async def trace(settings: Settings, as_json: bool, out: TextIO = sys.stdout) -> 
     """One block, or one line of JSON, for each kill on this machine, until SIGTERM or SIGINT."""
 
     async def show(incident: Incident) -> None:
-        text = json.dumps(incident.as_json(), ensure_ascii=False) if as_json else block(incident)
+        text = encode(incident) if as_json else block(incident)
         print(text, file=out, flush=True)
 
     async with contextlib.AsyncExitStack() as stack:

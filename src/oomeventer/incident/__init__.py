@@ -1,9 +1,10 @@
 """What is known of a kill, and how it is said.
 
 In: an episode, and what the stations add to it. Out: an Incident, without secrets; its Events, its text for a terminal,
-its JSON (schema.json).
+its JSON (codec.py, schema.json).
 """
 
+from oomeventer.incident.codec import IncidentError, as_json, decode, encode, from_json
 from oomeventer.incident.events import ANNOTATION, COMPONENT, PendingEvent, combine, compose, compose_all, message
 from oomeventer.incident.incident import (
     Container,
@@ -14,13 +15,12 @@ from oomeventer.incident.incident import (
     Pod,
     Scope,
     Trigger,
-    Victim,
-    from_json,
-    rfc3339,
 )
 from oomeventer.incident.observer import Observer
 from oomeventer.incident.redaction import MEMORY_VARIABLES, Redaction
 from oomeventer.incident.report import block, described, table
+from oomeventer.incident.victim import Victim
+from oomeventer.incident.wire import Moment, rfc3339
 
 __all__ = [
     "ANNOTATION",
@@ -29,6 +29,8 @@ __all__ = [
     "Container",
     "Host",
     "Incident",
+    "IncidentError",
+    "Moment",
     "Neighbour",
     "Observer",
     "Owner",
@@ -38,11 +40,14 @@ __all__ = [
     "Scope",
     "Trigger",
     "Victim",
+    "as_json",
     "block",
     "combine",
     "compose",
     "compose_all",
+    "decode",
     "described",
+    "encode",
     "from_json",
     "message",
     "rfc3339",

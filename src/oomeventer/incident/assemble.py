@@ -5,18 +5,21 @@ printable: an incident holds nothing secret or hostile.
 """
 
 import hashlib
+from dataclasses import asdict
 
-from oomeventer.incident.incident import Container, Host, Incident, Neighbour, Scope, Trigger, Victim
+from oomeventer.incident.incident import SCHEMA, Container, Host, Incident, Neighbour, Scope, Trigger
 from oomeventer.incident.redaction import Redaction, parse_arguments, parse_environment
+from oomeventer.incident.victim import Statistics, Victim
 from oomeventer.kernel import Kill, Missing, Process, ran_out_here
-from oomeventer.node import Identity, Observation, Statistics, identify
+from oomeventer.node import Identity, Observation, identify
+from oomeventer.node import Statistics as Taskstats
 from oomeventer.text import printable
 
 
 def assemble(
     kills: tuple[Kill, ...],
     observation: Observation,
-    statistics: dict[Process, Statistics],
+    statistics: dict[Process, Taskstats],
     host: Host,
     redaction: Redaction,
 ) -> Incident:
@@ -34,6 +37,7 @@ def assemble(
         for kill in kills
     )
     return Incident(
+        schema=SCHEMA,
         key=_key(host.boot_id, first.process),
         time=host.time(first.time_ns),
         node=host.node,
@@ -44,14 +48,13 @@ def assemble(
         peak_bytes=level.peak_bytes if level else None,
         limit_cgroup=None if limit_cgroup is None else printable(limit_cgroup),
         cgroup=printable(first.cgroup),
-        identity=identity,
         trigger=Trigger(
             pid=first.trigger.process.pid,
             comm=printable(first.trigger.comm),
             cgroup=printable(first.trigger.cgroup),
         ),
         victims=victims,
-        group=len(kills) > 1 or any(level.group for level in first.levels[: ran_out.levels]),
+        group_kill=len(kills) > 1 or any(level.group for level in first.levels[: ran_out.levels]),
         pid1=observation.pid1,
         neighbours=tuple(
             Neighbour(pid=other.pid, comm=printable(other.comm), rss_bytes=other.rss_bytes)
@@ -59,8 +62,9 @@ def assemble(
         ),
         neighbours_total=observation.neighbours_total,
         truncated=bool(missing),
-        lost=first.lost,
+        lost_before=first.lost,
         container=Container(id=identity.container_id, runtime=identity.runtime) if identity.container_id else None,
+        pod=None,
         notes=tuple(f"{(what.name or '').lower().replace('_', ' ')}: cut or not readable" for what in missing)
         + tuple(
             f"arguments of {v.comm} ({v.pid}): it was gone, or they were swapped out"
@@ -74,10 +78,11 @@ def _victim(
     kill: Kill,
     chosen: bool,
     observation: Observation,
-    statistics: dict[Process, Statistics],
+    statistics: dict[Process, Taskstats],
     host: Host,
     policy: Redaction,
 ) -> Victim:
+    found = statistics.get(kill.process)
     arguments = kill.arguments or observation.arguments.get(kill.process)
     environment = kill.environment or observation.environment.get(kill.process)
     return Victim(
@@ -97,7 +102,7 @@ def _victim(
         peak_rss_bytes=kill.peak_rss_bytes,
         oom_score_adj=kill.oom_score_adj,
         chosen=chosen,
-        statistics=statistics.get(kill.process),
+        statistics=Statistics(**asdict(found)) if found else None,
     )
 
 

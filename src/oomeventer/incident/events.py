@@ -9,12 +9,13 @@ its name, same program, same limit) have the same series.
 core/v1 without eventTime: of the API's two forms the one whose count, message and time may be changed afterwards.
 """
 
-import json
 from dataclasses import dataclass, replace
 from typing import Any
 
-from oomeventer.incident.incident import Incident, Pod, Victim
+from oomeventer.incident.codec import encode
+from oomeventer.incident.incident import Incident, Pod
 from oomeventer.incident.redaction import quote
+from oomeventer.incident.victim import Victim
 from oomeventer.text import cut_bytes, size
 
 COMPONENT = "oomeventer"
@@ -196,9 +197,9 @@ def _annotation(incident: Incident) -> str:
         if len(notes) > _NOTES:
             notes = (*notes[:_NOTES], f"and {len(notes) - _NOTES} notes more")
         cut = replace(incident, victims=victims, notes=notes, truncated=True)
-    text = json.dumps(cut.as_json(), ensure_ascii=False, separators=(",", ":"))
+    text = encode(cut)
     if len(text.encode()) > _ANNOTATION_BYTES:  # arguments and environment as a whole (a setting) may be large
         bare = tuple(replace(victim, command=None, environment=None) for victim in cut.victims)
         cut = replace(cut, victims=bare, truncated=True)
-        text = json.dumps(cut.as_json(), ensure_ascii=False, separators=(",", ":"))
+        text = encode(cut)
     return text

@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from oomeventer.incident.codec import from_json
 from oomeventer.incident.events import message
-from oomeventer.incident.incident import Incident, from_json, rfc3339
+from oomeventer.incident.incident import Incident
 from oomeventer.incident.redaction import quote
+from oomeventer.incident.wire import rfc3339
 from oomeventer.text import duration, size
 
 
@@ -45,7 +47,7 @@ def block(incident: Incident) -> str:
 
 
 def table(entries: Iterable[dict[str, Any]]) -> Iterator[str]:
-    """A journal's entries (see store.history), a line each."""
+    """A journal's entries (read_history()), a line each."""
     row = "{:<20}  {:<11}  {:<40}  {:<16}  {:>8}  {:>8}  {}".format
     yield row("TIME", "SCOPE", "POD/CONTAINER OR CGROUP", "VICTIM", "HELD", "LIMIT", "EVENT")
     for entry in entries:

@@ -7,8 +7,9 @@ was. SQLite lives here.
 from oomeventer.journal.database import StoreError
 from oomeventer.journal.history import read_history
 from oomeventer.journal.journal import Journal, RecordedIncident
+from oomeventer.journal.outbox import Waiting
 from oomeventer.journal.plans import Plan
-from oomeventer.journal.store import Totals, Waiting
+from oomeventer.journal.totals import Totals
 
 __all__ = [
     "Journal",

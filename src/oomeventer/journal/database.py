@@ -2,10 +2,12 @@
 
 Rules: one connection, used by one thread at a time. WAL with synchronous=NORMAL: a commit survives the death of the
 process; a power failure may cost the last ones, and never the file. Text that was damaged is read with a mark in place
-of what was lost (U+FFFD): one bad row is one bad incident, and not the end of the others.
+of what was lost (U+FFFD): one bad row is one bad incident, and not the end of the others. Ids grow with time, and are
+not used again, in another file neither.
 """
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from uuid import uuid4
@@ -43,10 +45,13 @@ class StoreError(OomeventerError):
 
 
 class Database:
-    """An open file, or MEMORY. origin: no other has it, nor has the same file when it is opened again."""
+    """An open file, or MEMORY. size_bytes, age_seconds: what retention.py keeps. origin: no other has it, nor has the
+    same file when it is opened again."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, size_bytes: int, age_seconds: float) -> None:
         self.path = path
+        self.size_bytes = size_bytes
+        self.age_seconds = age_seconds
         self.origin = uuid4().hex
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=2.0)
         self._db.text_factory = text
@@ -103,11 +108,20 @@ class Database:
             raise StoreError(f"{self.path}: {e} ({getattr(e, 'sqlite_errorname', 'no code')})", damaged) from e
 
 
-def add(db: sqlite3.Connection, what: str, count: int, reason: str = "") -> None:
-    """Count so many more Events, or with a negative count fewer, among the totals."""
-    if count:
-        row = "INSERT INTO totals VALUES (?, ?, ?) ON CONFLICT (what, reason)"
-        db.execute(f"{row} DO UPDATE SET count = count + excluded.count", (what, reason, count))
+def note(database: Database, name: str, value: str | None = None) -> str | None:
+    """Remember a text under a name, or, without one, return what is remembered. One transaction."""
+    with database.transaction() as db:
+        if value is not None:
+            db.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, value))
+        row = db.execute("SELECT value FROM notes WHERE name = ?", (name,)).fetchone()
+    return row[0] if row else None
+
+
+def new_id(db: sqlite3.Connection) -> int:
+    """Microseconds of UNIX time, or one more than the last: also unique among files that are merged later."""
+    query = "SELECT max(ifnull((SELECT max(id) FROM incidents), 0), ifnull((SELECT max(id) FROM events), 0))"
+    (last,) = db.execute(query).fetchone()
+    return max(int(last) + 1, time.time_ns() // 1000)
 
 
 def text(found: bytes) -> str:

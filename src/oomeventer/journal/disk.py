@@ -1,8 +1,8 @@
-"""The journal's file, on a disk that may hang or fail. In: calls with the Store in it. Out: their results, in time.
+"""The journal's file, on a disk that may hang or fail. In: functions of its tables. Out: their results, in time.
 
 Rules: one thread, one call at a time, each with a deadline. A call that is late goes on in its thread, which has the
-file, and until it ends every other one fails at once; what it does in the end is done, and nobody is told. A file that
-is damaged is moved aside, not deleted, and a new one begun. Raises StoreError, and nothing else.
+file, and until it ends every other one fails at once; what it does in the end is done, and its result dropped. A file
+that is damaged is moved aside, not deleted, and a new one made. Raises StoreError, and nothing else.
 """
 
 import asyncio
@@ -14,8 +14,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from oomeventer.journal.database import StoreError
-from oomeventer.journal.store import Store
+from oomeventer.journal.database import Database, StoreError
+from oomeventer.journal.retention import outbox_bytes
 from oomeventer.journal.transfer import Held, export
 
 log = logging.getLogger(__name__)
@@ -37,17 +37,17 @@ class Disk:
         self._running: Future[Any] | None = None
         self._late = False
         # The thread's alone:
-        self._store: Store | None = None
+        self._database: Database | None = None
         self._damage: StoreError | None = None
 
-    async def call(self, function: Callable[Concatenate[Store, P], T], *arguments: P.args, **named: P.kwargs) -> T:
-        """function(store, *arguments). Raises StoreError."""
+    async def call(self, function: Callable[Concatenate[Database, P], T], *arguments: P.args, **named: P.kwargs) -> T:
+        """function(database, *arguments). Raises StoreError."""
 
         def call() -> T:
             try:
-                if self._store is None or self._damage:
-                    self._store = self._opened()
-                return function(self._store, *arguments, **named)
+                if self._database is None or self._damage:
+                    self._database = self._opened()
+                return function(self._database, *arguments, **named)
             except StoreError as e:
                 if e.damaged:
                     self._damage = e
@@ -59,11 +59,11 @@ class Disk:
         """What is to be done, while the file still gives it, damaged or not, and there is not too much of it."""
 
         def rescue() -> Held:
-            if self._store is None:
+            if self._database is None:
                 raise StoreError(f"{self.path} was never read")
-            if (size := self._store.outbox_bytes()) > most_bytes:
-                raise StoreError(f"{self.path} has {size >> 20} MiB to tell, too much for memory")
-            return export(self._store, whole=False)
+            if (size := outbox_bytes(self._database)) > most_bytes:
+                raise StoreError(f"{self.path} has {size >> 20} MiB in its outbox, too much for memory")
+            return export(self._database, whole=False)
 
         return await self._in_thread(rescue)
 
@@ -71,8 +71,8 @@ class Disk:
         """Without waiting for a thread that hangs."""
 
         def close() -> None:
-            if self._store:
-                self._store.close()
+            if self._database:
+                self._database.close()
 
         with contextlib.suppress(StoreError):
             await self._in_thread(close)
@@ -93,12 +93,12 @@ class Disk:
             raise StoreError(f"{self.path}: the disk did not answer within {DEADLINE_SECONDS:.0f} s") from None
         return result
 
-    def _opened(self) -> Store:
+    def _opened(self) -> Database:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        if self._store:
+        if self._database:
             with contextlib.suppress(StoreError):
-                self._store.close()
-            self._store = None
+                self._database.close()
+            self._database = None
         if self._damage:
             self._move_aside(self._damage)
         try:
@@ -109,8 +109,8 @@ class Disk:
             self._move_aside(e)
             return self._open()
 
-    def _open(self) -> Store:
-        return Store(str(self.path), self._size_bytes, self._age_seconds)
+    def _open(self) -> Database:
+        return Database(str(self.path), self._size_bytes, self._age_seconds)
 
     def _move_aside(self, why: StoreError) -> None:
         aside = self.path.with_name(f"{self.path.name}.damaged")

@@ -1,6 +1,6 @@
 """`oomeventer history`: what a journal's file knows. In: its path. Out: incidents as JSON, with what became of each.
 
-Rules: looks only, also while an agent writes, and holds up nothing of it.
+Rules: reads only, also while an agent writes, and holds up nothing of it.
 """
 
 import json
@@ -11,12 +11,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from oomeventer.incident import from_json
+from oomeventer.incident import IncidentError, decode
 from oomeventer.journal.database import StoreError, text
 
 log = logging.getLogger(__name__)
 
-#: Incidents that are read at once: an open query would keep the agent's log file (WAL) from beginning anew.
+#: Incidents that are read at once: an open query would keep the agent's log file (WAL) from starting over.
 _PAGE = 256
 
 
@@ -35,10 +35,10 @@ def read_history(path: Path) -> Iterator[dict[str, Any]]:
             while rows := db.execute(query, (last, _PAGE)).fetchall():
                 for last, body, events in rows:
                     try:
-                        from_json(found := json.loads(body))
-                    except (KeyError, TypeError, ValueError) as e:
+                        decode(body)
+                    except IncidentError as e:
                         log.error("incident %d cannot be read: %s", last, e)
                         continue
-                    yield found | {"events": events or "waiting"}
+                    yield json.loads(body) | {"events": events or "waiting"}
     except sqlite3.Error as e:
         raise StoreError(f"journal {path} cannot be read: {e}: name the agent's file (--journal)") from e

@@ -14,8 +14,8 @@ from oomeventer.incident import ANNOTATION
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """An Event is created, or else the one of that name patched. kills: how many it tells that were not told before, up
-    to the event with the id `upto`. count: what the Event then says in all. killed_at: the latest of them, in seconds
+    """An Event is created, or else the one of that name patched. kills: how many of them are new to it,
+    up to the event with the id `upto`. count: how many it then counts in all. killed_at: the latest of them, in seconds
     of UNIX time; seen_at: since when the first one waits."""
 
     series: str
@@ -37,7 +37,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Of a Plan, what neither later kills change, nor that of its own some are let go of (Store.trim)."""
+    """Of a Plan, what neither later kills change, nor that some of its own are removed (retention.trim)."""
 
     create: bool
     count: int
@@ -52,7 +52,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """An Event that waits. body: as it would be created if it were alone."""
+    """A pending Event: one that waits. body: as it would be created if it were alone."""
 
     id: int
     namespace: str
@@ -63,7 +63,7 @@ class Pending:
 
 
 def decision(text: str | None) -> Decision | None:
-    """Of a text of Decision's; None where it is another version's: then it is decided anew."""
+    """Of a text of Decision's; None where it is another version's: then it is decided again."""
     with contextlib.suppress(KeyError, TypeError, ValueError):
         found = json.loads(text or "null")
         return Decision(found["create"], found["count"], found["upto"], found["name"])
@@ -102,7 +102,7 @@ def plan(series: str, decided: Decision, first: Pending, last: Pending, kills: i
 
 
 def _created(first: dict[str, Any], last: dict[str, Any], name: str, count: int) -> dict[str, Any]:
-    """The Event for several kills: the first one's name and time, the last one's words."""
+    """The Event for several kills: the first one's name and time, the last one's message."""
     metadata = last["metadata"] | {"name": name}
     return last | {"metadata": metadata, "count": count, "firstTimestamp": first["firstTimestamp"]}
 

@@ -1,9 +1,9 @@
 """Two journals of one node made one: the disk's, which failed, and that in memory, which stood in for it.
 
-In: what one of them exports. Out: the other, with both. Rules: nothing is told twice or counted twice, also
-where the disk carried out in the end what it did not answer in time, a take-over too; so it writes down in itself
-whose rows it took, and what they counted. Requests that either has planned may have been sent, each with its own count:
-a series that waits in both stays apart, as two. Raises StoreError.
+In: what one of them exports. Out: the other, with both. Rules: nothing is delivered twice or counted twice, also where
+the disk carried out in the end what it did not answer in time, a take-over too. So it writes down in itself whose rows
+it took, and what they counted. Requests that either has planned may have been sent, each with its own count: a series
+that waits in both stays apart, as two. Raises StoreError.
 """
 
 import contextlib
@@ -12,12 +12,13 @@ import sqlite3
 from dataclasses import dataclass
 from typing import Any
 
-from oomeventer.journal.database import Database, add
+from oomeventer.journal.database import Database
+from oomeventer.journal.totals import add
 
 #: By table.
 Rows = dict[str, list[Any]]
 
-#: By table: what of it is still to be done. What was told stays without its incident: it must not be told again.
+#: By table: what of it is still to be done. What is settled stays without its incident: it must not be sent again.
 _OUTBOX = {"incidents": "state = 'begun' OR id IN (SELECT incident FROM events WHERE state = 'waiting')"}
 _TABLES = ("incidents", "events", "series", "totals", "notes")
 #: The note that says what was taken over last.
@@ -26,14 +27,14 @@ _TAKEN = "taken"
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What a store has. origin: which one, among all that ever were."""
+    """What a database has. origin: which one, among all that ever were."""
 
     origin: str
     rows: Rows
 
 
 def export(source: Database, whole: bool) -> Held:
-    """What is to be done, the series, the totals; with `whole` also the incidents that were told."""
+    """What is to be done, the series, the totals; with `whole` also the incidents that are settled."""
     with source.errors() as db:
         where = {} if whole else _OUTBOX
         rows = {
@@ -43,7 +44,7 @@ def export(source: Database, whole: bool) -> Held:
 
 
 def replace(target: Database, held: Held) -> None:
-    """Put what another store has in place of what is here, where that one began with all that was to be done here: what
+    """Put what another one has in place of what is here, where that began with all that was to be done here. What
     waited here and is not there has been given up there, and is in its totals."""
     with target.transaction() as db:
         db.execute("DELETE FROM incidents WHERE state = 'begun'")
@@ -54,7 +55,7 @@ def replace(target: Database, held: Held) -> None:
 
 
 def merge(target: Database, held: Held) -> None:
-    """Add what another store has, where each went its own way. It may be added again, as it has become since."""
+    """Add what another database has, where each went on by itself. It may be added again, as it has become since."""
     with target.transaction() as db:
         taken = _taken(db, held.origin)
         for what, reason, count in taken["totals"]:  # they are taken again, as they have become
@@ -68,8 +69,8 @@ def merge(target: Database, held: Held) -> None:
                 _uncount(db, name=row[6])
         for what, reason, count in held.rows["totals"]:
             add(db, what, count, reason)
-        begun = [row for row in held.rows["incidents"] if row[3] == "begun"]
-        _insert(db, "incidents", begun, "IGNORE")  # one that the kernel gave twice may be told already, here
+        recorded = [row for row in held.rows["incidents"] if row[3] == "begun"]
+        _insert(db, "incidents", recorded, "IGNORE")  # one that the kernel gave twice may be described already, here
         _insert(db, "incidents", [row for row in held.rows["incidents"] if row[3] != "begun"])
         _insert(db, "events", events)
         _insert(db, "series", series)
@@ -88,7 +89,7 @@ def merge(target: Database, held: Held) -> None:
 def _taken(db: sqlite3.Connection, origin: str) -> dict[str, Any]:
     """What was taken over from there, if that was the last: totals, the last event, and the series that stay apart."""
     row = db.execute("SELECT value FROM notes WHERE name = ?", (_TAKEN,)).fetchone()
-    with contextlib.suppress(KeyError, TypeError, ValueError):  # damaged, it says nothing
+    with contextlib.suppress(KeyError, TypeError, ValueError):  # damaged, it is of no use
         if row and (taken := json.loads(row[0]))["origin"] == origin:
             return {name: taken[name] for name in ("origin", "totals", "last", "apart")}
     query = "SELECT series FROM series WHERE plan IS NOT NULL UNION SELECT series FROM events WHERE state = 'waiting'"

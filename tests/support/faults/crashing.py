@@ -1,5 +1,5 @@
 """`python -m faults.crashing POINT NUMBER run ...`: the agent, which ends itself by SIGKILL when it comes to that point
-of a kill's way for that time. POINT may be `none`.
+of a kill's path for that time. POINT may be `none`.
 
 Rules: the agent is the shipped one; only the one function at the point is wrapped, before it or after it.
 """
@@ -10,27 +10,28 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 from oomeventer.cli import main
 from oomeventer.cluster.api import Api
 from oomeventer.incident.observer import Observer
-from oomeventer.journal.store import Store
+from oomeventer.journal import incidents, outbox
 from oomeventer.kernel import Tracer
 
 #: By name: whose function, and on which side of it.
-POINTS: dict[str, tuple[type, str, str]] = {
+POINTS: dict[str, tuple[type | ModuleType, str, str]] = {
     "read from the ring": (Observer, "__call__", "before"),
-    "before the incident's commit": (Store, "record", "before"),
-    "after the incident's commit": (Store, "record", "after"),
+    "before the incident's commit": (incidents, "record", "before"),
+    "after the incident's commit": (incidents, "record", "after"),
     "after the ring is freed": (Tracer, "free", "after"),
-    "before the drafts' commit": (Store, "describe", "before"),
-    "after the drafts' commit": (Store, "describe", "after"),
-    "before the plan's commit": (Store, "plan", "before"),
+    "before the Events' commit": (incidents, "describe", "before"),
+    "after the Events' commit": (incidents, "describe", "after"),
+    "before the plan's commit": (outbox, "plan", "before"),
     "after the plan's commit, before the request": (Api, "request", "before"),
     "after the answer": (Api, "request", "after"),
-    "before what became of it": (Store, "settle", "before"),
-    "after what became of it": (Store, "settle", "after"),
+    "before what became of it": (outbox, "settle", "before"),
+    "after what became of it": (outbox, "settle", "after"),
 }
 
 

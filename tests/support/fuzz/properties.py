@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fuzz.reported import Reported
+from oomeventer.incident.codec import as_json
 from oomeventer.incident.events import ANNOTATION, MESSAGE_BYTES, PendingEvent
 from oomeventer.incident.redaction import MASK, Redaction, quote
 from standin.decoding import decode
@@ -44,8 +45,8 @@ def reported(what: Reported) -> None:
         event(draft)
     for line in (*what.log_lines, what.json_line, what.row):
         one_line(line)
-    assert json.loads(what.log_lines[1])["incident"] == what.incident.as_json()
-    assert json.loads(what.json_line) == what.incident.as_json()
+    assert json.loads(what.log_lines[1])["incident"] == as_json(what.incident)
+    assert json.loads(what.json_line) == as_json(what.incident)
     first, *rest = what.block.split("\n")
     one_line(first)
     for line in rest:

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from oomeventer.incident.assemble import assemble
+from oomeventer.incident.codec import as_json, decode, encode
 from oomeventer.incident.events import ANNOTATION, PendingEvent, combine, compose_all, message
-from oomeventer.incident.incident import Container, Incident, Pod, from_json
+from oomeventer.incident.incident import Container, Incident, Pod
 from oomeventer.incident.redaction import Redaction
 from oomeventer.incident.report import block, table
 from oomeventer.kernel.episodes import Episodes
@@ -73,17 +74,17 @@ def of(
     incident = assemble(kills, observation or Observation(), {}, HOST, policy or Redaction())
     if incident.identity.container_id and name:
         incident = replace(incident, container=Container(id=incident.identity.container_id, name=name))
-    incident = from_json(json.loads(json.dumps(replace(incident, pod=pod).as_json())))
+    incident = decode(encode(replace(incident, pod=pod)))
     where = f"{pod.namespace}/{pod.name}" if pod else incident.node
     record = logging.LogRecord("oomeventer.agent", logging.WARNING, "", 0, "%s: %s", (where, message(incident)), None)
-    record.incident = incident.as_json()
+    record.incident = as_json(incident)
     events = compose_all(incident)
-    _, row = table([incident.as_json() | {"events": events[0].name}])
+    _, row = table([as_json(incident) | {"events": events[0].name}])
     return Reported(
         incident=incident,
         drafts=[*events, *map(combine, events)],
         log_lines=(Text().format(record), Json().format(record)),
-        json_line=json.dumps(incident.as_json(), ensure_ascii=False),
+        json_line=encode(incident),
         row=row,
         block=block(incident),
     )

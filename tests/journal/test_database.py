@@ -1,0 +1,74 @@
+"""The journal's file: one that is none, another format's, and none at all.
+
+In: files. Out: what is read again, or StoreError.
+"""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from moving import Time
+from oomeventer.journal import database
+from oomeventer.journal.database import MEMORY, Database, StoreError
+from stores import deliver, figures, kill, opened
+
+pytestmark = pytest.mark.usefixtures("time")
+
+
+def test_notes(store: Database, path: Path) -> None:
+    """A text by its name, the last one, in the next process too."""
+    assert database.note(store, "lost") is None
+    assert database.note(store, "lost", "7") == "7"
+    assert database.note(store, "lost", "8") == "8"
+    with closing(opened(path)) as again:
+        assert database.note(again, "lost") == "8"
+
+
+def test_a_newer_format(path: Path) -> None:
+    """It is not touched, and both formats are named."""
+    opened(path).close()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA user_version = 99")
+    with pytest.raises(StoreError, match="has format 99, this program has 1") as caught:
+        opened(path)
+    assert caught.value.damaged
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"garbage" * 4096, b"SQLite format 3\0" + b"\xff" * 8176, b"\0" * 4096],
+    ids=["text", "header", "zeroes"],
+)
+def test_no_database(path: Path, content: bytes) -> None:
+    """What is no database is not taken for what only cannot be read now."""
+    path.write_bytes(content)
+    with pytest.raises(StoreError) as caught:
+        opened(path)
+    assert caught.value.damaged
+
+
+@pytest.mark.parametrize("change", ["DROP TABLE notes", "PRAGMA user_version = 0", "ALTER TABLE events ADD x TEXT"])
+def test_other_tables(path: Path, change: str) -> None:
+    """A database whose tables are not these is as good as damaged: it never becomes a journal again."""
+    opened(path).close()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(change)
+    with pytest.raises(StoreError) as caught:
+        opened(path)
+    assert caught.value.damaged
+
+
+def test_a_place_that_cannot_be(tmp_path: Path) -> None:
+    """A directory in the file's place is trouble, and no damage."""
+    with pytest.raises((StoreError, sqlite3.Error)) as caught:
+        opened(tmp_path)
+    assert not getattr(caught.value, "damaged", False)
+
+
+def test_memory_is_a_store_like_any(time: Time) -> None:
+    """The same, without a file."""
+    with closing(opened(MEMORY)) as store:
+        deliver(store, kill(1), kill(2))
+        assert figures(store) == (2, 2, 0, {}, 0)

@@ -1,0 +1,77 @@
+"""A journal's file that 0.1.0 left: this program goes on from there.
+
+In: tests/support/data/journal-0.1.0.sql, a dump of what the code of 0.1.0 wrote: incidents that are recorded, given up,
+and described with Events that are delivered, merged, given up, planned and waiting. Out: what is done next.
+"""
+
+import asyncio
+import json
+import sqlite3
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from moving import Time
+from oomeventer.incident.codec import as_json
+from oomeventer.incident.events import compose_all
+from oomeventer.journal.history import read_history
+from oomeventer.journal.journal import Journal
+from oomeventer.journal.totals import Totals
+from places import DATA
+
+WRITTEN = json.loads((DATA / "incident-0.1.0.json").read_text(encoding="utf-8"))
+#: Since START of tests/support/moving.py: soon after the last of its rows was written.
+SECONDS = 60.0
+
+
+@pytest.fixture
+def path(path: Path, time: Time) -> Path:
+    time.now = SECONDS
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript((DATA / "journal-0.1.0.sql").read_text(encoding="utf-8"))
+    return path
+
+
+async def test_it_is_gone_on_with(path: Path) -> None:
+    """The totals are kept; what was planned is planned as it was; what was recorded is given again, and described."""
+    async with Journal(path) as journal:
+        assert (journal.trouble, journal.kept) == (None, str(path))
+        assert journal.totals == Totals(12, 1, 1, Counter({"invalid": 1, "a fault of this program": 1}), 8)
+        assert await journal.note("lost") == "3"
+        plans = [await journal.plan(series.series) for series in await journal.waiting()]
+        assert {(plan.create, plan.name, plan.count, plan.kills) for plan in plans if plan} == {
+            (True, "lab-node.0000000000000008", 1, 1),
+            (True, "checkout-0.0000000000000008", 1, 1),
+            (False, "checkout-0.0000000000000065", 3, 1),
+        }
+        stop = asyncio.Event()
+        stop.set()
+        recorded = [one async for one in journal.recorded(stop)]
+        by_key = {value["key"]: value for value in WRITTEN.values()}
+        assert len(recorded) == 4
+        for one in recorded:
+            assert as_json(one.incident) == by_key[one.incident.key]
+            assert await journal.describe(one.id, one.incident, compose_all(one.incident))
+        for plan in plans:
+            assert plan
+            await journal.settle(plan, "delivered", "")
+        assert journal.totals.seen == journal.totals.accounted == 12
+        assert journal.totals.delivered == 4
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_its_history(path: Path) -> None:
+    """All of it, as it was written."""
+    entries = list(read_history(path))
+    assert Counter(entry["events"] for entry in entries) == {
+        "delivered": 1,
+        "merged": 1,
+        "given up: invalid": 1,
+        "waiting": 7,
+        "waiting; waiting": 1,
+    }
+    with closing(sqlite3.connect(path)) as db:
+        bodies = [json.loads(body) for (body,) in db.execute("SELECT body FROM incidents ORDER BY id")]
+    assert [{key: value for key, value in entry.items() if key != "events"} for entry in entries] == bodies

@@ -1,0 +1,72 @@
+"""The table of incidents: what is known, and what is not described.
+
+In: incidents by samples, and a time that the test moves. Out: what the file gives back, also when it is opened again.
+"""
+
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from moving import Time
+from oomeventer.incident.codec import encode
+from oomeventer.incident.events import compose_all
+from oomeventer.journal import incidents
+from oomeventer.journal.database import Database
+from stores import deliver, described, figures, kill, opened, record
+
+pytestmark = pytest.mark.usefixtures("time")
+
+
+def test_an_incident_is_known_by_its_key(store: Database, path: Path) -> None:
+    """It is new once, also for another process, and also once it is settled."""
+    assert record(store, kill(1))
+    assert not record(store, kill(1))
+    assert record(store, kill(2))
+    deliver(store, kill(3))
+    with closing(opened(path)) as again:
+        assert not record(again, kill(1))
+        assert not record(again, kill(3))
+        assert figures(again) == (3, 1, 0, {}, 2)
+
+
+def test_recorded_in_the_order_of_arrival(store: Database, time: Time, path: Path) -> None:
+    """The oldest first, from an id on, as many as are asked for; also where the clock was set back meanwhile."""
+    for number in range(1, 6):
+        record(store, kill(number))
+        time.now -= 3600
+    with closing(opened(path)) as again:
+        record(again, kill(6))
+        ids = [number for number, _ in incidents.recorded(again, 0, 100)]
+        assert ids == sorted(set(ids))
+        assert len(ids) == 6
+        assert [number for number, _ in incidents.recorded(again, ids[1], 3)] == ids[2:5]
+
+
+def test_an_incident_is_described_once(store: Database) -> None:
+    """What was found out twice, by two processes, say, makes its Events once."""
+    record(store, kill(1))
+    ((number, _),) = incidents.recorded(store, 0, 10)
+    assert len(incidents.describe(store, number, encode(kill(1)), compose_all(kill(1)))) == 1
+    assert incidents.describe(store, number, encode(kill(1)), compose_all(kill(1))) == []
+    incidents.give_up(store, number, "a fault")
+    assert incidents.recorded(store, 0, 10) == []
+    assert figures(store) == (1, 0, 0, {}, 1)
+
+
+def test_an_incident_without_an_event(store: Database, path: Path) -> None:
+    """It is given up with its reason, and not recorded again."""
+    record(store, kill(1))
+    ((number, _),) = incidents.recorded(store, 0, 10)
+    incidents.give_up(store, number, "a fault")
+    incidents.give_up(store, number, "a fault")
+    with closing(opened(path)) as again:
+        assert incidents.recorded(again, 0, 10) == []
+        assert figures(again) == (1, 0, 0, {"a fault": 1}, 0)
+
+
+def test_an_incident_with_two_events(store: Database) -> None:
+    """Each is seen, and each waits for itself."""
+    both = described(store, kill(1, scope="node"))
+    assert len({waiting.series for waiting in both}) == 2
+    assert figures(store) == (2, 0, 0, {}, 2)

@@ -1,0 +1,169 @@
+"""For how long the journal keeps what: by age, by room, by number of series.
+
+In: a file with incidents of every state, and a time that the test moves. Out: what is still in it, and the totals.
+"""
+
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from moving import Time
+from oomeventer.incident.events import compose
+from oomeventer.incident.incident import Incident
+from oomeventer.journal import outbox, retention
+from oomeventer.journal.database import Database
+from oomeventer.journal.history import read_history
+from oomeventer.journal.transfer import export
+from stores import AGE, deliver, described, figures, kill, opened, planned, record
+
+pytestmark = pytest.mark.usefixtures("time")
+
+
+def test_what_is_old_goes(store: Database, time: Time) -> None:
+    """Of what is settled. What waits stays, however old it seems: the clock may have been set."""
+    deliver(store, kill(1))
+    described(store, kill(2, pod=1))
+    record(store, kill(3))
+    time.now += AGE - 1
+    record(store, kill(4))
+    assert retention.trim(store) == 0
+    time.now += 2
+    assert retention.trim(store) == 1
+    assert figures(store) == (4, 1, 0, {}, 3)
+    assert record(store, kill(1)), "it is forgotten"
+
+
+def remove(store: Database, *those: Incident) -> None:
+    """As trim() does of what waits, where there is no room."""
+    with store.transaction() as db:
+        for one in those:
+            assert retention.forget(db, "key = ?", (one.key,), "no room in the journal") == 1
+
+
+def test_what_is_settled_goes_first(path: Path) -> None:
+    """Where there is too much the oldest of what is settled goes; then the oldest of what waits, which is given up with
+    a reason, and no more of it than must."""
+    with closing(opened(path, size_bytes=1 << 20)) as store:
+        for number in range(1, 201):
+            deliver(store, large(number))
+        before = figures(store)
+        while retention.trim(store):
+            pass
+        kept = [one["key"] for one in read_history(path)]
+        assert figures(store) == before
+        assert 50 < len(kept) < 150
+        assert kept == [kill(number).key for number in range(201 - len(kept), 201)]
+        assert used(store) <= 1 << 20
+        for number in range(201, 401):
+            described(store, large(number))
+        while retention.trim(store):
+            pass
+        seen, delivered, _, given_up, waiting = figures(store)
+        assert (seen, delivered) == (400, 200)
+        assert given_up == {"no room in the journal": 200 - waiting}
+        assert 20 < waiting < 150
+        kept = [one["key"] for one in read_history(path)]
+        assert kept == [kill(number).key for number in range(401 - waiting, 401)]
+
+
+def test_a_plan_whose_kills_are_gone(store: Database) -> None:
+    """The next one is made of what still waits; a late answer settles nothing else."""
+    (waiting,) = described(store, kill(1))
+    plan = planned(store, waiting)
+    described(store, kill(2))
+    remove(store, kill(1))
+    assert outbox.settle(store, plan, "delivered", "") is not None
+    assert figures(store) == (2, 0, 0, {"no room in the journal": 1}, 1)
+    again = planned(store, waiting)
+    assert again.kills == 1
+    outbox.settle(store, again, "delivered", "")
+    assert figures(store) == (2, 1, 0, {"no room in the journal": 1}, 0)
+
+
+def test_a_plan_whose_kills_are_gone_is_made_again(store: Database) -> None:
+    """The same, where no answer came."""
+    (waiting,) = described(store, kill(1))
+    planned(store, waiting)
+    described(store, kill(2))
+    remove(store, kill(1))
+    plan = planned(store, waiting)
+    assert (plan.create, plan.name, plan.count, plan.kills) == (True, compose(kill(2)).name, 1, 1)
+
+
+def test_a_plan_of_which_a_kill_is_gone(store: Database) -> None:
+    """It may have been sent: so it is made again as it was, name and count, and no second Event counts the others."""
+    described(store, kill(1))
+    described(store, kill(2))
+    (waiting,) = described(store, kill(3))
+    before = planned(store, waiting)
+    remove(store, kill(1))
+    again = planned(store, waiting)
+    assert (
+        (again.create, again.name, again.count) == (before.create, before.name, before.count) == (True, before.name, 3)
+    )
+    assert again.body["metadata"]["name"] == before.name
+    outbox.settle(store, again, "delivered", "")
+    assert figures(store) == (3, 1, 1, {"no room in the journal": 1}, 0)
+
+
+def test_a_bounded_number_of_series(store: Database, monkeypatch: pytest.MonkeyPatch, time: Time) -> None:
+    """The series that was longest without a kill is forgotten; its next kill is a new Event. One that has something
+    planned is not."""
+    assert retention.SERIES == 4096
+    monkeypatch.setattr(retention, "SERIES", 2)
+    for number, pod in enumerate((1, 2, 3, 1, 4), 1):
+        deliver(store, kill(number, pod=pod))
+        time.now += 1
+    (waiting,) = described(store, kill(10, pod=2))
+    planned(store, waiting)
+    retention.trim(store)
+    plans = {pod: planned(store, described(store, kill(20 + pod, pod=pod))[0]).create for pod in (1, 2, 3, 4)}
+    assert plans == {1: False, 2: False, 3: True, 4: False}
+
+
+def test_plans_of_nothing_go(store: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A series whose kills were all removed is forgotten as any other, though a request was planned for it."""
+    monkeypatch.setattr(retention, "SERIES", 2)
+    for number in range(1, 6):
+        (waiting,) = described(store, kill(number, pod=number))
+        planned(store, waiting)
+        remove(store, kill(number, pod=number))
+    retention.trim(store)
+    assert [len(rows) for rows in (export(store, True).rows["series"], outbox.waiting(store))] == [2, 0]
+
+
+@pytest.mark.parametrize("how", ["delivered", "waiting", "recorded"])
+def test_no_growth(path: Path, how: str) -> None:
+    """After 5,000 incidents the file is as large as was set, and a little; the totals have as few rows as ever."""
+    size = 1 << 20
+    with closing(opened(path, size)) as store:
+        for number in range(5000):
+            one = kill(number, pod=number % 50)
+            match how:
+                case "delivered":
+                    deliver(store, one)
+                case "waiting":
+                    described(store, one)
+                case "recorded":
+                    record(store, one)
+            if number % 50 == 0:
+                retention.trim(store)
+        seen, *_ = figures(store)
+        assert seen == 5000
+        assert used(store) < size * 1.3
+        (rows,) = store._db.execute("SELECT count(*) FROM totals").fetchone()
+        assert rows <= 3
+    assert path.stat().st_size < size * 1.5
+    assert sorted(file.name for file in path.parent.iterdir()) == [path.name]
+
+
+def large(number: int) -> Incident:
+    """One of about 8 KiB."""
+    return replace(kill(number, pod=number % 50), notes=("x" * 6000,))
+
+
+def used(store: Database) -> int:
+    with store.transaction() as db:
+        return retention.used_bytes(db)
