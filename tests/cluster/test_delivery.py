@@ -33,10 +33,10 @@ from oomeventer.cluster.api import Api, Unreachable
 from oomeventer.cluster.delivery import Delivery
 from oomeventer.cluster.rate_limit import Budget, Budgets
 from oomeventer.cluster.retry import REFUSALS, RULES, Verdict, backoff, rule
-from oomeventer.cluster.schedule import Limits
+from oomeventer.cluster.schedule import LITTLE, Limits
 from oomeventer.incident.events import ANNOTATION, COMBINED, compose, compose_all
 from oomeventer.incident.incident import Incident
-from oomeventer.journal import retention
+from oomeventer.journal import Spent, retention
 from oomeventer.journal.journal import Journal
 from oomeventer.journal.outbox import SIMILAR, SIMILAR_SECONDS
 from oomeventer.journal.plans import Plan
@@ -973,11 +973,11 @@ async def test_a_fault_of_the_program_stays_in_its_series(
     whole = send.journal.plan
     calls = []
 
-    async def plan(series: str, recreate: bool = False) -> Plan | None:
+    async def plan(series: str, spent: Spent) -> Plan | None:
         if "hog" in series:
             calls.append(send.time.now)
             raise ZeroDivisionError
-        return await whole(series, recreate)
+        return await whole(series, spent=spent)
 
     monkeypatch.setattr(send.journal, "plan", plan)
     with caplog.at_level(logging.ERROR):
@@ -999,7 +999,7 @@ async def test_a_kill_that_comes_while_nothing_was_found(
     """The journal was asked just before the kill was in it: it is reported nevertheless."""
     whole = send.journal.plan
 
-    async def too_early(_series: str, _anew: bool = False) -> Plan | None:
+    async def too_early(_series: str, spent: Spent) -> Plan | None:
         monkeypatch.setattr(send.journal, "plan", whole)
         await send.record(kill(2))
         return None
@@ -1187,3 +1187,32 @@ def test_full_budgets_are_forgotten() -> None:
     assert [budgets.free_at(name, 0.0) for name in "abcd"] == [0, 10, 10, 10]
     budgets.take("e", 100.0)
     assert len(budgets._budgets) == 1
+
+
+async def test_a_budget_outlives_the_process(api: ApiServer, time: Time, tmp_path: Path, cluster: Api) -> None:
+    """An agent that is killed and started again begins with what is left of an object's budget, but for a few requests:
+    a crash loop of the agent is no way around it."""
+    api.put_namespace(POD.namespace)
+    number = 0
+    for _ in range(4):
+        sending = Sending(cluster, time, tmp_path / "journal.db")
+        async with sending:
+            for _ in range(20):
+                number += 1
+                await sending(kill(number))
+            await sending.die()
+    asked = [request for request in api.requests if request.path.endswith("/events") or "/events/" in request.path]
+    assert Limits().object_burst <= len(asked) <= Limits().object_burst + LITTLE
+
+
+async def test_a_little_is_not_written_down(api: ApiServer, time: Time, tmp_path: Path, cluster: Api) -> None:
+    """Most Pods have a kill or two: they cost the journal no further write."""
+    api.put_namespace(POD.namespace)
+    sending = Sending(cluster, time, tmp_path / "journal.db")
+    async with sending:
+        for number in range(1, LITTLE + 1):
+            await sending(kill(number))
+        assert await sending.journal.spent() == []
+        await sending(kill(99))
+        assert [spent.object for spent in await sending.journal.spent()] == [compose(kill(99)).object]
+        await sending.die()

@@ -31,16 +31,23 @@ def test_an_incident_is_known_by_its_key(store: Database, path: Path) -> None:
 
 
 def test_recorded_in_the_order_of_arrival(store: Database, time: Time, path: Path) -> None:
-    """The oldest first, from an id on, as many as are asked for; also where the clock was set back meanwhile."""
+    """The oldest first, from an id on, as many as have so many bytes, but one at least; also where the clock was set
+    back meanwhile."""
     for number in range(1, 6):
         record(store, kill(number))
         time.now -= 3600
     with closing(opened(path)) as again:
         record(again, kill(6))
-        ids = [number for number, _ in incidents.recorded(again, 0, 100)]
+        rows = incidents.recorded(again, 0, 1 << 20)
+        ids = [number for number, _ in rows]
         assert ids == sorted(set(ids))
         assert len(ids) == 6
-        assert [number for number, _ in incidents.recorded(again, ids[1], 3)] == ids[2:5]
+        size = sum(len(body) for _, body in rows[2:5])
+        assert incidents.recorded(again, ids[1], size) == rows[2:5]
+        assert incidents.recorded(again, ids[1], size - 1) == rows[2:5]
+        assert incidents.recorded(again, ids[1], size + 1) == rows[2:]
+        assert incidents.recorded(again, ids[1], 1) == rows[2:3]
+        assert incidents.recorded(again, ids[-1], 1) == []
 
 
 def test_an_incident_is_described_once(store: Database) -> None:

@@ -169,9 +169,10 @@ async def test_the_path_of_an_incident(path: Path, where: str) -> None:
     assert path.exists() == (where == "disk")
 
 
-async def test_recorded_gives_what_an_earlier_process_left(path: Path) -> None:
+async def test_recorded_gives_what_an_earlier_process_left(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All of it, more than one batch, in its order; then what comes; and it ends when it is to stop, with none left."""
-    several = 2 * journal_module._BATCH + 5
+    monkeypatch.setattr(journal_module, "BATCH_BYTES", 30_000)
+    several = 50
     async with Journal(path) as first:
         for number in range(several):
             await first.record(kill(number))

@@ -10,7 +10,8 @@ import pytest
 
 from moving import START, Time
 from oomeventer.incident.events import COMBINED, compose
-from oomeventer.journal import outbox
+from oomeventer.journal import budgets, outbox, retention
+from oomeventer.journal.budgets import Spent
 from oomeventer.journal.database import Database
 from stores import deliver, described, figures, kill, opened, planned
 
@@ -128,3 +129,83 @@ def test_similar_series(store: Database, time: Time) -> None:
     assert COMBINED not in described(store, kill(21, "p99", pod=1))[0].series
     time.now += outbox.SIMILAR_SECONDS + 1
     assert COMBINED not in described(store, kill(22, "p98"))[0].series
+
+
+def drafts(store: Database) -> list[bool]:
+    """Whether the Events that wait have their bodies, the oldest first."""
+    with store.errors() as db:
+        query = "SELECT draft IS NOT NULL FROM events WHERE state = 'waiting' ORDER BY id"
+        return [bool(row[0]) for row in db.execute(query)]
+
+
+def test_of_many_that_wait_the_ends_are_kept(store: Database) -> None:
+    """The first, the latest and a count are enough. What was planned, and may have been sent, keeps what it said."""
+    (waiting,) = described(store, kill(1))
+    for number in range(2, 6):
+        described(store, kill(number))
+    assert drafts(store) == [True, False, False, False, True]
+    plan = planned(store, waiting)
+    assert (plan.name, plan.count, plan.kills) == (compose(kill(1)).name, 5, 5)
+    assert plan.body["message"] == compose(kill(5)).body["message"]
+    assert plan.body["firstTimestamp"] == compose(kill(1)).body["firstTimestamp"]
+    for number in range(6, 9):
+        described(store, kill(number))
+    assert drafts(store) == [True, False, False, False, True, False, False, True]
+    assert planned(store, waiting) == plan, "again, as it was"
+    assert outbox.settle(store, plan, "delivered", "")
+    following = planned(store, waiting)
+    assert (following.create, following.count, following.kills) == (False, 8, 3)
+    assert following.body["message"] == compose(kill(8)).body["message"]
+    assert outbox.settle(store, following, "delivered", "") is None
+    assert figures(store) == (8, 2, 6, {}, 0)
+
+
+@pytest.mark.parametrize("damaged", [1, 6])
+def test_damage_at_the_end_of_many(store: Database, damaged: int) -> None:
+    """What cannot be read is given up; the others are counted, and say what can be read."""
+    (waiting,) = described(store, kill(1))
+    for number in range(2, 7):
+        described(store, kill(number))
+    with store.transaction() as db:
+        ids = [row[0] for row in db.execute("SELECT id FROM events ORDER BY id")]
+        db.execute("UPDATE events SET draft = 'damaged' WHERE id = ?", (ids[damaged - 1],))
+    plan = planned(store, waiting)
+    assert plan.kills == 5
+    said = kill(6 if damaged != 6 else 1)
+    assert plan.body["message"] == compose(said).body["message"]
+    last = kill(5 if damaged == 6 else 6)
+    assert plan.body["lastTimestamp"] == compose(last).body["lastTimestamp"]
+    assert figures(store) == (6, 0, 0, {"damaged in the journal": 1}, 5)
+
+
+def test_damage_everywhere(store: Database) -> None:
+    """Where nothing says what to report, all is given up."""
+    (waiting,) = described(store, kill(1))
+    for number in range(2, 5):
+        described(store, kill(number))
+    with store.transaction() as db:
+        db.execute("UPDATE events SET draft = 'damaged' WHERE draft IS NOT NULL")
+    assert outbox.plan(store, waiting.series) is None
+    assert figures(store) == (4, 0, 0, {"damaged in the journal": 4}, 0)
+
+
+def test_budgets_outlive_the_process(store: Database, path: Path, time: Time) -> None:
+    """What of an object's is spent is written down with the request, and is less as time passes; a clock that is set
+    back gives nothing back."""
+    (waiting,) = described(store, kill(1))
+    outbox.plan(store, waiting.series, spent=Spent("shop/a", 900.0))
+    outbox.plan(store, waiting.series, spent=Spent("shop/b", 100.0))
+    with closing(opened(path)) as again:
+        assert budgets.read(again) == [Spent("shop/a", 900.0), Spent("shop/b", 100.0)]
+        time.now += 200
+        assert budgets.read(again) == [Spent("shop/a", 700.0)]
+        time.now -= 3600
+        assert budgets.read(again) == [Spent("shop/a", 900.0), Spent("shop/b", 100.0)]
+        time.now += 3600
+        retention.trim(again)
+        assert [row for row in notes(again) if row.startswith("budget")] == ["budget shop/a"]
+
+
+def notes(store: Database) -> list[str]:
+    with store.errors() as db:
+        return [row[0] for row in db.execute("SELECT name FROM notes")]

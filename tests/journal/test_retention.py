@@ -43,8 +43,8 @@ def remove(store: Database, *those: Incident) -> None:
 
 
 def test_what_is_settled_goes_first(path: Path) -> None:
-    """Where there is too much the oldest of what is settled goes; then the oldest of what waits, which is given up with
-    a reason, and no more of it than must."""
+    """Where there is too much the oldest of what is settled goes, and no more of it than must; then of what waits that
+    which is only to be counted, and is."""
     with closing(opened(path, size_bytes=1 << 20)) as store:
         for number in range(1, 201):
             deliver(store, large(number))
@@ -57,15 +57,70 @@ def test_what_is_settled_goes_first(path: Path) -> None:
         assert kept == [kill(number).key for number in range(201 - len(kept), 201)]
         assert used(store) <= 1 << 20
         for number in range(201, 401):
-            described(store, large(number))
+            described(store, large(number, pod=1))
         while retention.trim(store):
             pass
-        seen, delivered, _, given_up, waiting = figures(store)
-        assert (seen, delivered) == (400, 200)
-        assert given_up == {"no room in the journal": 200 - waiting}
-        assert 20 < waiting < 150
+        assert figures(store) == (400, 200, 0, {}, 200)
         kept = [one["key"] for one in read_history(path)]
-        assert kept == [kill(number).key for number in range(401 - waiting, 401)]
+        assert 20 < len(kept) < 150
+        assert kept == [kill(201).key, *(kill(number).key for number in range(402 - len(kept), 401))]
+        (waiting,) = outbox.waiting(store)
+        plan = planned(store, waiting)
+        assert (plan.name, plan.count, plan.kills) == (compose(large(201, pod=1)).name, 200, 200)
+        assert plan.body["message"] == compose(large(400, pod=1)).body["message"]
+
+
+@pytest.mark.parametrize("is_described", [False, True])
+def test_one_pods_kills_push_out_no_others(path: Path, is_described: bool) -> None:
+    """While the API is unreachable 1,100 of one Pod, of a program each, come after one of another: what there is no
+    room for is taken from the Pod that has most, but for its first and latest, and is given up with a reason."""
+    put = described if is_described else record
+    with closing(opened(path, size_bytes=1 << 20)) as store:
+        put(store, large(1, pod=1))
+        for number in range(2, 1102):
+            put(store, large(number, program=f"program-{number}"))
+            if number % 50 == 0:
+                retention.trim(store)
+        retention.trim(store)
+        assert used(store) <= 1 << 20
+        kept = [one["key"] for one in read_history(path)]
+        assert kept[:2] == [kill(1).key, kill(2).key]
+        assert kept[-1] == kill(1101).key
+        seen, delivered, merged, given_up, waiting = figures(store)
+        assert (seen, delivered, merged) == (1101, 0, 0)
+        if is_described:  # beyond ten series they are one, of which the others are but counted
+            assert (given_up, waiting) == ({}, 1101)
+        else:
+            assert given_up == {"no room in the journal": 1101 - waiting}
+            assert 20 < waiting < 200
+
+
+def test_no_room_for_the_first_of_many(path: Path) -> None:
+    """Where nobody has more than its first and its latest the oldest of all goes."""
+    with closing(opened(path, size_bytes=1 << 20)) as store:
+        for number in range(1, 301):
+            record(store, large(number, pod=number))
+        while retention.trim(store):
+            pass
+        kept = [one["key"] for one in read_history(path)]
+        assert used(store) <= 1 << 20
+        assert 20 < len(kept) < 200
+        assert kept == [kill(number).key for number in range(301 - len(kept), 301)]
+
+
+def test_a_clock_that_was_ahead(store: Database, time: Time) -> None:
+    """What it has put into the future is of now once it is set: it is trimmed in its time, and a Pod that had many
+    series is no longer one with too many."""
+    year = 365 * 86400.0
+    time.now += year
+    for number in range(outbox.SIMILAR):
+        deliver(store, kill(number, program=f"program-{number}"))
+    time.now -= year
+    (waiting,) = described(store, kill(100, program="another"))
+    assert "another" in waiting.series, "not combined"
+    retention.trim(store)
+    time.now += AGE + 1
+    assert retention.trim(store) == outbox.SIMILAR
 
 
 def test_a_plan_whose_kills_are_gone(store: Database) -> None:
@@ -159,9 +214,9 @@ def test_no_growth(path: Path, how: str) -> None:
     assert sorted(file.name for file in path.parent.iterdir()) == [path.name]
 
 
-def large(number: int) -> Incident:
+def large(number: int, pod: int = 0, program: str = "hog") -> Incident:
     """One of about 8 KiB."""
-    return replace(kill(number, pod=number % 50), notes=("x" * 6000,))
+    return replace(kill(number, program, pod), notes=("x" * 6000,))
 
 
 def used(store: Database) -> int:

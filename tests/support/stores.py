@@ -10,7 +10,7 @@ from moving import Time
 from oomeventer.incident.codec import encode
 from oomeventer.incident.events import compose_all
 from oomeventer.incident.incident import Incident
-from oomeventer.journal import database, incidents, outbox, retention, totals
+from oomeventer.journal import budgets, database, incidents, outbox, retention, totals
 from oomeventer.journal.database import Database
 from oomeventer.journal.outbox import Waiting
 from oomeventer.journal.plans import Plan
@@ -21,7 +21,7 @@ SIZE, AGE = 64 << 20, 7 * 86400.0
 
 def set_time(monkeypatch: pytest.MonkeyPatch, time: Time) -> None:
     """By which the tables write down when something was."""
-    for module in (database, incidents, outbox, retention):
+    for module in (budgets, database, incidents, outbox, retention):
         monkeypatch.setattr(module, "time", time)
 
 

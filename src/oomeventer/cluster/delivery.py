@@ -77,6 +77,7 @@ class Delivery:
     async def run(self, stop: asyncio.Event) -> None:
         """Send, until `stop` is set and what can be sent is sent."""
         self._journal.returned = self._look_again
+        self._schedule.restore(await self._journal.spent(), self._clock())
         stopping = asyncio.ensure_future(stop.wait())
         try:
             while not stopping.done():
@@ -136,7 +137,7 @@ class Delivery:
         name = series.waiting.series
         series.more = None
         try:
-            plan = await self._journal.plan(name)
+            plan = await self._journal.plan(name, spent=self._schedule.spent(series, self._clock()))
             while plan is not None:
                 outcome = await self._send(series, plan)
                 if outcome.verdict is Verdict.RECREATE:

@@ -26,6 +26,14 @@ class Budget:
         """A request that was made is not to count."""
         self._full_at -= self._seconds
 
+    def owes(self, now: float) -> float:
+        """In how many seconds it is full again if nothing is taken."""
+        return max(0.0, self._full_at - now)
+
+    def owe(self, seconds: float, now: float) -> None:
+        """It is full again in so many seconds; as if all were taken, at most."""
+        self._full_at = now + min(seconds, self._burst * self._seconds)
+
     def is_full(self, now: float) -> bool:
         """Whether it is as good as new."""
         return self._full_at <= now
@@ -52,6 +60,17 @@ class Budgets:
         self._budgets.move_to_end(name)
         while len(self._budgets) > self._most or next(iter(self._budgets.values())).is_full(now):
             self._budgets.popitem(last=False)
+
+    def owes(self, name: str, now: float) -> float:
+        """As Budget.owes()."""
+        budget = self._budgets.get(name)
+        return budget.owes(now) if budget else 0.0
+
+    def owe(self, name: str, seconds: float, now: float) -> None:
+        """As Budget.owe(), of an object of which nothing was taken yet."""
+        if name not in self._budgets and len(self._budgets) < self._most:
+            self._budgets[name] = Budget(self._burst, self._seconds)
+            self._budgets[name].owe(seconds, now)
 
     def give_back(self, name: str) -> None:
         """As Budget.give_back()."""

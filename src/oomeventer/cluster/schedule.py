@@ -13,12 +13,14 @@ from dataclasses import dataclass, field
 
 from oomeventer.cluster.rate_limit import Budget, Budgets
 from oomeventer.cluster.retry import backoff
-from oomeventer.journal import Waiting
+from oomeventer.journal import Spent, Waiting
 
 #: A server that asks to be left alone for longer (Retry-After) is asked again nevertheless.
 RETRY_AFTER_SECONDS = 600.0
 #: Namespaces and objects whose last turn is remembered. A forgotten one is next.
 TURNS = 4096
+#: Requests about an object that the next process need not know of: most objects never have more.
+LITTLE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class Schedule:
         self._budget = Budget(limits.burst, 1 / limits.per_second)
         self._budgets = Budgets(limits.object_burst, limits.object_seconds)
         self._series: dict[str, Series] = {}
+        self._object_seconds = limits.object_seconds
         self._turns = Turns()
         self._pauses = backoff()
         self._paused_until = 0.0
@@ -96,6 +99,16 @@ class Schedule:
         for _ in range(requests):
             self._budgets.take(series.waiting.object, now)
             self._budget.take(now)
+
+    def spent(self, series: Series, now: float) -> Spent | None:
+        """Of its object's budget, for the next process; None: so little that it is not worth to be written down."""
+        seconds = self._budgets.owes(series.waiting.object, now)
+        return Spent(series.waiting.object, seconds) if seconds > LITTLE * self._object_seconds else None
+
+    def restore(self, spent: Iterable[Spent], now: float) -> None:
+        """What an earlier process has spent."""
+        for one in spent:
+            self._budgets.owe(one.object, one.seconds, now)
 
     def retry(self, series: Series, now: float, retry_after_seconds: float) -> float:
         """Its request failed. Returns in how many seconds it is made again; until then it is not taken."""

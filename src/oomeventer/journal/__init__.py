@@ -4,17 +4,20 @@ In: incidents, their Events, and what became of these. Out: what is to be done n
 was. SQLite lives here.
 """
 
+from oomeventer.journal.budgets import Spent
 from oomeventer.journal.database import StoreError
 from oomeventer.journal.history import read_history
-from oomeventer.journal.journal import Journal, RecordedIncident
+from oomeventer.journal.journal import UNFINISHED, Journal, RecordedIncident
 from oomeventer.journal.outbox import Waiting
 from oomeventer.journal.plans import Plan
 from oomeventer.journal.totals import Totals
 
 __all__ = [
+    "UNFINISHED",
     "Journal",
     "Plan",
     "RecordedIncident",
+    "Spent",
     "StoreError",
     "Totals",
     "Waiting",

@@ -24,7 +24,8 @@ def read_history(path: Path) -> Iterator[dict[str, Any]]:
     """The oldest first: incidents as JSON, and as `events` what became of theirs. One that is damaged, or of another
     version, is logged and left out. Raises StoreError."""
     query = (
-        "SELECT incidents.id, body, group_concat(events.state || ifnull(': ' || nullif(reason, ''), ''), '; ') "
+        "SELECT incidents.id, body, incidents.state, "
+        "group_concat(events.state || ifnull(': ' || nullif(reason, ''), ''), '; ') "
         "FROM incidents LEFT JOIN events ON events.incident = incidents.id WHERE incidents.id > ? "
         "GROUP BY incidents.id ORDER BY incidents.id LIMIT ?"
     )
@@ -33,12 +34,12 @@ def read_history(path: Path) -> Iterator[dict[str, Any]]:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=2.0)) as db:
             db.text_factory = text
             while rows := db.execute(query, (last, _PAGE)).fetchall():
-                for last, body, events in rows:
+                for last, body, state, events in rows:
                     try:
                         decode(body)
                     except IncidentError as e:
                         log.error("incident %d cannot be read: %s", last, e)
                         continue
-                    yield json.loads(body) | {"events": events or "waiting"}
+                    yield json.loads(body) | {"events": events or ("waiting" if state == "begun" else "given up")}
     except sqlite3.Error as e:
         raise StoreError(f"journal {path} cannot be read: {e}: name the agent's file (--journal)") from e

@@ -7,13 +7,18 @@ the process dies, the next one goes on from there.
 Rules: each function is one transaction. Raises StoreError.
 """
 
+import sqlite3
 import time
+from contextlib import closing
 
 from oomeventer.incident import PendingEvent
 from oomeventer.journal import outbox
 from oomeventer.journal.database import Database, new_id
 from oomeventer.journal.outbox import Waiting
 from oomeventer.journal.totals import add
+
+#: The notes' names begin so that say how many processes have taken up an incident.
+_TAKEN_UP = "taken up "
 
 
 def record(database: Database, key: str, body: str) -> bool:
@@ -26,11 +31,45 @@ def record(database: Database, key: str, body: str) -> bool:
         return new
 
 
-def recorded(database: Database, after: int, most: int) -> list[tuple[int, str]]:
-    """Incidents that are not described, by id and as JSON, the oldest first, from behind that id on."""
-    query = "SELECT id, body FROM incidents WHERE state = 'begun' AND id > ? ORDER BY id LIMIT ?"
-    with database.errors() as db:
-        return db.execute(query, (after, most)).fetchall()
+def recorded(database: Database, after: int, most_bytes: int) -> list[tuple[int, str]]:
+    """Incidents that are not described, by id and as JSON, the oldest first, from behind that id on: one, and as many
+    as have so many bytes together."""
+    query = "SELECT id, body FROM incidents WHERE state = 'begun' AND id > ? ORDER BY id"
+    found: list[tuple[int, str]] = []
+    with database.errors() as db, closing(db.execute(query, (after,))) as rows:
+        for number, body in rows:
+            found.append((number, body))
+            most_bytes -= len(body)
+            if most_bytes <= 0:
+                break
+    return found
+
+
+def take_up(database: Database, incident: int) -> int:
+    """Another process takes up an incident that an earlier one has left. Returns how many have."""
+    with database.transaction() as db:
+        add_one = "INSERT INTO notes VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET value = CAST(value AS INTEGER) + 1"
+        db.execute(add_one, (_taken_up(incident),))
+        (count,) = db.execute(
+            "SELECT CAST(value AS INTEGER) FROM notes WHERE name = ?", (_taken_up(incident),)
+        ).fetchone()
+        return int(count)
+
+
+def survive(database: Database, incident: int) -> None:
+    """This process has not ended of an incident that it took up."""
+    with database.transaction() as db:
+        db.execute("DELETE FROM notes WHERE name = ?", (_taken_up(incident),))
+
+
+def _taken_up(incident: int) -> str:
+    return f"{_TAKEN_UP}{incident}"
+
+
+def trim(db: sqlite3.Connection) -> None:
+    """Inside a transaction: forget who took up what is finished."""
+    open_ = "SELECT ? || id FROM incidents WHERE state = 'begun'"
+    db.execute(f"DELETE FROM notes WHERE name LIKE '{_TAKEN_UP}%' AND name NOT IN ({open_})", (_TAKEN_UP,))
 
 
 def rewrite(database: Database, incident: int, body: str) -> None:
@@ -55,6 +94,7 @@ def describe(database: Database, incident: int, body: str, events: list[PendingE
         change = "UPDATE incidents SET state = 'described', body = ? WHERE id = ? AND state = 'begun'"
         if db.execute(change, (body, incident)).rowcount == 0:
             return []
+        db.execute("DELETE FROM notes WHERE name = ?", (_taken_up(incident),))
         waiting = [one for event in events if (one := outbox.put(db, incident, event))]
         add(db, "seen", len(waiting) - 1)
         return waiting
@@ -63,5 +103,6 @@ def describe(database: Database, incident: int, body: str, events: list[PendingE
 def give_up(database: Database, incident: int, reason: str) -> None:
     """Write down that an incident gets no Event, and why."""
     with database.transaction() as db:
+        db.execute("DELETE FROM notes WHERE name = ?", (_taken_up(incident),))
         change = "UPDATE incidents SET state = 'described' WHERE id = ? AND state = 'begun'"
         add(db, "given up", db.execute(change, (incident,)).rowcount, reason)

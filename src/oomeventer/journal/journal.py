@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from oomeventer.incident import Incident, IncidentError, PendingEvent, decode, encode
-from oomeventer.journal import database, incidents, outbox, retention
+from oomeventer.journal import budgets, database, incidents, outbox, retention
+from oomeventer.journal.budgets import Spent
 from oomeventer.journal.failover import Failover
 from oomeventer.journal.outbox import State, Waiting
 from oomeventer.journal.plans import Plan
@@ -24,8 +25,13 @@ log = logging.getLogger(__name__)
 
 #: How often it is looked over for what is too old, in seconds and in writes.
 TRIM_SECONDS, _TRIM_WRITES = 300.0, 50
-#: Incidents that are read at once.
-_BATCH = 32
+#: Incidents are read at once that have so many bytes of JSON together, or one.
+BATCH_BYTES = 256 << 10
+#: So many processes may take up an incident and end before they are through with it. It may be what ends them.
+PROCESSES = 5
+#: One that a process had in work when it ended is in work alone: the next waits for it so long.
+ALONE_SECONDS = 5.0
+UNFINISHED = "not finished by several processes"
 
 T = TypeVar("T")
 
@@ -48,6 +54,9 @@ class Journal:
         self._news = asyncio.Event()
         self._is_stale = False
         self._resolved: asyncio.Queue[int | None] = asyncio.Queue()
+        #: Ids are microseconds of UNIX time: what is older, an earlier process has left.
+        self._began = time.time_ns() // 1000
+        self._left: dict[int, asyncio.Event] = {}
         #: Called when the disk is back: then more may be waiting than was known.
         self.returned: Callable[[], None] = lambda: None
 
@@ -93,15 +102,26 @@ class Journal:
 
     async def describe(self, number: int, incident: Incident, events: list[PendingEvent]) -> list[Waiting]:
         """Write down what became known of an incident since, and its Events. Returns the series that wait for them."""
-        return await self._write(incidents.describe, number, encode(incident), events)
+        waiting = await self._write(incidents.describe, number, encode(incident), events)
+        self._finished(number)
+        return waiting
 
     async def give_up(self, number: int, reason: str) -> None:
         """Write down that an incident gets no Event."""
         await self._write(incidents.give_up, number, reason)
+        self._finished(number)
 
-    async def plan(self, series: str, recreate: bool = False, counted: int | None = None) -> Plan | None:
+    async def survive(self, number: int) -> None:
+        """Write down that an incident which an earlier process has left has not ended this one: it waits."""
+        if number in self._left:
+            await self._write(incidents.survive, number)
+            self._finished(number)
+
+    async def plan(
+        self, series: str, recreate: bool = False, counted: int | None = None, spent: Spent | None = None
+    ) -> Plan | None:
         """See outbox.plan()."""
-        return await self._write(outbox.plan, series, recreate, counted)
+        return await self._write(outbox.plan, series, recreate, counted, spent)
 
     async def settle(self, plan: Plan, state: State, reason: str) -> Waiting | None:
         """See outbox.settle()."""
@@ -117,6 +137,10 @@ class Journal:
         """The series with Events that wait."""
         return await self._store.call(outbox.waiting)
 
+    async def spent(self) -> list[Spent]:
+        """See budgets.read()."""
+        return await self._store.call(budgets.read)
+
     async def recorded(self, stop: asyncio.Event) -> AsyncIterator[RecordedIncident]:
         """Incidents as they are recorded, and first those that an earlier process left so; until `stop` is set and
         there is none."""
@@ -126,13 +150,16 @@ class Journal:
         try:
             while True:
                 self._news.clear()
-                found = await self._store.call(incidents.recorded, last, _BATCH)
+                found = await self._store.call(incidents.recorded, last, BATCH_BYTES)
                 if self._is_stale:
                     self._is_stale, last = False, 0
                     continue
                 for last, body in found:
+                    if not await self._may_take_up(last):
+                        continue
                     if recorded := await self._read(last, body):
                         yield recorded
+                    await self._alone(last, stopping)
                 if not found:
                     if stop.is_set():
                         return
@@ -151,6 +178,31 @@ class Journal:
                     yield recorded
         finally:
             stopping.cancel()
+
+    async def _may_take_up(self, number: int) -> bool:
+        """Whether this process may take up an incident that an earlier one has left, or gives it up."""
+        if number >= self._began:
+            return True
+        before = await self._write(incidents.take_up, number) - 1
+        if before >= PROCESSES:
+            log.error("incident %d is dropped: %d processes have ended while they had it in work", number, before)
+            await self.give_up(number, UNFINISHED)
+            return False
+        self._left[number] = asyncio.Event()
+        if before == 0:
+            self._left[number].set()
+        return True
+
+    async def _alone(self, number: int, stopping: asyncio.Future[Any]) -> None:
+        """An incident with which a process ended is in work alone: if it ends this one, too, no other is to blame."""
+        if (left := self._left.get(number)) and not left.is_set():
+            finished = asyncio.ensure_future(left.wait())
+            await asyncio.wait((finished, stopping), timeout=ALONE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            finished.cancel()
+
+    def _finished(self, number: int) -> None:
+        if left := self._left.pop(number, None):
+            left.set()
 
     async def _read(self, number: int, body: str) -> RecordedIncident | None:
         try:

@@ -1,7 +1,9 @@
 """The outbox: Events that wait to be delivered, by series. In: pending Events. Out: plans, and what became of each.
 
 A request is planned here before it is sent, and settled after its answer. So wherever the process dies, what was not
-sent is sent by the next one, and what may have been sent is sent again, with the same name and the same count.
+sent is sent by the next one, and what may have been sent is sent again, with the same name and the same count. Of a
+series that waits the first and the latest have their bodies, and those between are counted: a Pod with many kills takes
+no more room than one with few.
 
 Rules: each function but put() is one transaction. Raises StoreError.
 """
@@ -9,14 +11,16 @@ Rules: each function but put() is one transaction. Raises StoreError.
 import json
 import logging
 import sqlite3
+import sys
 import time
 from dataclasses import dataclass
 from typing import Literal
 
 from oomeventer.incident import PendingEvent, combine
-from oomeventer.journal import plans
+from oomeventer.journal import budgets, plans
+from oomeventer.journal.budgets import Spent
 from oomeventer.journal.database import Database, new_id
-from oomeventer.journal.plans import Pending, Plan
+from oomeventer.journal.plans import Pending, Plan, Span
 from oomeventer.journal.totals import add
 
 log = logging.getLogger(__name__)
@@ -52,7 +56,10 @@ def put(db: sqlite3.Connection, incident: int, event: PendingEvent) -> Waiting |
         "INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'waiting', NULL, ?)",
         (number, incident, now, event.object, series, event.namespace, event.name, event.killed_at, text),
     )
-    return Waiting(series, event.object, number) if new.rowcount else None
+    if not new.rowcount:
+        return None
+    _keep_ends(db, series, number)
+    return Waiting(series, event.object, number)
 
 
 def waiting(database: Database) -> list[Waiting]:
@@ -62,11 +69,20 @@ def waiting(database: Database) -> list[Waiting]:
         return [Waiting(*row) for row in db.execute(query)]
 
 
-def plan(database: Database, series: str, recreate: bool = False, counted: int | None = None) -> Plan | None:
+def plan(
+    database: Database,
+    series: str,
+    recreate: bool = False,
+    counted: int | None = None,
+    spent: Spent | None = None,
+) -> Plan | None:
     """The series' next request: the one that was planned and perhaps sent, else a new one for all that waits.
     recreate: its Event has expired, so that another one is to be created. counted: so many kills the Event counts
-    without those that wait, whatever is known here. None where nothing waits."""
+    without those that wait, whatever is known here. spent: written down with it, since the request is made now. None
+    where nothing waits."""
     with database.transaction() as db:
+        if spent:
+            budgets.write(db, spent)
         known = db.execute("SELECT name, told, plan FROM series WHERE series = ?", (series,)).fetchone()
         name, counted_here, planned = known or (None, 0, None)
         decided = plans.decision(planned)
@@ -75,18 +91,17 @@ def plan(database: Database, series: str, recreate: bool = False, counted: int |
             decided, span = None, _span(db, series, None)
         if span is None:
             return None
-        first, last, kills = span
         if decided is None or recreate or counted is not None:
             if recreate or name is None:
-                decided = plans.Decision(True, kills, last.id, first.name)
+                decided = plans.Decision(True, span.kills, span.last.id, span.first.name)
             else:
-                count = (counted_here if counted is None else counted) + kills
-                decided = plans.Decision(False, count, last.id, name)
+                count = (counted_here if counted is None else counted) + span.kills
+                decided = plans.Decision(False, count, span.last.id, name)
             db.execute(
                 "INSERT INTO series VALUES (?, ?, ?, ?, ?) ON CONFLICT (series) DO UPDATE SET plan = excluded.plan",
                 (series, name, counted_here, time.time(), decided.text),
             )
-    return plans.plan(series, decided, first, last, kills)
+        return plans.plan(series, decided, span)
 
 
 def settle(database: Database, plan: Plan, state: State, reason: str) -> Waiting | None:
@@ -113,26 +128,45 @@ def settle(database: Database, plan: Plan, state: State, reason: str) -> Waiting
     return Waiting(*row) if row else None
 
 
+def _keep_ends(db: sqlite3.Connection, series: str, latest: int) -> None:
+    """What was the latest until now, and is neither the first nor planned, needs no body any more."""
+    those = "FROM events WHERE series = ? AND state = 'waiting'"
+    (before,) = db.execute(f"SELECT max(id) {those} AND id < ?", (series, latest)).fetchone()
+    (first,) = db.execute(f"SELECT min(id) {those}", (series,)).fetchone()
+    planned = db.execute("SELECT plan FROM series WHERE series = ?", (series,)).fetchone()
+    decided = plans.decision(planned[0]) if planned else None
+    if before is not None and before != first and not (decided and decided.upto == before):
+        db.execute("UPDATE events SET draft = NULL WHERE id = ?", (before,))
+
+
 def _is_crowded(db: sqlite3.Connection, about: str, series: str, now: float) -> bool:
-    recent = "SELECT DISTINCT series FROM events WHERE object = ? AND seen_at > ? LIMIT ?"
-    found = {row[0] for row in db.execute(recent, (about, now - SIMILAR_SECONDS, SIMILAR + 1))}
+    """By what was seen lately; what a clock that was ahead has put into the future was not."""
+    recent = "SELECT DISTINCT series FROM events WHERE object = ? AND seen_at BETWEEN ? AND ? LIMIT ?"
+    found = {row[0] for row in db.execute(recent, (about, now - SIMILAR_SECONDS, now, SIMILAR + 1))}
     return series not in found and len(found) >= SIMILAR
 
 
-def _span(db: sqlite3.Connection, series: str, upto: int | None) -> tuple[Pending, Pending, int] | None:
-    """The first and the last of what waits, and how many they are. What is damaged at either end is given up."""
-    query = "SELECT min(id), max(id), count(*) FROM events WHERE series = ? AND state = 'waiting'"
-    query += " AND id <= ifnull(?, id)"
+def _span(db: sqlite3.Connection, series: str, upto: int | None) -> Span | None:
+    """Of what waits, all up to that id. What is damaged is given up, and so is the rest where none has its body."""
+    those = "FROM events WHERE series = ? AND state = 'waiting'"
+    upto = sys.maxsize if upto is None else upto
     while True:
+        query = f"SELECT min(id), max(id), count(*) {those} AND id <= ?"
         first, last, kills = db.execute(query, (series, upto)).fetchone()
         if not kills:
             return None
-        row = "SELECT id, namespace, name, seen_at, killed_at, draft FROM events WHERE id = ?"
-        ends = {number: plans.pending(*db.execute(row, (number,)).fetchone()) for number in (first, last)}
-        if (begin := ends[first]) and (end := ends[last]):
-            return begin, end, kills
-        gone = [number for number, pending in ends.items() if pending is None]
-        change = "UPDATE events SET state = 'given up', reason = ?, draft = NULL WHERE id = ?"
-        db.executemany(change, [(_DAMAGED, number) for number in gone])
-        add(db, "given up", len(gone), _DAMAGED)
-        log.error("series %.200s: %d pending Events are damaged, and given up", series, len(gone))
+        (other,) = db.execute(f"SELECT max(id) {those} AND draft IS NOT NULL", (series,)).fetchone()
+        found = {number: _pending(db, number) for number in (first, last, other) if number is not None}
+        gone = [number for number, pending in found.items() if pending is None]
+        if not gone and (body := found[last].body or (other and found[other].body)):  # type: ignore[union-attr]
+            return Span(found[first], found[last], kills, body)  # type: ignore[arg-type]
+        where, values = (f"id IN ({','.join('?' * len(gone))})", gone) if gone else ("series = ?", [series])
+        change = f"UPDATE events SET state = 'given up', reason = ?, draft = NULL WHERE {where} AND state = 'waiting'"
+        damaged = db.execute(change, (_DAMAGED, *values)).rowcount
+        add(db, "given up", damaged, _DAMAGED)
+        log.error("series %.200s: %d pending Events are damaged, and given up", series, damaged)
+
+
+def _pending(db: sqlite3.Connection, number: int) -> Pending | None:
+    row = "SELECT id, namespace, name, seen_at, killed_at, draft FROM events WHERE id = ?"
+    return plans.pending(*db.execute(row, (number,)).fetchone())

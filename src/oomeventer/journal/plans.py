@@ -7,6 +7,7 @@ journal's file has damaged is None.
 import contextlib
 import json
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from oomeventer.incident import ANNOTATION
@@ -52,13 +53,24 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A pending Event: one that waits. body: as it would be created if it were alone."""
+    """A pending Event: one that waits. body: as it would be created if it were alone; None where it was dropped, since
+    of several that wait only the first and the latest are needed."""
 
     id: int
     namespace: str
     name: str
     seen_at: float
     killed_at: float
+    body: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Pending Events of a series, from `first` to `last`, so many. body: what they say, by the latest that has it."""
+
+    first: Pending
+    last: Pending
+    kills: int
     body: dict[str, Any]
 
 
@@ -73,20 +85,24 @@ def decision(text: str | None) -> Decision | None:
 def pending(
     number: int, namespace: str, name: str, seen_at: float, killed_at: float, body: str | None
 ) -> Pending | None:
-    """Of a row. None also where its body lacks what every request takes from it."""
+    """Of a row. None where its body is damaged, or lacks what every request takes from it."""
+    if body is None:
+        return Pending(number, namespace, name, seen_at, killed_at, None)
     with contextlib.suppress(KeyError, TypeError, ValueError):
-        found = json.loads(body or "null")
-        _created(found, found, name, 0), _patched(found, 0)
+        found = json.loads(body)
+        _created(found, "", "", name, 0), _patched(found, "", 0)
         return Pending(number, namespace, name, seen_at, killed_at, found)
     return None
 
 
-def plan(series: str, decided: Decision, first: Pending, last: Pending, kills: int) -> Plan:
-    """The request for the kills from `first` to `last`."""
+def plan(series: str, decided: Decision, span: Span) -> Plan:
+    """The request for the kills of that span."""
+    first, last, said = span.first, span.last, span.body
+    begin, end = _timestamp(first.killed_at), _timestamp(last.killed_at)
     if decided.create:
-        body = _created(first.body, last.body, decided.name, decided.count)
+        body = _created(said, begin, end, decided.name, decided.count)
     else:
-        body = _patched(last.body, decided.count)
+        body = _patched(said, end, decided.count)
     return Plan(
         series=series,
         create=decided.create,
@@ -94,24 +110,29 @@ def plan(series: str, decided: Decision, first: Pending, last: Pending, kills: i
         name=decided.name,
         count=decided.count,
         upto=decided.upto,
-        kills=kills,
+        kills=span.kills,
         killed_at=last.killed_at,
         seen_at=first.seen_at,
         body=body,
     )
 
 
-def _created(first: dict[str, Any], last: dict[str, Any], name: str, count: int) -> dict[str, Any]:
+def _created(said: dict[str, Any], begin: str, end: str, name: str, count: int) -> dict[str, Any]:
     """The Event for several kills: the first one's name and time, the last one's message."""
-    metadata = last["metadata"] | {"name": name}
-    return last | {"metadata": metadata, "count": count, "firstTimestamp": first["firstTimestamp"]}
+    metadata = said["metadata"] | {"name": name}
+    return said | {"metadata": metadata, "count": count, "firstTimestamp": begin, "lastTimestamp": end}
 
 
-def _patched(last: dict[str, Any], count: int) -> dict[str, Any]:
+def _patched(said: dict[str, Any], end: str, count: int) -> dict[str, Any]:
     """What a further kill changes of an Event."""
     return {
         "count": count,
-        "lastTimestamp": last["lastTimestamp"],
-        "message": last["message"],
-        "metadata": {"annotations": {ANNOTATION: last["metadata"]["annotations"][ANNOTATION]}},
+        "lastTimestamp": end,
+        "message": said["message"],
+        "metadata": {"annotations": {ANNOTATION: said["metadata"]["annotations"][ANNOTATION]}},
     }
+
+
+def _timestamp(seconds: float) -> str:
+    """Of UNIX time, as metav1.Time has it."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,29 +1,36 @@
 """For how long the journal keeps what. In: the file's bounds. Out: rows that go, and what they take of the totals.
 
 Rules: what is settled goes by age, or for want of room. What waits goes for want of room alone, and is then given up
-with a reason: a clock that was wrong and is set makes all old. Each function is one transaction. Raises StoreError.
+with a reason: a clock that was wrong and is set makes all old. It is taken from whom has most, so that one Pod's kills
+push out no other's. Each function is one transaction. Raises StoreError.
 """
 
 import sqlite3
 import time
 from typing import Any
 
+from oomeventer.journal import budgets, incidents
 from oomeventer.journal.database import Database
 from oomeventer.journal.totals import add
 
 #: Series that are remembered: as many as client-go's recorder has. Of a forgotten one the next kill is a new Event.
 SERIES = 4096
+_NO_ROOM = "no room in the journal"
+#: So far ahead the clock may be set back without that being mended.
+_AHEAD_SECONDS = 60.0
 #: Incidents that one trim removes at most, so that no transaction is long; and at once, to remove no more than must.
 _TRIM, _TRIM_STEP = 512, 16
 
 
 def trim(database: Database) -> int:
     """Remove what is settled and too old; and while there is too much, the oldest of what is settled, then of what
-    waits. Returns how many incidents went."""
+    waits what is not needed, then what waits. Returns how many incidents went."""
     waits = "SELECT 1 FROM events WHERE incident = incidents.id AND state = 'waiting'"
     settled = f"state = 'described' AND NOT EXISTS ({waits})"
     with database.transaction() as db:
-        old = time.time() - database.age_seconds
+        now = time.time()
+        _set_right(db, now)
+        old = now - database.age_seconds
         gone = forget(db, f"seen_at < ? AND {settled}", (old,), "")
         without = "incident NOT IN (SELECT id FROM incidents) AND state != 'waiting'"  # see transfer.py
         db.execute(f"DELETE FROM events WHERE seen_at < ? AND {without}", (old,))
@@ -31,14 +38,58 @@ def trim(database: Database) -> int:
         db.execute(f"UPDATE series SET plan = NULL WHERE plan IS NOT NULL AND series NOT IN ({busy})")
         latest = "SELECT series FROM series ORDER BY used_at DESC LIMIT ?"
         db.execute(f"DELETE FROM series WHERE plan IS NULL AND series NOT IN ({latest})", (SERIES,))
+        budgets.trim(db)
+        incidents.trim(db)
         before = gone
-        while gone - before < _TRIM and used_bytes(db) > database.size_bytes:
-            done = forget(db, settled, (), "", _TRIM_STEP)
-            done = done or forget(db, "1", (), "no room in the journal", _TRIM_STEP)
+        while gone - before < _TRIM and (excess := used_bytes(db) - database.size_bytes) > 0:
+            done = forget(db, settled, (), "", _TRIM_STEP) or _thin(db) or _evict(db, excess)
             if not done:
                 break
             gone += done
     return gone
+
+
+def _set_right(db: sqlite3.Connection, now: float) -> None:
+    """What a clock that was ahead has put into the future is of now: else it would be new for ever."""
+    for table, column in (("incidents", "seen_at"), ("events", "seen_at"), ("series", "used_at")):
+        db.execute(f"UPDATE {table} SET {column} = ? WHERE {column} > ?", (now, now + _AHEAD_SECONDS))
+
+
+def _thin(db: sqlite3.Connection) -> int:
+    """Remove incidents whose Events wait only to be counted: they are neither first nor latest (see outbox.py). The
+    Events stay. Returns how many went."""
+    needed = "SELECT 1 FROM events WHERE incident = incidents.id AND (state != 'waiting' OR draft IS NOT NULL)"
+    waits = "SELECT incident FROM events WHERE state = 'waiting'"
+    those = f"SELECT id FROM incidents WHERE id IN ({waits}) AND NOT EXISTS ({needed}) ORDER BY id LIMIT {_TRIM_STEP}"
+    return db.execute(f"DELETE FROM incidents WHERE id IN ({those})").rowcount
+
+
+# What waits, with whom it is about: an Event's object; of an incident that has none yet the Pod, or else the cgroup.
+_WAITING = """
+    SELECT id, length(body) AS bytes, CASE WHEN json_valid(body) THEN coalesce(
+        json_extract(body, '$.pod.namespace') || '/' || json_extract(body, '$.pod.uid'), json_extract(body, '$.cgroup')
+    ) END AS object FROM incidents WHERE state = 'begun'
+    UNION ALL
+    SELECT incident, ifnull(length(draft), 0) + length(body), object FROM events
+    JOIN incidents ON incidents.id = events.incident WHERE events.state = 'waiting'
+"""
+
+
+def _evict(db: sqlite3.Connection, excess: int) -> int:
+    """Give up so many bytes of what waits, of the object that has most: the oldest first, but not its first and its
+    latest, while any has more than these. Returns how many incidents went."""
+    most = f"SELECT object, min(id), max(id) FROM ({_WAITING}) GROUP BY object HAVING count(DISTINCT id) > 2"
+    row = db.execute(f"{most} ORDER BY sum(bytes) DESC LIMIT 1").fetchone()
+    if row is None:
+        return forget(db, "1", (), _NO_ROOM, _TRIM_STEP)
+    those = f"SELECT id, max(bytes) FROM ({_WAITING}) WHERE object IS ? AND id NOT IN (?, ?) GROUP BY id ORDER BY id"
+    ids = []
+    for number, size in db.execute(f"{those} LIMIT {_TRIM}", row):
+        ids.append(number)
+        excess -= size
+        if excess <= 0:
+            break
+    return forget(db, f"id IN ({','.join('?' * len(ids))})", tuple(ids), _NO_ROOM)
 
 
 def outbox_bytes(database: Database) -> int:

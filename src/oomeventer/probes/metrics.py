@@ -25,7 +25,7 @@ from prometheus_client.registry import Collector
 from oomeventer import __version__
 from oomeventer.cluster import GIVE_UP_REASONS, Api, Delivery
 from oomeventer.incident import Incident, Scope
-from oomeventer.journal import Journal, Plan
+from oomeventer.journal import UNFINISHED, Journal, Plan
 from oomeventer.pipeline import Pipeline
 from oomeventer.probes.families import FAMILIES, NAMED
 from oomeventer.text import printable
@@ -44,6 +44,7 @@ GIVEN_UP = (
     "no room in the journal",
     "damaged in the journal",
     "written by another version",
+    UNFINISHED,
     "a fault of this program",
 )
 
