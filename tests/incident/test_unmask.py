@@ -1,6 +1,7 @@
 """Words that the Pod's spec says are shown again, and no others: by the pure function, and by what is kept beside an
 incident until then."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from oomeventer.incident.assemble import assemble
 from oomeventer.incident.events import compose_all
 from oomeventer.incident.incident import Incident
-from oomeventer.incident.masked import KEPT, Masked
+from oomeventer.incident.masked import KEPT, VICTIMS, Masked
 from oomeventer.incident.redaction import MASK, Redaction
 from oomeventer.incident.unmask import digests, said_openly, unmask
 from oomeventer.kernel.kill import Kill, Missing
@@ -27,7 +28,7 @@ def said(argv: Sequence[str], spec: Sequence[str], key: bytes = KEY, **cut: bool
     """argv, redacted, then unmasked by a spec."""
     raw = [word.encode() for word in argv]
     masked = digests(SAFE, raw, b"hog", KEY, **cut)
-    return unmask(SAFE.command(raw, b"hog", **cut), masked, spec, key)
+    return unmask(SAFE.command(raw, b"hog", **cut), masked, said_openly(spec), key)
 
 
 def whole(*argv: str) -> tuple[str, ...]:
@@ -223,6 +224,25 @@ def test_what_is_kept_is_bounded() -> None:
         masked.said(incident.key, ("serve",))
         unmasked.append(masked.unmask(incident) != incident)
     assert unmasked == [False] * 2 + [True] * (KEPT // 128)
+
+
+def test_as_many_victims_as_an_event_has() -> None:
+    """Of a large group; the others stay as they are."""
+    many = [kill(pid, arguments=b"hog\0serve\0") for pid in range(9000, 9000 + VICTIMS + 4)]
+    made, masked = incident_of(*many)
+    masked.said(made.key, ("serve",))
+    commands = [victim.command for victim in masked.unmask(made).victims]
+    assert commands == [("hog", "serve")] * VICTIMS + [("hog", MASK)] * 4
+
+
+@pytest.mark.parametrize("word", ["a ", "a=", "a/@", "--x=a,b:c;d ", "'\"", "a1", "p4ss", ":a", "--a ", "$(", "\u0661"])
+def test_hostile_words_are_quick(word: str) -> None:
+    """What a record holds, and a spec as long, costs no more than a moment."""
+    text = (word * 4096)[:4096]
+    started = time.process_time()
+    for argv in ([text], [text[i : i + 500] for i in range(0, 4096, 500)], [text[:30]] * 130):
+        said(argv, argv)
+    assert time.process_time() - started < 1
 
 
 def test_the_nodes_event_stays_masked() -> None:

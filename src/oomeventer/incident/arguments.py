@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from oomeventer.incident import programs
-from oomeventer.incident.credentials import is_credential
 from oomeventer.incident.secret_names import tells, tells_plainly
 from oomeventer.incident.shapes import is_dotted, is_name, is_path, is_setting, is_value
 
@@ -32,7 +31,6 @@ _LETTERS = re.compile(r"-[A-Za-z]{1,3}")
 # -memory.allowedPercent=45.0, -Dio.netty.maxDirectMemory=0: names of several words, else it is a letter and its value.
 _ONE_DASH = re.compile(r"-D?(?P<name>[A-Za-z]+(?:\.[A-Za-z]+)+|[a-z]+(?:[A-Z][a-z]+)+)=(?P<value>.*)")
 _OPTION = re.compile(r"-{1,2}[^\W\d]")
-_SCRIPT = re.compile(r"[\s;|&()'\"`]+")
 _KEY_BLOCK = "-----BEGIN"
 #: Of a program's first words so many can be the one that a launcher runs: npm run NAME, python -W ignore NAME.
 _FIRST = 3
@@ -89,7 +87,7 @@ class _State:
             word = Word(MASK, hidden=True)
         else:
             shown = self._show(argument)
-            word = Word(shown, hidden=shown != argument and (self._names_a_secret(argument) or is_credential(argument)))
+            word = Word(shown, hidden=shown != argument and self._names_a_secret(argument))
         if self._until is not _Until.END:
             self._until = self._after_option(argument) if is_option else self._after_word(argument, hidden)
         self._before = argument
@@ -131,8 +129,6 @@ class _State:
         name, equals, value = argument.partition("=")
         if equals and value and tells(name):
             return True
-        if len(parts := _SCRIPT.split(argument)) > 1:  # a script is masked as a whole, and so are its commands hidden
-            return any(word.hidden for word in walk(filter(None, parts)))
         return argument[:1] == "-" and self._is_secret_letter(argument[1:2]) and len(argument) > 2
 
     # -- what a word shows -------------------------------------------------------------------------------------------

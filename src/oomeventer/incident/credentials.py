@@ -17,7 +17,7 @@ _RUN = re.compile(r"[A-Za-z0-9]+")
 _USER_INFORMATION = re.compile(r"[:/][^\s@]*[^\s@/]@")
 _ADDRESS = re.compile(r"(?<![0-9.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?::[0-9]{1,5})?(?![0-9.])")
 #: What parts a name from what it is set to.
-_SET = re.compile(r"[=:?&,;\s]+")
+_SET = re.compile(r"[=:?&,;\s]")
 _DIGITS = 8
 
 
@@ -36,8 +36,9 @@ def is_credential(word: str) -> bool:
 
 def _tells_inside(word: str) -> bool:
     """Whether a name in it tells of what it is set to; a single word is a name, and set to nothing."""
-    parts = _SET.split(word)
-    return len(parts) > 1 and any(tells(name) for part in parts for name in (part, part.rpartition("/")[2]))
+    if not _SET.search(word):
+        return False
+    return tells(word) or tells(word.partition("?")[2].replace("/", " "))
 
 
 def _is_plain(run: str) -> bool:

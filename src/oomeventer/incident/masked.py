@@ -13,12 +13,14 @@ from dataclasses import dataclass, replace
 from oomeventer.incident.assemble import argv_of
 from oomeventer.incident.incident import Incident
 from oomeventer.incident.redaction import Redaction
-from oomeventer.incident.unmask import KEY_BYTES, Digests, digests, unmask
+from oomeventer.incident.unmask import KEY_BYTES, Digests, digests, said_openly, unmask
 from oomeventer.kernel import Kill
 from oomeventer.node import Observation, identify
 
 #: Digests that are kept at most, of all incidents: 1 MiB.
 KEPT = 16_384
+#: Victims whose arguments are unmasked: of a group kill as many as an Event has.
+VICTIMS = 16
 
 
 @dataclass(slots=True)
@@ -45,7 +47,7 @@ class Masked:
         reach into others of the Pod."""
         if self._policy.arguments != "safe" or not incident.identity.container_id:
             return
-        entry = _Entry(tuple(self._digests(kill, incident, observation) for kill in kills))
+        entry = _Entry(tuple(self._digests(kill, incident, observation) for kill in kills[:VICTIMS]))
         if not any(map(any, entry.victims)):
             return
         self._forget(incident.key)
@@ -64,13 +66,12 @@ class Masked:
         entry = self._forget(incident.key)
         if entry is None or not entry.spec_words:
             return incident
+        said = said_openly(entry.spec_words)
         victims = tuple(
-            replace(victim, command=unmask(victim.command, masked, entry.spec_words, self._key))
-            if victim.command
-            else victim
-            for victim, masked in zip(incident.victims, entry.victims, strict=True)
+            replace(victim, command=unmask(victim.command, masked, said, self._key)) if victim.command else victim
+            for victim, masked in zip(incident.victims, entry.victims, strict=False)
         )
-        return replace(incident, victims=victims)
+        return replace(incident, victims=victims + incident.victims[len(victims) :])
 
     def _digests(self, kill: Kill, incident: Incident, observation: Observation) -> Digests:
         arguments = argv_of(kill, observation)

@@ -11,28 +11,20 @@ ANY = frozenset("apPuUkK")
 
 #: Beginning of a program's name: further letters behind which a secret stands.
 SECRET_LETTERS: dict[str, str] = {
-    "ldap": "wyW",  # ldapsearch, ldapadd, ldapmodify, ldapdelete, ldapwhoami, ...
-    "snmp": "cAXlnZ",  # snmpget, snmpwalk, snmpset, snmpbulkwalk, snmptrap, ...
-    "ssh-keygen": "NPCY",
+    "ldap": "wy",  # ldapsearch, ldapadd, ldapmodify, ldapdelete, ldapwhoami, ...
+    "snmp": "cAX",  # snmpget, snmpwalk, snmpset, snmpbulkwalk, snmptrap, ...
+    "ssh-keygen": "N",
     "curl": "bdEHU",
     "openssl": "SK",
     "influx": "t",
     "smbclient": "AU",
     "rpcclient": "AU",
-    "mosquitto": "P",
     "impacket": "H",
     "kadmin": "wq",
     "cryptsetup": "d",
     "nsupdate": "y",
     "dig": "y",
-    "xfreerdp": "p",
-    "sqlcmd": "P",
-    "zip": "P",
-    "unzip": "P",
-    "7z": "p",
-    "steghide": "p",
-    "ansible-vault": "p",
-    "etcdctl": "u",
+    "security": "w",  # macOS
 }
 
 #: Beginning of a program's name: letters of ANY that are something else there, and harmless.
@@ -54,7 +46,7 @@ HARMLESS_LETTERS: dict[str, str] = {
 SECRET_PROGRAMS = frozenset(
     """
     htpasswd htdigest wpa_passphrase ldappasswd passwd chpasswd gpasswd smbpasswd vncpasswd mkpasswd saslpasswd2
-    sshpass radtest kinit pdbedit oathtool totp secret-tool change_password gpg-preset-passphrase keyctl
+    sshpass radtest kinit pdbedit oathtool totp secret-tool change_password gpg-preset-passphrase keyctl isql
     """.split()  # noqa: SIM905
 )
 

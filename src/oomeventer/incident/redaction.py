@@ -23,7 +23,7 @@ from itertools import islice, takewhile
 from typing import Literal
 
 from oomeventer.incident.arguments import MASK, Word, walk
-from oomeventer.incident.credentials import LONGEST_WORD, is_credential
+from oomeventer.incident.credentials import LONGEST_WORD
 from oomeventer.incident.secret_names import tells
 from oomeventer.incident.shapes import is_name, is_path
 from oomeventer.incident.variables import MEMORY_VARIABLES, is_listed
@@ -70,9 +70,8 @@ class Redaction:
             return ()
         arguments = [printable(argument[: LONGEST_WORD + 1]) for argument in argv]
         name = printable(comm)
-        shown = _program(arguments[0], name, len(comm) >= _COMM_BYTES)
-        program = Word(shown, hidden=shown != arguments[0] and is_credential(arguments[0]))
-        words = (program, *walk(islice(arguments, 1, None), arguments[0], name))
+        program = _program(arguments[0], name, len(comm) >= _COMM_BYTES)
+        words = (Word(program), *walk(islice(arguments, 1, None), arguments[0], name))
         return (*words[:-1], Word(MASK, hidden=True)) if cut else words
 
     def environ(self, entries: Sequence[bytes], cut: bool = False) -> dict[str, str]:

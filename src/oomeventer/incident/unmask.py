@@ -14,8 +14,10 @@ the mask reaches the disk or a log before the Pod is known, and of a short word 
 import hashlib
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from oomeventer.incident.arguments import Word, walk
+from oomeventer.incident.credentials import LONGEST_WORD, is_credential
 from oomeventer.incident.redaction import Redaction
 from oomeventer.text import printable
 
@@ -28,6 +30,7 @@ Digests = tuple[bytes | None, ...]
 _EXPANDED = "$("
 #: What a shell may make something else of.
 _SHELL = re.compile(r"[$`*?~\[{]")
+_SCRIPT = re.compile(r"[\s;|&()'\"`]+")
 _SAFE = Redaction()
 
 
@@ -35,18 +38,18 @@ def digests(policy: Redaction, argv: Sequence[bytes], comm: bytes, key: bytes, c
     """The digests of what policy.command() masks for its shape alone."""
     words = policy.words(argv, comm, cut)
     return tuple(
-        None if word.hidden or word.shown == printable(argument) else _digest(argument, key)
+        _digest(argument, key) if _may_be_shown(word, argument) else None
         for argument, word in zip(argv, words, strict=False)
     )
 
 
-def unmask(command: Sequence[str], masked: Digests, spec_words: Sequence[str], key: bytes) -> tuple[str, ...]:
-    """The command with those of its masked words that the container's command and args say; see the module."""
+def unmask(command: Sequence[str], masked: Digests, said: Iterable[str], key: bytes) -> tuple[str, ...]:
+    """The command with those of its masked words that are said openly; as it is if the digests are not its own."""
     if len(masked) != len(command):
         return tuple(command)
-    said = {_digest(_raw(word), key): printable(word) for word in said_openly(spec_words)}
+    clear = {_digest(_raw(word), key): printable(word) for word in said}
     return tuple(
-        shown if digest is None else said.get(digest, shown) for shown, digest in zip(command, masked, strict=True)
+        shown if digest is None else clear.get(digest, shown) for shown, digest in zip(command, masked, strict=True)
     )
 
 
@@ -62,6 +65,15 @@ def said_openly(spec_words: Sequence[str]) -> frozenset[str]:
         if sequence is spec_words or not secret:  # of a script that handles a secret no word is known to be none
             words.update(sequence)
     return frozenset(word for word in words - hidden if _EXPANDED not in word)
+
+
+def _may_be_shown(word: Word, argument: bytes) -> bool:
+    """Whether a word was masked for its shape alone, and does not look like a secret, nor a script that handles one."""
+    text = printable(argument[: LONGEST_WORD + 1])
+    if word.hidden or word.shown == text or is_credential(text):
+        return False
+    parts = list(filter(None, _SCRIPT.split(text)))
+    return len(parts) < 2 or not any(part.hidden for part in walk(parts))
 
 
 def _script(word: str) -> list[str]:
