@@ -130,6 +130,7 @@ def test_harmless_shapes_are_shown(command: str) -> None:
         ("wpa_passphrase home 4829", "*** *** ***"),
         ("ldappasswd -s 4829 --size 5m", "*** *** *** *** ***"),
         ("change_password --to 4829", "*** *** ***"),
+        ("/opt/passgen --length 4829", "/opt/passgen *** ***"),
         ("hog htpasswd -b /etc/x 4829", "hog *** *** *** ***"),
         ("hog /usr/bin/oathtool -b 4829", "hog /usr/bin/oathtool *** ***"),
         ("/usr/bin/python3 change_password.py --to 4829", "/usr/bin/python3 change_password.py *** ***"),

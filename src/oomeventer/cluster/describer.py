@@ -32,9 +32,7 @@ class Describer:
     said: told of an incident, by its key, the command and args of its container as the Pod's spec has them.
     """
 
-    def __init__(
-        self, api: Api, pods: Pods, said: Callable[[str, tuple[str, ...]], None] = lambda _key, _words: None
-    ) -> None:
+    def __init__(self, api: Api, pods: Pods, said: Callable[[str, tuple[str, ...]], None]) -> None:
         self._api = api
         self._pods = pods
         self._said = said
