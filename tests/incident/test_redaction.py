@@ -50,6 +50,7 @@ def shown(command: str, comm: str = "hog") -> str:
         "hog -server -cp app.jar:/lib/util.jar -Xmx1g com.example.Main 8080",
         "hog -jar target/app-1.2.3.jar",
         "hog -XX:NativeMemoryTracking=summary -javaagent:/opt/agent.jar",
+        "hog --bind 0.0.0.0:8000 --host=localhost 127.0.0.1:80",
         "hog server.js train.py src/jobs/export.rb",
         "hog -m http.server --class org.example.Main",
         "/usr/bin/python3 -u -m celery --max-tokens 4096",
@@ -149,6 +150,7 @@ def test_harmless_shapes_are_shown(command: str) -> None:
         ("hog --\u043f\u0430\u0440\u043e\u043b\u044c 1 \u5bc6\u7801 1", "hog *** *** *** ***"),
         ("hog --p\u0430ss 1 --\uff50\uff49\uff4e 1 --p4ssw0rd 1", "hog *** *** *** *** *** ***"),
         ("hog --to\u00adken 1", "hog *** ***"),
+        ("hog 10.0.0.7:80 localhosts:80 localhost:482913 0.0.0.0:x", "hog *** *** *** ***"),
         # Keys.
         ("hog -----BEGIN RSA 4829 --size 5m", "hog *** *** *** *** ***"),
         ("hog '-----BEGIN KEY' 4829", "hog *** ***"),

@@ -16,6 +16,8 @@ _AMOUNT = re.compile(r"[+-]?(?:[0-9]{1,12}|[0-9]{1,7}(?:\.[0-9]{1,3})?(?:%|B|[kK
 _HOURS_MINUTES = re.compile(r"(?:[0-9]{1,4}h)?(?:[0-9]{1,4}m)?(?:[0-9]{1,4}s)?")
 # .NET takes its limits in hexadecimal. Only round ones: a token that ends in so many zeros is rare.
 _ROUND_HEX = re.compile(r"0x[0-9a-fA-F]{1,5}0{4,10}")
+# Where a server listens. Other addresses say whom it talks to.
+_OWN_ADDRESS = re.compile(r"(?:0\.0\.0\.0|127\.0\.0\.1|localhost)(?::[0-9]{1,5})?")
 _SWITCH = re.compile(
     r"true|false|on|off|yes|no|auto|none|default|debug|summary|detail|(?:py)?malloc(?:_debug)?",
     re.IGNORECASE | re.ASCII,  # Unicode's rules would let a long s pass for an s
@@ -64,6 +66,7 @@ def is_value(text: str, named: bool) -> bool:
     return len(text) <= LONGEST and bool(
         is_amount(text)
         or _ROUND_HEX.fullmatch(text)
+        or _OWN_ADDRESS.fullmatch(text)
         or _TUNABLES.fullmatch(text)
         or (named and _SWITCH.fullmatch(text))
         or all(is_path(part) or is_program_file(part) for part in text.split(":"))
