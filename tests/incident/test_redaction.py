@@ -140,6 +140,7 @@ def test_harmless_shapes_are_shown(command: str) -> None:
         ("/bin/ldapsearch -x -w 4829 -y /x", "/bin/ldapsearch -x -w *** -y ***"),
         ("/bin/snmpget -c 4829 -A 4829 -X 4829 -v 2", "/bin/snmpget -c *** -A *** -X *** -v 2"),
         ("/bin/ssh-keygen -N 4829 -P 4829 -b 2048", "/bin/ssh-keygen -N *** -P *** -b 2048"),
+        ("/bin/ldapsearch -LLLw 4829 -b x", "/bin/ldapsearch -L*** *** -b ***"),
         ("hog ldapsearch -w 4829", "hog *** -w ***"),
         ("hog -w 4829 -xw 4829 -su 4829", "hog -w 4829 -x*** 4829 -s*** ***"),
         ("/usr/bin/python3 -u app.py -u 4829", "/usr/bin/python3 -u app.py -u ***"),

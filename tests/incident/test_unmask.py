@@ -73,6 +73,7 @@ def test_the_words_of_the_spec_are_shown(argv: tuple[str, ...]) -> None:
         (("hog", "hunter2", "--x=hunter2", "a8f3k2m9"), ("hog", MASK, f"--x={MASK}", MASK)),
         (("hog", "deadbeefcafe", "AbCdEfGh"), ("hog", MASK, MASK)),
         (("hog", "password:tortoise", "https://h/?x=y&sig=tortoise"), ("hog", MASK, MASK)),
+        (("hog", "bob/482913", "send 482913"), ("hog", MASK, MASK)),
         (("hog", "4111-1111-1111-1111"), ("hog", MASK)),
         (("hog", '{"password":"tortoise"}'), ("hog", MASK)),
         (("hog", "tortöise", "x" * 600), ("hog", MASK, MASK)),

@@ -27,7 +27,7 @@ _JVM_FLAG = re.compile(r"-XX:[+-](?:G1|[A-Za-z]){3,48}")
 _JVM_SETTING = re.compile(r"(?P<name>-XX:(?:G1|[A-Za-z]){3,48}=)(?P<value>.*)")
 _LETTER_OPTION = re.compile(r"-[A-Za-z]")
 # -su bob:1234 is -s -u bob:1234; longer ones are rather words.
-_LETTERS = re.compile(r"-[A-Za-z]{1,3}")
+_LETTERS = re.compile(r"-[A-Za-z]{1,4}")
 # -memory.allowedPercent=45.0, -Dio.netty.maxDirectMemory=0: names of several words, else it is a letter and its value.
 _ONE_DASH = re.compile(r"-D?(?P<name>[A-Za-z]+(?:\.[A-Za-z]+)+|[a-z]+(?:[A-Z][a-z]+)+)=(?P<value>.*)")
 _OPTION = re.compile(r"-{1,2}[^\W\d]")

@@ -18,7 +18,8 @@ _USER_INFORMATION = re.compile(r"[:/][^\s@]*[^\s@/]@")
 _ADDRESS = re.compile(r"(?<![0-9.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?::[0-9]{1,5})?(?![0-9.])")
 #: What parts a name from what it is set to.
 _SET = re.compile(r"[=:?&,;\s]")
-_DIGITS = 8
+#: A port has five digits; six in a row, or more than eight in all, are rather a code.
+_RUN_DIGITS, _DIGITS = 5, 8
 
 
 def is_credential(word: str) -> bool:
@@ -43,5 +44,5 @@ def _tells_inside(word: str) -> bool:
 
 def _is_plain(run: str) -> bool:
     if run.isdigit():
-        return True
+        return len(run) <= _RUN_DIGITS
     return is_word(run) if run.isalpha() else is_known_mixture(run) or is_amount(run)

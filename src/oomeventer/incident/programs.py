@@ -17,7 +17,6 @@ SECRET_LETTERS: dict[str, str] = {
     "curl": "bdEHU",
     "openssl": "SK",
     "influx": "t",
-    "smbclient": "AU",
     "rpcclient": "AU",
     "impacket": "H",
     "kadmin": "wq",
@@ -46,7 +45,7 @@ HARMLESS_LETTERS: dict[str, str] = {
 SECRET_PROGRAMS = frozenset(
     """
     htpasswd htdigest wpa_passphrase ldappasswd passwd chpasswd gpasswd smbpasswd vncpasswd mkpasswd saslpasswd2
-    sshpass radtest kinit pdbedit oathtool totp secret-tool change_password gpg-preset-passphrase keyctl isql
+    sshpass radtest kinit pdbedit oathtool totp secret-tool change_password gpg-preset-passphrase keyctl isql smbclient
     """.split()  # noqa: SIM905
 )
 
