@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from oomeventer.command_line import COMMANDS
-from oomeventer.incident.redaction import MEMORY_VARIABLES, Redaction
+from oomeventer.incident.redaction import Redaction
+from oomeventer.incident.variables import MEMORY_VARIABLES
 from oomeventer.kernel import DEFAULT_PINS
 from oomeventer.settings import SETTINGS, Setting, Settings, SettingsError
 from reading import read

@@ -99,12 +99,14 @@ class Agent:
         return await self._enriched(resolved, partial(self._describer, on_wait=lambda: self._report(resolved)))
 
     async def queue(self, described: RecordedIncident) -> None:
-        """The incident's Events are in the outbox, from which Delivery sends them."""
-        events = compose_all(described.incident)
-        waiting = await self._journal.describe(described.id, described.incident, events)
+        """The incident's Events are in the outbox, from which Delivery sends them. What the Pod's spec says of the
+        victim's arguments is unmasked: from here on, and not before."""
+        masked, incident = described.incident, self._observer.masked.unmask(described.incident)
+        events = compose_all(incident, masked)
+        waiting = await self._journal.describe(described.id, incident, events)
         if waiting:  # else it was recorded twice, when the journal's disk had failed, and is in the outbox already
             self._delivery.add(waiting)
-            self._report(described)
+            self._report(replace(described, incident=incident))
         self._forget(described)
 
     # -- beside the path ---------------------------------------------------------------------------------------------

@@ -63,7 +63,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Api:
 
 
 def describer(api: Any) -> Describer:
-    return Describer(api, Pods(api, NODE))
+    return Describer(api, Pods(api, NODE), lambda _key, _words: None)
 
 
 def bare(number: int = 1) -> Incident:

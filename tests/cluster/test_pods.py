@@ -51,9 +51,12 @@ def pod(uid: str = UID, name: str = "checkout-0", **metadata: Any) -> dict[str, 
         "spec": {
             "nodeName": NODE,
             "restartPolicy": "Always",
-            "containers": [{"name": "app", **MEMORY}, {"name": "free", "resources": {}}],
-            "initContainers": [{"name": "setup", **MEMORY}],
-            "ephemeralContainers": [{"name": "debug"}],
+            "containers": [
+                {"name": "app", **MEMORY, "command": ["hog"], "args": ["--size", "$(SIZE)", ""]},
+                {"name": "free", "resources": {}},
+            ],
+            "initContainers": [{"name": "setup", **MEMORY, "args": ["once"]}],
+            "ephemeralContainers": [{"name": "debug", "command": ["sh"]}],
         },
         "status": {
             "containerStatuses": [
@@ -73,10 +76,10 @@ def pod(uid: str = UID, name: str = "checkout-0", **metadata: Any) -> dict[str, 
 SPEC = Spec(
     POD,
     {
-        "app": Limit("containers", 32 * MI),
+        "app": Limit("containers", 32 * MI, ("hog", "--size", "$(SIZE)", "")),
         "free": Limit("containers", None),
-        "setup": Limit("initContainers", 32 * MI),
-        "debug": Limit("ephemeralContainers", None),
+        "setup": Limit("initContainers", 32 * MI, ("once",)),
+        "debug": Limit("ephemeralContainers", None, ("sh",)),
     },
     {CONTAINER_ID: "app", "now": "app", "before": "app", "init": "setup", "debug": "debug"},
 )
@@ -309,6 +312,24 @@ def test_owner_without_a_template_hash() -> None:
 def test_quantities(text: Any, limit_bytes: int | None) -> None:
     """All forms of a quantity that the API lets through are bytes; less than one, and what is none, is no limit."""
     assert memory_limit({"limits": {"memory": text}}) == limit_bytes
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ({"command": ["x" * 4095]}, ("x" * 4095,)),
+        ({"command": ["a"], "args": ["x" * 4094]}, ("a",)),
+        ({"args": [""] * 5000}, ("",) * 4096),
+        ({"command": "sh", "args": {"a": 1}}, ()),
+        ({"command": ["a", 1, "b"], "args": ["c"]}, ("a",)),
+    ],
+)
+def test_the_words_of_a_container_are_bounded(entry: dict[str, Any], words: tuple[str, ...]) -> None:
+    """As much of them as is recorded of a victim's arguments; and no log shows them."""
+    spec = read(pod() | {"spec": {"containers": [{"name": "app", **entry}]}}, UID)
+    assert spec
+    assert spec.containers["app"].words == words
+    assert "words" not in repr(spec)
 
 
 def test_a_pods_own_limit() -> None:

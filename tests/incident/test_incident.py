@@ -131,6 +131,28 @@ def test_redaction_is_applied() -> None:
     assert "hunter2" not in repr(made)
 
 
+@pytest.mark.parametrize("missing", [Missing(0), Missing.ARGUMENTS | Missing.ENVIRONMENT])
+def test_what_is_cut_is_not_shown(missing: Missing) -> None:
+    """Half a word at the record's end, whether the kernel says that it was cut or /proc gave as much as was asked for;
+    a whole one is shown."""
+    arguments, environment = b"hog\0/a\0/hunter", b"GOGC=1\0GOMEMLIMIT=51"
+    if not missing:
+        arguments = arguments.replace(b"/a", b"/a" * 2044)[:4096]
+        environment = environment.replace(b"=1", b"=" + b"1" * 8173)[:8192]
+        assert (len(arguments), len(environment)) == (4096, 8192)
+    hog = kill(arguments=None, environment=None, missing=missing)
+    observation = Observation(arguments={hog.process: arguments}, environment={hog.process: environment})
+    for made in (
+        assembled(kill(arguments=arguments, environment=environment, missing=missing)),
+        assembled(hog, observation=observation),
+    ):
+        assert made.chosen.command
+        assert made.chosen.command[-1] == "***"
+        assert (made.chosen.environment or {})["GOMEMLIMIT"] == "***"
+    whole = assembled(kill(arguments=b"hog\0/hunter\0", environment=b"GOMEMLIMIT=51\0", missing=missing)).chosen
+    assert (whole.command, whole.environment) == (("hog", "/hunter"), {"GOMEMLIMIT": "51"})
+
+
 def test_a_policy_of_none_is_no_loss() -> None:
     """With arguments turned off nothing of them is shown, and no note calls them lost."""
     made = assembled(arguments="none", environment="none")

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from oomeventer.incident.redaction import MASK, MEMORY_VARIABLES, Redaction, parse_arguments, parse_environment, quote
+from oomeventer.incident.redaction import MASK, Redaction, parse_arguments, parse_environment, quote
+from oomeventer.incident.unmask import digests, said_openly, unmask
+from oomeventer.incident.variables import MEMORY_VARIABLES
 
 SAFE = Redaction()
 
@@ -40,6 +42,19 @@ def shown(command: str, comm: str = "hog") -> str:
         "hog - -- --http2=on",
         "hog ''",
         "hog --limit 0x20000000",
+        "hog --wiredTigerCacheSizeGB 2",
+        "hog -c shared_buffers=2GB -c max_connections=200 -d memory_limit=512M -c fsync=off",
+        "hog --conf spark.executor.memory=1024m --conf=spark.driver.memory=2g",
+        "hog -memory.allowedPercent=45.0 -retentionPeriod=30d -config.file=/etc/hog.yml",
+        "hog -Dio.netty.maxDirectMemory=0 -Djava.io.tmpdir=/tmp -Dspring.jmx.enabled=false",
+        "hog -server -cp app.jar:/lib/util.jar -Xmx1g com.example.Main 8080",
+        "hog -jar target/app-1.2.3.jar",
+        "hog -XX:NativeMemoryTracking=summary -javaagent:/opt/agent.jar",
+        "hog --bind 0.0.0.0:8000 --host=localhost 127.0.0.1:80",
+        "hog server.js train.py src/jobs/export.rb",
+        "hog -m http.server --class org.example.Main",
+        "/usr/bin/python3 -u -m celery --max-tokens 4096",
+        "/usr/bin/python3 /usr/bin/gunicorn -u 1000 -p 1",
     ],
 )
 def test_harmless_shapes_are_shown(command: str) -> None:
@@ -67,7 +82,7 @@ def test_harmless_shapes_are_shown(command: str) -> None:
         ("hog --token --auth 1234", "hog --token *** ***"),
         ("hog --password-file /etc/x", "hog --password-file ***"),
         ("htpasswd 1234", "*** ***"),
-        ("hog passwd 1234 5678", "hog *** *** 5678"),
+        ("hog passwd 1234 5678", "hog *** *** ***"),
         ("hog Authorization: 1234", "hog *** ***"),
         ("hog --session=12 --salt 99 --cookie=a --signature 77", "hog --session=*** --salt *** --cookie=*** "
          "--signature ***"),
@@ -83,7 +98,7 @@ def test_harmless_shapes_are_shown(command: str) -> None:
         ("hog /etc/x?token=1 /etc/a=b /etc/a:b @/etc/x ~/x", "hog *** *** *** *** ***"),
         ("hog // /a//b", "hog *** ***"),
         # Single-dash words may be a letter and its value.
-        ("java -Dx=y -server -jar /app/app.jar", "*** -D*** -s*** -j*** /app/app.jar"),
+        ("java -Dx=y -servers -jars /app/app.jar", "*** -D*** -s*** -j*** /app/app.jar"),
         ("hog -Xmxhunter -Xmx512m,x -Xdebug -j4", "hog -X*** -X*** -X*** -j***"),
         ("hog -XX:OnOutOfMemoryError=run -XX:+Use2abc", "hog -XX:OnOutOfMemoryError=*** -X***"),
         ("hog -é -1x", "hog *** ***"),
@@ -103,6 +118,49 @@ def test_harmless_shapes_are_shown(command: str) -> None:
         ("hog 1234567890123 4111111111111111 555-1234", "hog *** *** ***"),
         ("hog \u0661\u0662 \uff11", "hog *** ***"),
         ("hog 0x1234abcd --size=fal\u017fe", "hog *** --size=***"),
+        # Masking goes on until the next option.
+        ("hog AUTH default 4829 --size 5m", "hog *** *** *** --size 5m"),
+        ("hog --credentials bob 4829 5", "hog --credentials *** *** ***"),
+        ("hog --password -- 4829", "hog --password *** ***"),
+        ("hog --password '' 4829", "hog --password *** ***"),
+        ("hog --password=x 4829 --size 5m", "hog --password=*** *** --size 5m"),
+        ("hog --pin 1 -3", "hog --pin *** ***"),
+        ("hog --auth --size 5m", "hog --auth *** 5m"),
+        # Programs whose name tells, or that are known; wherever they stand.
+        ("htpasswd -b /etc/x bob 4829", "*** *** *** *** ***"),
+        ("wpa_passphrase home 4829", "*** *** ***"),
+        ("ldappasswd -s 4829 --size 5m", "*** *** *** *** ***"),
+        ("change_password --to 4829", "*** *** ***"),
+        ("/opt/passgen --length 4829", "/opt/passgen *** ***"),
+        ("hog htpasswd -b /etc/x 4829", "hog *** *** *** ***"),
+        ("hog /usr/bin/oathtool -b 4829", "hog /usr/bin/oathtool *** ***"),
+        ("/usr/bin/python3 change_password.py --to 4829", "/usr/bin/python3 change_password.py *** ***"),
+        ("/usr/bin/author --to 4829", "/usr/bin/author --to 4829"),
+        # Letters, by program, and bundled.
+        ("/bin/ldapsearch -x -w 4829 -y /x", "/bin/ldapsearch -x -w *** -y ***"),
+        ("/bin/snmpget -c 4829 -A 4829 -X 4829 -v 2", "/bin/snmpget -c *** -A *** -X *** -v 2"),
+        ("/bin/ssh-keygen -N 4829 -P 4829 -b 2048", "/bin/ssh-keygen -N *** -P *** -b 2048"),
+        ("/bin/ldapsearch -LLLw 4829 -b x", "/bin/ldapsearch -L*** *** -b ***"),
+        ("hog ldapsearch -w 4829", "hog *** -w ***"),
+        ("hog -w 4829 -xw 4829 -su 4829", "hog -w 4829 -x*** 4829 -s*** ***"),
+        ("/usr/bin/python3 -u app.py -u 4829", "/usr/bin/python3 -u app.py -u ***"),
+        # Other names.
+        ("hog --psw 1 --puk 1 --cvc 1 --verification-code 1 --community 1 --tan 1",
+         "hog --psw *** --puk *** --cvc *** --verification-code *** --community *** --tan ***"),
+        ("hog --kennwort 1 --senha 1 --haslo 1", "hog --kennwort *** --senha *** --haslo ***"),
+        ("hog --\u043f\u0430\u0440\u043e\u043b\u044c 1 \u5bc6\u7801 1", "hog *** *** *** ***"),
+        ("hog --p\u0430ss 1 --\uff50\uff49\uff4e 1 --p4ssw0rd 1", "hog *** *** *** *** *** ***"),
+        ("hog --to\u00adken 1", "hog *** ***"),
+        ("hog 10.0.0.7:80 localhosts:80 localhost:482913 0.0.0.0:x", "hog *** *** *** ***"),
+        # Keys.
+        ("hog -----BEGIN RSA 4829 --size 5m", "hog *** *** *** *** ***"),
+        ("hog '-----BEGIN KEY' 4829", "hog *** ***"),
+        ("hog ---size 5m", "hog *** 5m"),
+        # Settings whose name does not say what they measure, or tells; names that are no module's.
+        ("hog room=4829 x.y=1 max=hunter -Dx=1 -Dpin.max=1 -password.max=1", "hog *** *** *** -D*** -D*** -p***"),
+        ("hog --conf=room=4829 --conf=pin.max=1", "hog --conf=*** --conf=***"),
+        ("hog a.hunter -cp a.hunter org.example.Main a.hunter", "hog *** -cp a.hunter org.example.Main ***"),
+        ("hog hunter2.js 12.py a8f3k2/x.js .js", "hog *** *** *** ***"),
     ],
 )  # fmt: skip
 def test_all_else_is_masked(command: str, expected: str) -> None:
@@ -134,6 +192,21 @@ def test_all_else_is_masked(command: str, expected: str) -> None:
 def test_program_name(argument: str, comm: str, expected: str) -> None:
     """argv[0] shows a plain path, or what comm says anyway."""
     assert SAFE.command([argument.encode()], comm.encode()) == (expected,)
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        ([b"hog", b"--size", b"512"], ("hog", "--size", MASK)),
+        ([b"hog", b"/hunter"], ("hog", MASK)),
+        ([b"hog"], (MASK,)),
+        ([], ()),
+    ],
+)
+def test_a_cut_argument_is_not_shown(argv: list[bytes], expected: tuple[str, ...]) -> None:
+    """Half a word may be half a secret, or another figure; in a variable, too."""
+    assert SAFE.command(argv, b"hog", cut=True) == expected
+    assert SAFE.environ([b"GOGC=1", b"GOMEMLIMIT=51"], cut=True) == {"GOGC": "1", "GOMEMLIMIT": MASK}
 
 
 def alphanumeric_runs(token: str) -> list[str]:
@@ -178,6 +251,7 @@ PLACES = [
     "{}", "--{}", "--{}=1", "-{}", "-p{}", "--name={}", "--name=x,{}", "{}=1", "KEY={}", "-Dx={}", "-D{}=1",
     "/{}", "/etc/{}", "/{}/x", "./{}.txt", "../a-{}", "/etc/x:{}", "/etc/x?{}", "-XX:+{}", "-XX:Max{}=1",
     "-XX:Max={}", "-Xmx{}", "-Xmx512m,{}", "narenas:{}", "narenas:1,{}:1", "glibc.malloc.{}=1",
+    "target/{}.jar", "{}.js", "room_max={}", "{}_max=1", "-a.{}=1", "-Da.max={}",
     "https://u:{}@h/", '{{"a":"{}"}}', "a b {}", "\n{}", "'{}'", "100 {}", "{}%", "-{}m", "{}\x00", "--{}.{}",
 ]  # fmt: skip
 places = st.sampled_from(PLACES)
@@ -190,12 +264,20 @@ def assert_no_trace(token: str, text: str) -> None:
             assert not [run[i : i + 6] for i in range(len(run) - 5) if run[i : i + 6] in text], text
 
 
-@given(tokens, places, st.lists(st.sampled_from(["--name", "-v", "100", "/etc/x", "--pin", "word"]), max_size=3))
+@given(
+    tokens,
+    places,
+    st.lists(st.sampled_from(["--name", "-v", "100", "/etc/x", "--pin", "word", "-m", "-cp", "-jar"]), max_size=3),
+)
 def test_no_token_gets_out_of_the_arguments(token: str, place: str, before: list[str]) -> None:
-    """A random token anywhere in the arguments, argv[0] included, leaves no trace in the output."""
+    """A random token anywhere in the arguments, argv[0] included, leaves no trace in the output; also where the Pod's
+    spec says all of them."""
     argument = place.format(*[token] * place.count("{}"))
     for argv in (["hog", *before, argument, "1"], [argument, *before]):
-        assert_no_trace(token, quote(SAFE.command([word.encode() for word in argv], b"hog")))
+        raw = [word.encode() for word in argv]
+        shown = SAFE.command(raw, b"hog")
+        assert_no_trace(token, quote(shown))
+        assert_no_trace(token, quote(unmask(shown, digests(SAFE, raw, b"hog", b"key"), said_openly(argv), b"key")))
 
 
 @given(tokens, places, st.sampled_from(sorted(MEMORY_VARIABLES)), st.sampled_from(["{}", "-Xmx1g {}", "{} 1"]))
@@ -218,7 +300,9 @@ def test_any_bytes_will_do(argv: list[bytes], comm: bytes) -> None:
 
 
 @given(
-    st.sampled_from(["password", "apiKey", "auth-token", "PIN", "client_secret", "otp"]),
+    st.sampled_from(
+        ["password", "apiKey", "auth-token", "PIN", "client_secret", "otp", "psw", "puk", "cvc", "sms-code", "kennwort"]
+    ),
     st.integers(0, 10**12 - 1),
 )
 def test_a_number_after_a_secret_name_is_masked(name: str, number: int) -> None:
@@ -258,6 +342,16 @@ def test_ten_thousand_long_arguments_are_quick() -> None:
         ("WEB_CONCURRENCY=4", "4"),
         ("WEB_CONCURRENCY=", ""),
         ("WEB_CONCURRENCY=secret", MASK),
+        ("OPENSEARCH_JAVA_OPTS=-Xmx1g", "-Xmx1g"),
+        ("JAVA_MAX_MEM_RATIO=50", "50"),
+        ("JAVA_OPTS_APPEND=-Dpin=1 -Xmx1g", "-D*** -Xmx1g"),
+        ("SPARK_JAVA_OPT_12=-Dspark.executor.memory=1024m", "-Dspark.executor.memory=1024m"),
+        ("MAX_HEAP_SIZE=4G", "4G"),
+        ("SERVER_JVMFLAGS=-Xmx512m", "-Xmx512m"),
+        ("UWSGI_WORKERS=4", "4"),
+        ("RAILS_MAX_THREADS=5", "5"),
+        ("JAVA_OPTS=--credentials bob 4829 -Xmx1g", "--credentials *** *** -Xmx1g"),
+        ("JAVA_OPTS=-Xmx1g -----BEGIN KEY 4829", "-Xmx1g *** *** ***"),
     ],
 )  # fmt: skip
 def test_listed_variables(entry: str, expected: str) -> None:
@@ -265,7 +359,10 @@ def test_listed_variables(entry: str, expected: str) -> None:
     assert SAFE.environ([entry.encode()]) == {entry.partition("=")[0]: expected}
 
 
-@pytest.mark.parametrize("entry", ["PATH=/bin", "DB_PASSWORD=1", "GOGCX=1", "MY_MALLOC_X=1", "GOGC", "=1", ""])
+@pytest.mark.parametrize(
+    "entry",
+    ["PATH=/bin", "DB_PASSWORD=1", "GOGCX=1", "MY_MALLOC_X=1", "JVMFLAGS_X=1", "A1b2_JVMFLAGS=1", "GOGC", "=1", ""],
+)
 def test_unlisted_variables_stay(entry: str) -> None:
     """What is on no list, or is no variable at all, does not appear, not even by its name."""
     assert SAFE.environ([entry.encode()]) == {}

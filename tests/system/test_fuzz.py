@@ -29,8 +29,10 @@ from fuzz import hostile, properties, reported, seeds, targets
 from fuzz.runtime import Runtime
 from oomeventer.cri import ContainerInfo, CriError
 from oomeventer.cri._cri.runtime import v1
+from oomeventer.incident.arguments import Word
 from oomeventer.incident.codec import as_json
-from oomeventer.incident.redaction import MEMORY_VARIABLES, Redaction
+from oomeventer.incident.redaction import Redaction
+from oomeventer.incident.variables import MEMORY_VARIABLES
 from oomeventer.kernel import record
 from oomeventer.kernel.record import RawLevel
 from oomeventer.node.cgroup_path import Identity, identify
@@ -453,7 +455,7 @@ def raw_text(raw: bytes | str, limit: int | None = None) -> str:
         ),
         ("path", "oomeventer.incident.redaction._variable", printable),
         ("cgroup", "fuzz.targets.identify", lambda path: identify(path[path.rfind("/kubepods") :])),
-        ("redaction", "oomeventer.incident.redaction._sequence", lambda arguments, named: arguments),
+        ("redaction", "oomeventer.incident.redaction.walk", lambda arguments, *_, **__: map(Word, arguments)),
         ("redaction", "oomeventer.incident.shapes.is_name", lambda text: True),
         ("redaction", "oomeventer.incident.shapes._AMOUNT", re.compile(".*")),
         ("text", "fuzz.targets.printable", raw_text),

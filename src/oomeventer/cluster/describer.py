@@ -27,11 +27,15 @@ LONGEST_SECONDS = 10.0
 
 
 class Describer:
-    """Call it with an incident. is_unreachable: whether the API gives no answer at present, as far as it was asked."""
+    """Call it with an incident. is_unreachable: whether the API gives no answer at present, as far as it was asked.
 
-    def __init__(self, api: Api, pods: Pods) -> None:
+    said: told of an incident, by its key, the command and args of its container as the Pod's spec has them.
+    """
+
+    def __init__(self, api: Api, pods: Pods, said: Callable[[str, tuple[str, ...]], None]) -> None:
         self._api = api
         self._pods = pods
+        self._said = said
         self._asking = asyncio.Lock()
         self._mute_since: float | None = None
         self._warned = False
@@ -53,7 +57,10 @@ class Describer:
             return replace(incident, notes=(*incident.notes, "pod: the API could not be asked"))
         if spec is None:
             return replace(incident, notes=(*incident.notes, "pod: gone from the API"))
-        return as_set(incident, spec)
+        described = as_set(incident, spec)
+        if described.container and (entry := spec.containers.get(described.container.name or "")):
+            self._said(incident.key, entry.words)
+        return described
 
     def _warn_of_listing(self) -> None:
         if not self._warned:

@@ -12,7 +12,7 @@ import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal
 from urllib.parse import quote
@@ -26,6 +26,8 @@ from oomeventer.text import printable
 KEEP_SECONDS, KEEP = 30.0, 256
 #: A list comes in pages of so many Pods, of which so many are read: a node has 110 Pods by default, and seldom 500.
 PAGE, PAGES = 50, 40
+#: As much of a container's command and args is kept, in characters (bpf/oom.h: OOM_ARGUMENTS).
+WORDS_CHARACTERS = 4096
 #: The annotations of a mirror Pod, both with the uid by which the kubelet knows the static Pod (kubernetes,
 #: pkg/kubelet/types/constants.go).
 STATIC_UID, MIRROR = "kubernetes.io/config.hash", "kubernetes.io/config.mirror"
@@ -63,10 +65,12 @@ class MayNotList(PodsError):
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A container in the Pod's spec: the list that it is in, and its memory limit as set there."""
+    """A container in the Pod's spec: the list that it is in, its memory limit as set there, and the words of its
+    command and args, unexpanded."""
 
     kind: Kind
     limit_bytes: int | None
+    words: tuple[str, ...] = field(default=(), repr=False)  # no log shows them
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +151,7 @@ def read(item: Any, uid: str) -> Spec | None:
     if not namespace or not name:
         return None
     containers = {
-        container: Limit(kind, memory_limit(_at(entry, "resources")))
+        container: Limit(kind, memory_limit(_at(entry, "resources")), _words(entry))
         for kind, entry in _containers(item)
         if (container := _text(_at(entry, "name")))
     }
@@ -205,6 +209,20 @@ def _containers(item: Any) -> Iterator[tuple[Kind, Any]]:
     for kind in kinds:
         entries = _at(item, "spec", kind)
         yield from ((kind, entry) for entry in (entries if isinstance(entries, list) else ()))
+
+
+def _words(entry: Any) -> tuple[str, ...]:
+    """command and args, as much of them as a victim's record has of its arguments."""
+    kept: list[str] = []
+    room = WORDS_CHARACTERS
+    for name in ("command", "args"):
+        words = _at(entry, name)
+        for word in words if isinstance(words, list) else ():
+            room -= len(word) + 1 if isinstance(word, str) else WORDS_CHARACTERS
+            if room < 0:
+                return tuple(kept)
+            kept.append(word)
+    return tuple(kept)
 
 
 def _names(item: Any) -> Iterator[tuple[str, str]]:

@@ -40,7 +40,7 @@ async def run(settings: Settings) -> None:
         rights = asyncio.create_task(warn_of_lacking(cluster))
         stack.callback(rights.cancel)
         resolver = await wiring.resolver(settings, settings.cri_patience_seconds, wants_runtime=True)
-        describer = Describer(cluster, Pods(cluster, settings.node_name))
+        describer = Describer(cluster, Pods(cluster, settings.node_name), observer.masked.said)
         delivery = Delivery(cluster, journal, _limits(settings), metrics.delivered)
         agent = Agent(tracer, observer, journal, resolver, describer, delivery, metrics, health.progress)
         parts = Parts(tracer, pins.directory if pins else None, journal, cluster, delivery, agent.pipelines)

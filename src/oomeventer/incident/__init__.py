@@ -17,8 +17,9 @@ from oomeventer.incident.incident import (
     Trigger,
 )
 from oomeventer.incident.observer import Observer
-from oomeventer.incident.redaction import MEMORY_VARIABLES, Redaction
+from oomeventer.incident.redaction import Redaction
 from oomeventer.incident.report import block, described, table
+from oomeventer.incident.variables import MEMORY_VARIABLES
 from oomeventer.incident.victim import Victim
 from oomeventer.incident.wire import Moment, rfc3339
 

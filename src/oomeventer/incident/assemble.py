@@ -11,7 +11,7 @@ from oomeventer.incident.incident import SCHEMA, Container, Host, Incident, Neig
 from oomeventer.incident.redaction import Redaction, parse_arguments, parse_environment
 from oomeventer.incident.victim import Statistics, Victim
 from oomeventer.kernel import Kill, Missing, Process, ran_out_here
-from oomeventer.node import Identity, Observation, identify
+from oomeventer.node import ARGUMENTS_BYTES, ENVIRONMENT_BYTES, Identity, Observation, identify
 from oomeventer.node import Statistics as Taskstats
 from oomeventer.text import printable
 
@@ -74,6 +74,19 @@ def assemble(
     )
 
 
+def argv_of(kill: Kill, observation: Observation) -> tuple[list[bytes], bool] | None:
+    """The victim's arguments, and whether the last one has lost its end; None where none were to be had."""
+    raw = kill.arguments or observation.arguments.get(kill.process)
+    if raw is None:
+        return None
+    return parse_arguments(raw), _is_cut(raw, Missing.ARGUMENTS in kill.missing, ARGUMENTS_BYTES)
+
+
+def _is_cut(raw: bytes, missing: bool, limit: int) -> bool:
+    """Whether NUL-ended text, of which something is missing or `limit` bytes were kept, ends within a word."""
+    return (missing or len(raw) >= limit) and not raw.endswith(b"\0")
+
+
 def _victim(
     kill: Kill,
     chosen: bool,
@@ -83,14 +96,15 @@ def _victim(
     policy: Redaction,
 ) -> Victim:
     found = statistics.get(kill.process)
-    arguments = kill.arguments or observation.arguments.get(kill.process)
+    arguments = argv_of(kill, observation)
     environment = kill.environment or observation.environment.get(kill.process)
+    cut = environment is not None and _is_cut(environment, Missing.ENVIRONMENT in kill.missing, ENVIRONMENT_BYTES)
     return Victim(
         pid=kill.process.pid,
         container_pid=kill.container_pid,
         comm=printable(kill.comm),
-        command=None if arguments is None else policy.command(parse_arguments(arguments), kill.comm),
-        environment=None if environment is None else policy.environ(parse_environment(environment)),
+        command=None if arguments is None else policy.command(arguments[0], kill.comm, arguments[1]),
+        environment=None if environment is None else policy.environ(parse_environment(environment), cut),
         uid=kill.uid,
         started_at=host.time(kill.process.start_ns),
         anon_bytes=kill.anon_bytes,

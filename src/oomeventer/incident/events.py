@@ -47,11 +47,15 @@ class PendingEvent:
     body: dict[str, Any]
 
 
-def compose_all(incident: Incident) -> list[PendingEvent]:
-    """All Events for an incident: the one on the Pod, and one on the Node, too, where it was its memory."""
+def compose_all(incident: Incident, masked: Incident | None = None) -> list[PendingEvent]:
+    """All Events for an incident: the one on the Pod, and one on the Node, too, where it was its memory.
+
+    masked: the incident without what only readers of the Pod may know. The Node's Event is of this: it lies in
+    namespace default, whose readers need not be the Pod's.
+    """
     events = [compose(incident)]
     if incident.scope == "node" and incident.pod:
-        events.append(compose(incident, on_node=True))
+        events.append(compose(masked or incident, on_node=True))
     return events
 
 

@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from oomeventer.incident.assemble import assemble
 from oomeventer.incident.incident import Host, Incident
+from oomeventer.incident.masked import Masked
 from oomeventer.incident.redaction import Redaction
 from oomeventer.kernel import Episode, Process
 from oomeventer.node import Observation, Procfs, Statistics, Taskstats, TaskstatsError
@@ -25,7 +26,7 @@ _STATISTICS = 8
 
 
 class Observer:
-    """Call it with an episode. statistics: ask taskstats, which needs CAP_NET_ADMIN."""
+    """Call it with an episode. statistics: ask taskstats, which needs CAP_NET_ADMIN. masked: what it masked."""
 
     def __init__(self, procfs: Procfs, node: str, redaction: Redaction, statistics: bool) -> None:
         self._procfs = procfs
@@ -33,6 +34,7 @@ class Observer:
         self._boot_id = procfs.boot_id() or "unknown"
         self._redaction = redaction
         self._wants_statistics = statistics
+        self.masked = Masked(redaction)
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="observe")
         self._running: set[Future[tuple[Observation, dict[Process, Statistics]]]] = set()
         if statistics:  # the first time it takes a while, which no incident shall wait for
@@ -47,7 +49,9 @@ class Observer:
         observation, statistics = await self._look(episode)
         offset_ns = time.clock_gettime_ns(time.CLOCK_REALTIME) - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
         host = Host(node=self._node, boot_id=self._boot_id, boot_offset_ns=offset_ns)
-        return assemble(episode, observation, statistics, host, self._redaction)
+        incident = assemble(episode, observation, statistics, host, self._redaction)
+        self.masked.keep(incident, episode, observation)
+        return incident
 
     async def _look(self, episode: Episode) -> tuple[Observation, dict[Process, Statistics]]:
         self._running = {future for future in self._running if not future.done()}

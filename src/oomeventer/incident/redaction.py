@@ -8,61 +8,28 @@ The file's rules:
 
 - Nothing is shown because it is on no list of forbidden words; it is shown because its *shape* is harmless:
   option names, bounded numbers, sizes, durations, plain paths, the JVM's and the allocators' memory
-  settings. What no rule knows is masked.
-- On top of that, what follows a name that sounds like a secret (`--pin 1234`) is masked whatever its shape.
-  Such names are looked for anywhere in a word: masking the value of `--mapping` costs a reader little.
-- What is harmless by its shape stands in shapes.py.
-- It is a filter on shapes, so a secret that looks like an English word in a path (`/hunter`), or a number
-  after a name that gives no hint (`--room 1234`), is shown. Who cannot have that sets `arguments="none"`.
+  settings. What no rule knows is masked. How arguments are read is in arguments.py, the shapes are in shapes.py.
+- What was cut is not shown: half a word may be half a secret, or another figure.
+- It is a filter on shapes. What it may show of a secret is in docs/redaction.md; who cannot have that sets
+  `arguments="none"`.
 
 Nothing here raises for any content of the process.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice, takewhile
 from typing import Literal
 
-from oomeventer.incident.shapes import LONGEST, is_name, is_path, is_value
+from oomeventer.incident.arguments import MASK, Word, walk
+from oomeventer.incident.credentials import LONGEST_WORD
+from oomeventer.incident.secret_names import tells
+from oomeventer.incident.shapes import is_name, is_path
+from oomeventer.incident.variables import MEMORY_VARIABLES, is_listed
 from oomeventer.text import printable
 
-MASK = "***"
-
-# Variables that bear on memory: exact names, or beginnings with a closing "*". Values are redacted too.
-MEMORY_VARIABLES = frozenset(
-    """
-    GOMEMLIMIT GOGC GOMAXPROCS
-    JAVA_TOOL_OPTIONS JDK_JAVA_OPTIONS _JAVA_OPTIONS JAVA_OPTS JAVA_OPTIONS JAVA_ARGS JVM_OPTS JVM_ARGS
-    MAVEN_OPTS GRADLE_OPTS SBT_OPTS ES_JAVA_OPTS LS_JAVA_OPTS KAFKA_HEAP_OPTS KAFKA_OPTS HADOOP_HEAPSIZE*
-    CATALINA_OPTS
-    SPARK_DAEMON_MEMORY SPARK_DRIVER_MEMORY SPARK_EXECUTOR_MEMORY SPARK_WORKER_MEMORY
-    NODE_OPTIONS UV_THREADPOOL_SIZE PYTHONMALLOC* PYTHONTRACEMALLOC RUBY_GC_* PHP_MEMORY_LIMIT
-    DOTNET_GC* DOTNET_gc* COMPlus_GC* COMPlus_gc*
-    WEB_CONCURRENCY GUNICORN_CMD_ARGS TOKIO_WORKER_THREADS RAYON_NUM_THREADS
-    OMP_NUM_THREADS OPENBLAS_NUM_THREADS MKL_NUM_THREADS NUMEXPR_MAX_THREADS NUMEXPR_NUM_THREADS
-    LD_PRELOAD GLIBC_TUNABLES MALLOC_* _RJEM_MALLOC_CONF TCMALLOC_* MIMALLOC_*
-    """.split()  # noqa: SIM905 - fifty quoted names would hide the order
-)
-
-_JVM_SIZE = re.compile(r"-X(?:mx|ms|ss|mn)[0-9]{1,12}[kKmMgGtT]?")
-# "G1" is the only digit that the names of memory flags have.
-_JVM_FLAG = re.compile(r"-XX:[+-](?:G1|[A-Za-z]){3,48}")
-_JVM_SETTING = re.compile(r"(?P<name>-XX:(?:G1|[A-Za-z]){3,48}=)(?P<value>.*)")
-_LETTER_OPTION = re.compile(r"-[A-Za-z]")
-
-_SECRET_NAME = re.compile(
-    r"pass|pwd|pw|secret|token|key|pin|auth|cred|cookie|session|salt|otp|mfa|2fa|signature|private|bearer"
-    r"|login|hmac|psk|cvv|ssn",
-    re.IGNORECASE,
-)
-# By these letters common clients take a password or user:password (redis-cli -a, mysql -p, curl -u).
-_SECRET_LETTER = re.compile(r"-[apPuUkK]")
-
 _COMM_BYTES = 15  # TASK_COMM_LEN less the closing NUL: a longer name is cut to that
-
-# A name listed by its beginning only must be no token itself: one digit, alone (RUBY_GC_HEAP_0_INIT_SLOTS).
-_VARIABLE_NAME = re.compile(r"[A-Za-z_]{1,64}(?:_[0-9](?:_[A-Za-z_]{1,64})?)?")
 
 # What a shell leaves alone, and "*", which here only ever is a mask.
 _UNQUOTED = re.compile(r"[A-Za-z0-9_@%+=:,./*-]+")
@@ -74,7 +41,7 @@ class Redaction:
 
     `arguments`: `none`, `safe` (by shape, see the module) or `all` (unredacted: Events then hold passwords).
     `environment`: `none`, `listed` (the names below, their values by shape) or `all` (unredacted).
-    `environment_names`: exact names, or beginnings with a closing `*`.
+    `environment_names`: exact names, beginnings with a closing `*`, or ends with an opening one.
     """
 
     arguments: Literal["none", "safe", "all"] = "safe"
@@ -87,35 +54,44 @@ class Redaction:
         if self.environment not in ("none", "listed", "all"):
             raise ValueError(f"environment: {self.environment!r} is not one of none, listed, all")
 
-    def command(self, argv: Sequence[bytes], comm: bytes) -> tuple[str, ...]:
+    def command(self, argv: Sequence[bytes], comm: bytes, cut: bool = False) -> tuple[str, ...]:
         """What may be shown of `argv`, one text for each argument; empty with `none`.
 
         `comm` is the name that the kernel has for the victim. It is reported anyway, so an argv[0] that
-        agrees with it is no news.
+        agrees with it is no news. cut: the last argument has lost its end.
         """
         if self.arguments == "all":
             return tuple(map(printable, argv))
-        if self.arguments == "none" or not argv:
-            return ()
-        arguments = [printable(argument[: 2 * LONGEST]) for argument in argv]
-        program = _program(arguments[0], printable(comm), len(comm) >= _COMM_BYTES)
-        return (program, *islice(_sequence(arguments, named=False), 1, None))
+        return tuple(word.shown for word in self.words(argv, comm, cut))
 
-    def environ(self, entries: Sequence[bytes]) -> dict[str, str]:
-        """What may be shown of `NAME=value` entries; of a name that comes twice the first, as in getenv()."""
+    def words(self, argv: Sequence[bytes], comm: bytes, cut: bool = False) -> tuple[Word, ...]:
+        """As command(), with what is hidden and what only masked; empty unless the policy is `safe`."""
+        if self.arguments != "safe" or not argv:
+            return ()
+        arguments = [printable(argument[: LONGEST_WORD + 1]) for argument in argv]
+        name = printable(comm)
+        program = _program(arguments[0], name, len(comm) >= _COMM_BYTES)
+        words = (Word(program), *walk(islice(arguments, 1, None), arguments[0], name))
+        return (*words[:-1], Word(MASK, hidden=True)) if cut else words
+
+    def environ(self, entries: Sequence[bytes], cut: bool = False) -> dict[str, str]:
+        """What may be shown of `NAME=value` entries; of a name that comes twice the first, as in getenv().
+
+        cut: the last one has lost its end.
+        """
         shown: dict[str, str] = {}
         if self.environment == "none":
             return shown
-        beginnings = tuple(name[:-1] for name in self.environment_names if name.endswith("*"))
-        for entry in entries:
+        for number, entry in enumerate(entries, 1):
             raw_name, equals, value = entry.partition(b"=")
             name = printable(raw_name)
             if not equals or name in shown:
                 continue
             if self.environment == "all":
                 shown[name] = printable(value)
-            elif name in self.environment_names or (name.startswith(beginnings) and _VARIABLE_NAME.fullmatch(name)):
-                shown[name] = MASK if _SECRET_NAME.search(name) else _variable(value)
+            elif is_listed(name, self.environment_names):
+                is_secret = tells(name) or (cut and number == len(entries))
+                shown[name] = MASK if is_secret else _variable(value)
         return shown
 
 
@@ -169,37 +145,5 @@ def _variable(value: bytes) -> str:
     """
     tokens = value.split()
     simple = list(takewhile(lambda token: not re.search(rb"[\"'\\]", token), tokens))
-    shown = list(_sequence((printable(token[: 2 * LONGEST]) for token in simple), named=True))
+    shown = [word.shown for word in walk((printable(token[:LONGEST_WORD]) for token in simple), named=True)]
     return " ".join(shown if len(simple) == len(tokens) else [*shown, MASK])
-
-
-def _sequence(arguments: Iterable[str], named: bool) -> Iterator[str]:
-    """Redact arguments, each in the light of the one before; `named` as for `is_value`."""
-    after_option = after_word = False
-    for argument in arguments:
-        is_option = argument.startswith("-")
-        # What follows a mere word ("passwd 1234") is masked too, but there an option is no value.
-        hidden = after_option or (after_word and not is_option)
-        yield MASK if hidden else _argument(argument, named)
-        name, _, value = argument.partition("=")
-        secret = not value and bool(_SECRET_NAME.search(name) or _SECRET_LETTER.fullmatch(name))
-        after_option, after_word = secret and is_option, secret and not is_option
-
-
-def _argument(argument: str, named: bool) -> str:
-    if is_value(argument, named) or argument in ("-", "--"):
-        return argument
-    if _JVM_SIZE.fullmatch(argument) or _JVM_FLAG.fullmatch(argument):
-        return argument
-    if setting := _JVM_SETTING.fullmatch(argument):
-        return setting["name"] + (setting["value"] if is_value(setting["value"], named=True) else MASK)
-    if argument.startswith("--"):
-        name, equals, value = argument.partition("=")
-        if not is_name(name[2:]):
-            return MASK
-        shown = is_value(value, named=True) and not (value and _SECRET_NAME.search(name))
-        return name + equals + (value if shown else MASK)
-    # One dash and more than a letter may be a letter with its value attached: -phunter2.
-    if letter := _LETTER_OPTION.match(argument):
-        return argument if letter.end() == len(argument) else letter.group() + MASK
-    return MASK

@@ -1,4 +1,5 @@
-"""What is harmless by its shape: bounded numbers, sizes, durations, tunables, word-like names, plain paths.
+"""What is harmless by its shape: bounded numbers, sizes, durations, tunables, word-like names, plain paths, program
+files, settings of figures.
 
 In: text. Out: whether it may be shown. Rules: pure, and nothing raises. Letters and digits mixed are what tokens look
 like, so a word of a name or path may mix them only in a few short, known ways (`amd64`, `python3`). A path may be
@@ -15,8 +16,10 @@ _AMOUNT = re.compile(r"[+-]?(?:[0-9]{1,12}|[0-9]{1,7}(?:\.[0-9]{1,3})?(?:%|B|[kK
 _HOURS_MINUTES = re.compile(r"(?:[0-9]{1,4}h)?(?:[0-9]{1,4}m)?(?:[0-9]{1,4}s)?")
 # .NET takes its limits in hexadecimal. Only round ones: a token that ends in so many zeros is rare.
 _ROUND_HEX = re.compile(r"0x[0-9a-fA-F]{1,5}0{4,10}")
+# Where a server listens. Other addresses say whom it talks to.
+_OWN_ADDRESS = re.compile(r"(?:0\.0\.0\.0|127\.0\.0\.1|localhost)(?::[0-9]{1,5})?")
 _SWITCH = re.compile(
-    r"true|false|on|off|yes|no|auto|none|default|debug|(?:py)?malloc(?:_debug)?",
+    r"true|false|on|off|yes|no|auto|none|default|debug|summary|detail|(?:py)?malloc(?:_debug)?",
     re.IGNORECASE | re.ASCII,  # Unicode's rules would let a long s pass for an s
 )
 
@@ -29,9 +32,10 @@ _TUNABLE = (
 )
 _TUNABLES = re.compile(rf"{_TUNABLE}(?:[,:]{_TUNABLE}){{0,20}}")
 
-# One piece of a name, between dots, dashes and underscores. Eight letters a to f are rather hexadecimal.
+# One piece of a name, between dots, dashes and underscores: workers, wiredTigerCacheSizeGB, JMX. Eight letters a to f
+# are rather hexadecimal.
 _WORD = re.compile(
-    r"(?![a-f]{8})(?:[a-z]{1,20}|[A-Z]{1,10}|[A-Z]?[a-z]{2,15}(?:[A-Z][a-z]{2,15}){1,3}|[A-Z][a-z]{1,15})"
+    r"(?![a-f]{8})(?:[a-z]{1,20}|[A-Z]{1,10}|[A-Z]?[a-z]{2,15}(?:[A-Z][a-z]{2,15}){1,3}(?:[KMGT]B)?|[A-Z][a-z]{1,15})"
 )
 _DIGITS = re.compile(r"[0-9]{1,4}")
 _WORD_WITH_DIGITS = re.compile(
@@ -42,17 +46,46 @@ _WORD_WITH_DIGITS = re.compile(
 )
 _SEPARATORS = re.compile(r"[._-]+")
 
+# server.js, app.jar, train.py: what programs are kept in.
+_PROGRAM_FILE = re.compile(
+    r".{1,60}\.(?:[cm]?js|ts|jar|war|py|pyc|pyz|rb|pl|php|sh|bash|jl|lua|go|dll|exs?|kts?|scala|clj|groovy|R|r)"
+)
+_LETTERS = re.compile(r"[A-Za-z]{2}")
+_DOTTED = re.compile(r"[A-Za-z_]{1,40}(?:\.[A-Za-z_]{1,60}){1,12}")
+
+# A name that says what a bare number behind it is. Without one of these it could be anybody's: x=482913.
+_MEASURE = re.compile(
+    r"mem|heap|size|buffer|cache|limit|max|min|pool|worker|thread|process|count|num|percent|ratio|timeout|interval"
+    r"|period|port|connection|core|cpu|instance|queue|batch|depth|rate|factor|bytes|mb|gb|seconds|retries|parallel"
+    r"|concurren|replica|partition|shard|window|fraction|capacity|arena"
+)
+
 
 def is_value(text: str, named: bool) -> bool:
     """Whether `text` is harmless by its shape; words such as "true" only behind a name they belong to."""
     return len(text) <= LONGEST and bool(
-        _AMOUNT.fullmatch(text)
-        or _HOURS_MINUTES.fullmatch(text)  # the empty text included
+        is_amount(text)
         or _ROUND_HEX.fullmatch(text)
+        or _OWN_ADDRESS.fullmatch(text)
         or _TUNABLES.fullmatch(text)
         or (named and _SWITCH.fullmatch(text))
-        or all(map(is_path, text.split(":")))
+        or all(is_path(part) or is_program_file(part) for part in text.split(":"))
     )
+
+
+def is_amount(text: str) -> bool:
+    """Whether `text` is a number, a size, a percentage or a duration, or empty."""
+    return len(text) <= LONGEST and bool(_AMOUNT.fullmatch(text) or _HOURS_MINUTES.fullmatch(text))
+
+
+def is_setting(name: str, value: str) -> bool:
+    """Whether NAME=VALUE without dashes is harmless: a figure that has a unit or whose name says what it measures."""
+    if not is_name(name) or len(value) > LONGEST or not value:
+        return False
+    if _SWITCH.fullmatch(value):
+        return True
+    bare = value.lstrip("+-").isdigit()
+    return is_amount(value) and (not bare or bool(_MEASURE.search(name.lower())))
 
 
 def is_path(text: str) -> bool:
@@ -63,6 +96,21 @@ def is_path(text: str) -> bool:
     return rest == "" or all(is_name(name) for name in rest.removesuffix("/").split("/"))
 
 
+def is_program_file(text: str) -> bool:
+    """Whether `text` is a file that programs are kept in, also in a directory: server.js, dist/main.mjs, app.jar."""
+    if len(text) > LONGEST:
+        return False
+    *directories, name = text.split("/")
+    return bool(
+        _PROGRAM_FILE.fullmatch(name) and _LETTERS.match(name) and is_name(name) and all(map(is_name, directories))
+    )
+
+
+def is_dotted(text: str) -> bool:
+    """Whether `text` is a dotted name of words, as modules and classes have: http.server, org.example.Main."""
+    return len(text) <= LONGEST and _DOTTED.fullmatch(text) is not None and is_name(text)
+
+
 def is_name(text: str) -> bool:
     """Whether `text` looks like words, as names of options and files do, with a version at most."""
     if not 0 < len(text) <= 64:
@@ -70,10 +118,20 @@ def is_name(text: str) -> bool:
     mixed = digits = 0
     for piece in _SEPARATORS.split(text):
         digits += sum(character.isdigit() for character in piece)
-        if not piece or _WORD.fullmatch(piece) or _DIGITS.fullmatch(piece):
+        if not piece or is_word(piece) or _DIGITS.fullmatch(piece):
             continue
-        if not _WORD_WITH_DIGITS.fullmatch(piece):
+        if not is_known_mixture(piece):
             return False
         mixed += 1
     # More than this is rather a key in groups: ab12-cd34, 1234-5678.
     return mixed <= 1 and digits <= 6
+
+
+def is_word(piece: str) -> bool:
+    """Whether letters look like a word, or several by their capitals."""
+    return _WORD.fullmatch(piece) is not None
+
+
+def is_known_mixture(piece: str) -> bool:
+    """Whether letters and digits are mixed in a way that names have: amd64, python3, base64."""
+    return _WORD_WITH_DIGITS.fullmatch(piece) is not None

@@ -52,9 +52,18 @@ PLACES = (
     ("--size=512m{}",),
     ("x\n--password\n{}",),
     ('{{"password": "{}"}}',),
+    ("--credentials", "bob", "{}"),
+    ("--password", "", "{}"),
+    ("htpasswd", "-b", "{}"),
+    ("--\u043f\u0430\u0440\u043e\u043b\u044c", "{}"),
+    ("-----BEGIN", "{}"),
+    ("-m", "{}"),
+    ("-Da.max={}",),
+    ("max={}",),
+    ("{}.js",),
 )
 
-#: As variables: the ones that are shown at all (redact.MEMORY_VARIABLES), and others.
+#: As variables: the ones that are shown at all (variables.MEMORY_VARIABLES), and others.
 ENTRIES = (
     "API_KEY={}",
     "DATABASE_URL=postgresql://app:{}@db/app",

@@ -13,6 +13,8 @@ from fuzz.reported import Reported
 from oomeventer.incident.codec import as_json
 from oomeventer.incident.events import ANNOTATION, MESSAGE_BYTES, PendingEvent
 from oomeventer.incident.redaction import MASK, Redaction, quote
+from oomeventer.incident.unmask import digests, said_openly, unmask
+from oomeventer.text import printable
 from standin.decoding import decode
 from standin.event import CORE
 from standin.validation import create_causes
@@ -103,6 +105,18 @@ def command(argv: list[bytes], comm: bytes, policy: Redaction) -> tuple[str, ...
     for first, second in zip(shown, again, strict=True):
         assert second in (first, MASK)
     assert shown[1:] == again[1:]
+    return shown
+
+
+def unmasked(argv: list[bytes], comm: bytes, policy: Redaction) -> tuple[str, ...]:
+    """A command that its container's spec says: each argument as it is masked, or as it is, on one line."""
+    key = b"key"
+    words = said_openly([argument.decode("utf-8", "replace") for argument in argv])
+    before = policy.command(argv, comm)
+    shown = unmask(before, digests(policy, argv, comm, key), words, key)
+    for argument, masked, text in zip(argv, before, shown, strict=True):
+        one_line(text)
+        assert text in (masked, printable(argument))
     return shown
 
 

@@ -172,7 +172,8 @@ def identity(text: str) -> None:
 
 
 def redaction(data: bytes) -> None:
-    """Arguments and environment of any bytes, with a secret among them, by the policy that holds by default."""
+    """Arguments and environment of any bytes, with a secret among them, by the policy that holds by default; also where
+    the Pod's spec says all of the arguments."""
     place, comm, text = data[:1], data[1:16], data[16:]
     number = place[0] if place else 0
     raw_arguments, _, raw_environment = text.partition(b"\0\0")
@@ -183,6 +184,7 @@ def redaction(data: bytes) -> None:
     properties.environment(entries, safe)
     for secrets in ([*argv, *hostile.arguments(number, SECRET), *argv], [*hostile.arguments(number, SECRET), *argv]):
         properties.no_trace(SECRET, *properties.command(secrets, comm, safe))
+        properties.no_trace(SECRET, *properties.unmasked(secrets, comm, safe))
     variable = hostile.entry(number, SECRET)
     shown = properties.environment([*entries, variable, *(name + b"=" + variable for name in entries)], safe)
     properties.no_trace(SECRET, *shown, *shown.values())

@@ -1,0 +1,86 @@
+"""What was masked of the victims' arguments, until the Pod's spec is known. In: incidents, then the words of their
+containers' specs. Out: an incident with the words that its spec says anyway.
+
+Rules: in memory only, and of each word only its digest (unmask.py); the key is of this process, so an incident that an
+earlier one left stays masked. Bounded: of the oldest incidents nothing is unmasked any more.
+"""
+
+import secrets
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from oomeventer.incident.assemble import argv_of
+from oomeventer.incident.incident import Incident
+from oomeventer.incident.redaction import Redaction
+from oomeventer.incident.unmask import KEY_BYTES, Digests, digests, said_openly, unmask
+from oomeventer.kernel import Kill
+from oomeventer.node import Observation, identify
+
+#: Digests that are kept at most, of all incidents: 1 MiB.
+KEPT = 16_384
+#: Victims whose arguments are unmasked: of a group kill as many as an Event has.
+VICTIMS = 16
+
+
+@dataclass(slots=True)
+class _Entry:
+    victims: tuple[Digests, ...]
+    spec_words: Sequence[str] = ()
+
+    @property
+    def size(self) -> int:
+        return sum(map(len, self.victims))
+
+
+class Masked:
+    """Beside the incidents, by their keys. policy: as their arguments were redacted."""
+
+    def __init__(self, policy: Redaction) -> None:
+        self._policy = policy
+        self._key = secrets.token_bytes(KEY_BYTES)
+        self._kept: OrderedDict[str, _Entry] = OrderedDict()
+        self._size = 0
+
+    def keep(self, incident: Incident, kills: Sequence[Kill], observation: Observation) -> None:
+        """Keep the digests of an incident that was assembled of these. Only of its own container: a group kill can
+        reach into others of the Pod."""
+        if self._policy.arguments != "safe" or not incident.identity.container_id:
+            return
+        entry = _Entry(tuple(self._digests(kill, incident, observation) for kill in kills[:VICTIMS]))
+        if not any(map(any, entry.victims)):
+            return
+        self._forget(incident.key)
+        self._kept[incident.key] = entry
+        self._size += entry.size
+        while self._size > KEPT:
+            self._forget(next(iter(self._kept)))
+
+    def said(self, key: str, spec_words: Sequence[str]) -> None:
+        """The command and args of the incident's container, as its Pod's spec has them."""
+        if entry := self._kept.get(key):
+            entry.spec_words = spec_words
+
+    def unmask(self, incident: Incident) -> Incident:
+        """The incident with the words that its spec says. Once: then its digests are gone."""
+        entry = self._forget(incident.key)
+        if entry is None or not entry.spec_words:
+            return incident
+        said = said_openly(entry.spec_words)
+        victims = tuple(
+            replace(victim, command=unmask(victim.command, masked, said, self._key)) if victim.command else victim
+            for victim, masked in zip(incident.victims, entry.victims, strict=False)
+        )
+        return replace(incident, victims=victims + incident.victims[len(victims) :])
+
+    def _digests(self, kill: Kill, incident: Incident, observation: Observation) -> Digests:
+        arguments = argv_of(kill, observation)
+        if arguments is None or identify(kill.cgroup).container_id != incident.identity.container_id:
+            return ()
+        argv, cut = arguments
+        return digests(self._policy, argv, kill.comm, self._key, cut)
+
+    def _forget(self, key: str) -> _Entry | None:
+        entry = self._kept.pop(key, None)
+        self._size -= entry.size if entry else 0
+        return entry
