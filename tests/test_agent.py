@@ -8,7 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -46,9 +46,9 @@ class Api:
         self.is_unreachable = self.hangs = False
         self.back = asyncio.Event()
 
-    async def __call__(self, one: Incident, on_wait: Callable[[], None]) -> Incident:
+    async def __call__(self, one: Incident, on_wait: Callable[[], Awaitable[None]]) -> Incident:
         if self.is_unreachable:
-            on_wait()
+            await on_wait()
         if self.is_unreachable or self.hangs:
             await self.back.wait()
         return one
@@ -165,7 +165,7 @@ async def test_an_api_that_hangs(caplog: pytest.LogCaptureFixture) -> None:
 async def test_an_api_that_is_slow(caplog: pytest.LogCaptureFixture) -> None:
     """Within a second its answer is waited for: the line has what it knows."""
 
-    async def slow(one: Incident, on_wait: Callable[[], None]) -> Incident:
+    async def slow(one: Incident, on_wait: Callable[[], Awaitable[None]]) -> Incident:
         await asyncio.sleep(0.5)
         return replace(one, pod=replace(POD, namespace="from-the-api"))
 

@@ -11,6 +11,7 @@ the ring is recorded; what is recorded is finished as far as the deadlines allow
 """
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
@@ -19,7 +20,7 @@ from typing import Any
 
 from oomeventer.cluster import Delivery, Describer
 from oomeventer.cri import Resolver
-from oomeventer.incident import Incident, Observer, as_json, compose_all, message
+from oomeventer.incident import LOG_BYTES, Incident, Observer, compose_all, fitted, message
 from oomeventer.journal import Journal, RecordedIncident
 from oomeventer.kernel import Episode, Tracer
 from oomeventer.pipeline import Pipeline, Stage
@@ -96,7 +97,7 @@ class Agent:
 
     async def describe(self, resolved: RecordedIncident) -> RecordedIncident:
         """The API server knows the Pod's owner and limits. While it is unreachable, this waits."""
-        return await self._enriched(resolved, partial(self._describer, on_wait=lambda: self._report(resolved)))
+        return await self._enriched(resolved, partial(self._describer, on_wait=partial(self._wait, resolved)))
 
     async def queue(self, described: RecordedIncident) -> None:
         """The incident's Events are in the outbox, from which Delivery sends them. What the Pod's spec says of the
@@ -122,6 +123,11 @@ class Agent:
             incident = replace(incident, notes=(*incident.notes, "a fault of this program: something is missing"))
         return replace(recorded, incident=incident)
 
+    async def _wait(self, resolved: RecordedIncident) -> None:
+        """The API server is unreachable, which can last: that ends nobody, and is no reason to be silent."""
+        self._report(resolved)
+        await self._journal.survive(resolved.id)
+
     async def _give_up(self, recorded: RecordedIncident) -> None:
         await self._journal.give_up(recorded.id, "a fault of this program")
         self._report(recorded)
@@ -135,7 +141,7 @@ class Agent:
         self._await_no_more(recorded)
         incident = recorded.incident
         where = f"{incident.pod.namespace}/{incident.pod.name}" if incident.pod else incident.node
-        log.warning("%s: %s", where, message(incident), extra={"incident": as_json(incident)})
+        log.warning("%s: %s", where, message(incident), extra={"incident": json.loads(fitted(incident, LOG_BYTES))})
         self._metrics.killed(incident)
 
     def _forget(self, recorded: RecordedIncident) -> None:

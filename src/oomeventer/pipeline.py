@@ -18,8 +18,8 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 
-#: Items that wait before a stage. Each holds an incident of a few KiB.
-QUEUE = 256
+#: Items that wait before a stage. An incident has a few KiB, and up to 100 where a tenant wants it so.
+QUEUE = 32
 #: How long the source has to end by itself once `stop` is set; it may have items left.
 SOURCE_SECONDS = 1.0
 

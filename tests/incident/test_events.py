@@ -89,7 +89,9 @@ def test_an_event_about_the_node() -> None:
     assert draft.namespace == draft.body["metadata"]["namespace"] == "default"
     assert draft.body["involvedObject"] == {"apiVersion": "v1", "kind": "Node", "name": NODE, "uid": NODE}
     assert draft.body["reason"] == "ProcessOOMKilled"
-    assert draft.name == f"{NODE}.{'0' * 16}"
+    assert draft.name == f"{NODE}.{'0' * 16}.node"
+    namesake = compose(incident(pod=replace(POD, namespace="default", name=NODE)))
+    assert (namesake.namespace, namesake.name) == ("default", f"{NODE}.{'0' * 16}"), "a Pod that is called so"
 
 
 def test_the_name_is_made_of_the_incident() -> None:
@@ -166,6 +168,24 @@ def test_swap_is_reported_where_there_is_some() -> None:
 def test_pid1(pid1: Any, says: str) -> None:
     """Whether the container goes on is reported where it is known."""
     assert says in message(incident(pid1=pid1))
+
+
+OTHERS = CGROUP.replace(UID, "5b0e7a52-0000-4000-8000-000000000001")
+
+
+def test_an_event_on_a_pod_names_nothing_of_another() -> None:
+    """Where the node runs out a process of another tenant can set it off: the Node's Event says which, and so does the
+    log; the Pod's says only that it was not the Pod's own."""
+    trigger = Trigger(pid=4300, comm="their-secret", cgroup=OTHERS)
+    of_pod, of_node = compose_all(incident(scope="node", limit_cgroup=None, limit_bytes=None, trigger=trigger))
+    for shown in (of_pod.body["message"], of_pod.body["metadata"]["annotations"][ANNOTATION]):
+        assert not {"their-secret", "4300", OTHERS} & {
+            word for word in ("their-secret", "4300", OTHERS) if word in shown
+        }
+    assert "set it off was made outside of this Pod" in of_pod.body["message"]
+    assert json.loads(of_pod.body["metadata"]["annotations"][ANNOTATION])["trigger"] is None
+    assert "made by their-secret (pid 4300 on the node)" in of_node.body["message"]
+    assert "made by their-secret (pid 4300 on the node)" in message(incident(trigger=trigger))
 
 
 def test_the_triggers_words() -> None:

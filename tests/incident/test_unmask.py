@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oomeventer.incident.assemble import assemble
+from oomeventer.incident.bounds import VICTIMS_WITH_TEXT
 from oomeventer.incident.events import compose_all
 from oomeventer.incident.incident import Incident
-from oomeventer.incident.masked import KEPT, VICTIMS, Masked
+from oomeventer.incident.masked import KEPT, Masked
 from oomeventer.incident.redaction import MASK, Redaction
 from oomeventer.incident.unmask import digests, said_openly, unmask
 from oomeventer.kernel.kill import Kill, Missing
@@ -230,11 +231,11 @@ def test_what_is_kept_is_bounded() -> None:
 
 def test_as_many_victims_as_an_event_has() -> None:
     """Of a large group; the others stay as they are."""
-    many = [kill(pid, arguments=b"hog\0serve\0") for pid in range(9000, 9000 + VICTIMS + 4)]
+    many = [kill(pid, arguments=b"hog\0serve\0") for pid in range(9000, 9000 + VICTIMS_WITH_TEXT + 4)]
     made, masked = incident_of(*many)
     masked.said(made.key, ("serve",))
     commands = [victim.command for victim in masked.unmask(made).victims]
-    assert commands == [("hog", "serve")] * VICTIMS + [("hog", MASK)] * 4
+    assert commands == [("hog", "serve")] * VICTIMS_WITH_TEXT + [None] * 4
 
 
 @pytest.mark.parametrize("word", ["a ", "a=", "a/@", "--x=a,b:c;d ", "'\"", "a1", "p4ss", ":a", "--a ", "$(", "\u0661"])

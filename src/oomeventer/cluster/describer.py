@@ -9,7 +9,7 @@ others, and of Pods nothing, is waited for too, but only so long, whatever the n
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from oomeventer.cluster.api import Api, Unreachable
@@ -19,6 +19,8 @@ from oomeventer.cluster.retry import backoff
 from oomeventer.incident import Incident
 
 log = logging.getLogger(__name__)
+
+OnWait = Callable[[], Awaitable[None]]
 
 #: How long the API may answer others, and not what a Pod is.
 MUTE_SECONDS = 120.0
@@ -41,10 +43,11 @@ class Describer:
         self._warned = False
         self.is_unreachable = False
 
-    async def __call__(self, incident: Incident, on_wait: Callable[[], None] = lambda: None) -> Incident:
+    async def __call__(self, incident: Incident, on_wait: OnWait | None = None) -> Incident:
         """The incident with its Pod's owner and limits, as far as the API knows. on_wait: called if that takes long."""
         pod = incident.pod
-        uid = pod.uid if pod else incident.identity.pod_uid
+        claimed = None if incident.path_refuted else incident.identity.pod_uid
+        uid = pod.uid if pod else claimed
         if not uid:
             return incident
         try:
@@ -70,9 +73,7 @@ class Describer:
             )
         self._warned = True
 
-    async def _find(
-        self, uid: str, namespace: str | None, name: str | None, on_wait: Callable[[], None]
-    ) -> Spec | None:
+    async def _find(self, uid: str, namespace: str | None, name: str | None, on_wait: OnWait | None) -> Spec | None:
         for wait in backoff(longest_seconds=LONGEST_SECONDS):
             try:
                 found = await self._pods.find(uid, namespace, name)
@@ -82,7 +83,8 @@ class Describer:
             else:
                 self._mute_since = None
                 return found
-            on_wait()
+            if on_wait:
+                await on_wait()
             await self._until_back()
             self._mute_since = self._mute_since or time.monotonic()
             await asyncio.sleep(wait)

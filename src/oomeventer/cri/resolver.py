@@ -49,7 +49,7 @@ class Resolver:
         """The incident with its container and Pod, as far as the runtime knows."""
         if self._endpoint == "none" or not (incident.identity.container_id or incident.identity.pod_uid):
             return incident
-        if incident.pod:  # an earlier process asked, when the container was younger
+        if incident.pod or incident.path_refuted:  # an earlier process asked, when the container was younger
             return incident
         while True:
             if self._is_well:
@@ -87,7 +87,8 @@ class Resolver:
         identity = incident.identity
         info = await client.container(identity.container_id) if identity.container_id else None
         if info and identity.pod_uid and info.pod_uid and info.pod_uid != identity.pod_uid:
-            return replace(incident, notes=(*incident.notes, "container: its path names a Pod that is not its own"))
+            note = "container: its path names a Pod that is not its own"
+            return replace(incident, path_refuted=True, notes=(*incident.notes, note))
         if info:
             return replace(incident, container=_container(info, client.runtime_name), pod=_pod(info))
         notes = incident.notes

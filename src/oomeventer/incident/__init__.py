@@ -4,6 +4,7 @@ In: an episode, and what the stations add to it. Out: an Incident, without secre
 its JSON (codec.py, schema.json).
 """
 
+from oomeventer.incident.bounds import LOG_BYTES, ROW_BYTES, fitted
 from oomeventer.incident.codec import IncidentError, as_json, decode, encode, from_json
 from oomeventer.incident.events import ANNOTATION, COMPONENT, PendingEvent, combine, compose, compose_all, message
 from oomeventer.incident.incident import (
@@ -26,7 +27,9 @@ from oomeventer.incident.wire import Moment, rfc3339
 __all__ = [
     "ANNOTATION",
     "COMPONENT",
+    "LOG_BYTES",
     "MEMORY_VARIABLES",
+    "ROW_BYTES",
     "Container",
     "Host",
     "Incident",
@@ -49,6 +52,7 @@ __all__ = [
     "decode",
     "described",
     "encode",
+    "fitted",
     "from_json",
     "message",
     "rfc3339",

@@ -1,12 +1,14 @@
 """An episode becomes an incident. In: the kernel's kills, what /proc adds, the redaction policy. Out: an Incident.
 
-Rules: pure. Here, and nowhere later, what the victim chose (its names, arguments, environment) is redacted and made
-printable: an incident holds nothing secret or hostile.
+Rules: pure. Here, and nowhere later, what the victim chose (its names, arguments, environment) is redacted, made
+printable and bounded: an incident holds nothing secret or hostile, and is never large (bounds.py).
 """
 
 import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
+from oomeventer.incident import bounds
 from oomeventer.incident.incident import SCHEMA, Container, Host, Incident, Neighbour, Scope, Trigger
 from oomeventer.incident.redaction import Redaction, parse_arguments, parse_environment
 from oomeventer.incident.victim import Statistics, Victim
@@ -32,9 +34,10 @@ def assemble(
     missing = Missing(0)
     for kill in kills:
         missing |= kill.missing
-    victims = tuple(
-        _victim(kill, chosen=kill is first, observation=observation, statistics=statistics, host=host, policy=redaction)
-        for kill in kills
+    victims = bounds.within_text(
+        tuple(
+            _victim(kill, number, observation, statistics, host, redaction) for number, kill in enumerate(kept(kills))
+        )
     )
     return Incident(
         schema=SCHEMA,
@@ -61,17 +64,28 @@ def assemble(
             for other in observation.neighbours
         ),
         neighbours_total=observation.neighbours_total,
-        truncated=bool(missing),
+        truncated=bool(missing) or len(victims) < len(kills) or len(victims) > bounds.VICTIMS_WITH_TEXT,
         lost_before=first.lost,
         container=Container(id=identity.container_id, runtime=identity.runtime) if identity.container_id else None,
         pod=None,
-        notes=tuple(f"{(what.name or '').lower().replace('_', ' ')}: cut or not readable" for what in missing)
-        + tuple(
-            f"arguments of {v.comm} ({v.pid}): it was gone, or they were swapped out"
-            for v in victims
-            if v.command is None
-        ),
+        notes=bounds.notes(tuple(_missing(missing, victims))),
+        victims_total=len(kills),
     )
+
+
+def kept(kills: Sequence[Kill]) -> tuple[Kill, ...]:
+    """Those that are described; the others are counted. Not those of another Pod than the first one's: a limit above
+    the Pods can end several, and the Event is on one."""
+    pod = identify(kills[0].cgroup).pod_uid
+    return tuple(kill for kill in kills if pod is None or identify(kill.cgroup).pod_uid == pod)[: bounds.VICTIMS]
+
+
+def _missing(missing: Missing, victims: Sequence[Victim]) -> Iterator[str]:
+    for what in missing:
+        yield f"{(what.name or '').lower().replace('_', ' ')}: cut or not readable"
+    for victim in victims[: bounds.VICTIMS_WITH_TEXT]:
+        if victim.command is None:
+            yield f"arguments of {victim.comm} ({victim.pid}): it was gone, or they were swapped out"
 
 
 def argv_of(kill: Kill, observation: Observation) -> tuple[list[bytes], bool] | None:
@@ -89,22 +103,20 @@ def _is_cut(raw: bytes, missing: bool, limit: int) -> bool:
 
 def _victim(
     kill: Kill,
-    chosen: bool,
+    number: int,
     observation: Observation,
     statistics: dict[Process, Taskstats],
     host: Host,
     policy: Redaction,
 ) -> Victim:
     found = statistics.get(kill.process)
-    arguments = argv_of(kill, observation)
-    environment = kill.environment or observation.environment.get(kill.process)
-    cut = environment is not None and _is_cut(environment, Missing.ENVIRONMENT in kill.missing, ENVIRONMENT_BYTES)
+    with_text = number < bounds.VICTIMS_WITH_TEXT
     return Victim(
         pid=kill.process.pid,
         container_pid=kill.container_pid,
         comm=printable(kill.comm),
-        command=None if arguments is None else policy.command(arguments[0], kill.comm, arguments[1]),
-        environment=None if environment is None else policy.environ(parse_environment(environment), cut),
+        command=_command(kill, observation, policy) if with_text else None,
+        environment=_environment(kill, observation, policy) if with_text else None,
         uid=kill.uid,
         started_at=host.time(kill.process.start_ns),
         anon_bytes=kill.anon_bytes,
@@ -115,9 +127,26 @@ def _victim(
         total_vm_bytes=kill.total_vm_bytes,
         peak_rss_bytes=kill.peak_rss_bytes,
         oom_score_adj=kill.oom_score_adj,
-        chosen=chosen,
+        chosen=number == 0,
         statistics=Statistics(**asdict(found)) if found else None,
     )
+
+
+def _command(kill: Kill, observation: Observation, policy: Redaction) -> tuple[str, ...] | None:
+    found = argv_of(kill, observation)
+    if found is None:
+        return None
+    argv, is_cut = found
+    many = len(argv) > bounds.ARGUMENTS
+    return bounds.arguments(policy.command(argv[: bounds.ARGUMENTS + 1], kill.comm, is_cut and not many))
+
+
+def _environment(kill: Kill, observation: Observation, policy: Redaction) -> dict[str, str] | None:
+    raw = kill.environment or observation.environment.get(kill.process)
+    if raw is None:
+        return None
+    is_cut = _is_cut(raw, Missing.ENVIRONMENT in kill.missing, ENVIRONMENT_BYTES)
+    return bounds.variables(policy.environ(parse_environment(raw), is_cut))
 
 
 def _ancestor(path: str, steps: int) -> str:

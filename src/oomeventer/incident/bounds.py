@@ -1,13 +1,14 @@
-"""How large an incident may be: when it is made, and where it is copied to. In: an Incident. Out: one that fits.
+"""How large an incident may be: when it is made, and where it is copied to. In: an Incident, or its parts. Out: JSON,
+or parts, that fit.
 
 Rules: pure. The figures stand here alone, and each bound is the agent's own: what the victim, the runtime or the API
 server choose moves none of them. What is left out is counted or noted, and `truncated` is set. After each step the
 size is looked at again.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from itertools import islice
 
 from oomeventer.incident.codec import encode
 from oomeventer.incident.incident import Incident
@@ -40,17 +41,15 @@ _PATH_BYTES = 512
 #: Victims and notes that are left where room is short.
 _FEW = 16
 
-T = TypeVar("T")
-
-
-def first(items: Sequence[T], most: int) -> tuple[T, ...]:
-    """The first of them."""
-    return tuple(items[:most])
-
 
 def arguments(command: Sequence[str]) -> tuple[str, ...]:
     """The first ones, and a mark where there are more."""
     return tuple(command) if len(command) <= ARGUMENTS else (*command[:ARGUMENTS], CUT)
+
+
+def variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """The first ones."""
+    return dict(islice(environment.items(), VARIABLES))
 
 
 def notes(of: Sequence[str]) -> tuple[str, ...]:
@@ -68,12 +67,12 @@ def within_text(victims: Sequence[Victim]) -> tuple[Victim, ...]:
     return tuple(kept)
 
 
-def fit(incident: Incident, most: int) -> Incident:
-    """The incident, or as much of it as has so many bytes of JSON (4 KiB at least)."""
+def fitted(incident: Incident, most: int) -> str:
+    """Its JSON, or as much of it as has so many bytes (16 KiB at least)."""
     for smaller in _smaller(incident):
-        if len(encode(smaller).encode()) <= most:
-            return smaller
-    return smaller
+        if len((text := encode(smaller)).encode()) <= most:
+            break
+    return text
 
 
 def _smaller(incident: Incident) -> Iterator[Incident]:

@@ -3,8 +3,9 @@
 Rules: pure. On the Pod where there is one, else on the Node (whose Events belong into namespace default), and on both
 where the node ran out of memory. The message has 1,024 bytes at most, the limit that the API has for Events of the
 newer form; kubectl shows it on one line. The name is made of the incident, so that posting it twice is refused the
-second time (409) instead of doubling it. Kills that a reader would call the same one again (same container, by
-its name, same program, same limit) have the same series.
+second time (409) instead of doubling it, and a Node's is no Pod's, whatever the Pod is called. Kills that a reader
+would call the same one again (same container, by its name, same program, same limit) have the same series. The Event on
+a Pod names no process of another one: its readers are that Pod's.
 
 core/v1 without eventTime: of the API's two forms the one whose count, message and time may be changed afterwards.
 """
@@ -12,10 +13,11 @@ core/v1 without eventTime: of the API's two forms the one whose count, message a
 from dataclasses import dataclass, replace
 from typing import Any
 
-from oomeventer.incident.codec import encode
+from oomeventer.incident.bounds import ANNOTATION_BYTES, fitted
 from oomeventer.incident.incident import Incident, Pod
 from oomeventer.incident.redaction import quote
 from oomeventer.incident.victim import Victim
+from oomeventer.node import Identity, identify
 from oomeventer.text import cut_bytes, size
 
 COMPONENT = "oomeventer"
@@ -27,9 +29,10 @@ COMBINED = "(combined from similar events): "
 MESSAGE_BYTES = 1024
 #: Of a longer name (a Pod's may have 253) the start is taken; the key that follows makes it unique.
 _NAME_CHARACTERS = 230
-#: Victims in the annotation and in the message, notes in the annotation. Annotations may have 256 KiB in all.
-_ANNOTATED, _NAMED, _NOTES = 16, 8, 32
-_ANNOTATION_BYTES = 128 << 10
+#: The end of a Node's Event's name. A Pod's ends with a key.
+_OF_NODE = ".node"
+#: Victims in the annotation, and others than the chosen one in the message.
+_ANNOTATED, _NAMED = 16, 8
 
 Series = tuple[str, ...]
 
@@ -62,9 +65,10 @@ def compose_all(incident: Incident, masked: Incident | None = None) -> list[Pend
 def compose(incident: Incident, on_node: bool = False) -> PendingEvent:
     """The Event on the Pod, or on the Node where there is none or that is asked for."""
     pod = None if on_node else incident.pod
+    incident = _of_its_own(incident) if pod else incident
     involved = _involved(incident, pod)
     namespace = pod.namespace if pod else "default"
-    name = f"{involved['name'][:_NAME_CHARACTERS].rstrip('-.')}.{incident.key}"
+    name = f"{involved['name'][:_NAME_CHARACTERS].rstrip('-.')}.{incident.key}" + ("" if pod else _OF_NODE)
     reason = REASON if pod else NODE_REASON
     time = incident.time.strftime("%Y-%m-%dT%H:%M:%SZ")
     body = {
@@ -152,8 +156,9 @@ def _group(incident: Incident) -> list[str]:
     if not others:
         return []
     named = ", ".join(f"{victim.comm} ({victim.container_pid})" for victim in others[:_NAMED])
-    more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
-    return [f"With it went the rest of its group of {len(incident.victims)} (memory.oom.group): {named}{more}"]
+    unnamed = incident.victims_total - 1 - len(others[:_NAMED])
+    more = f" and {unnamed} more" if unnamed else ""
+    return [f"With it went the rest of its group of {incident.victims_total} (memory.oom.group): {named}{more}"]
 
 
 def _pid1(incident: Incident) -> list[str]:
@@ -170,7 +175,20 @@ def _pid1(incident: Incident) -> list[str]:
             return []
 
 
+def _of_its_own(incident: Incident) -> Incident:
+    """Without the trigger, where that is not the Pod's."""
+    trigger = incident.trigger
+    is_own = trigger is None or _place(identify(trigger.cgroup)) == _place(incident.identity)
+    return incident if is_own else replace(incident, trigger=None)
+
+
+def _place(identity: Identity) -> str | None:
+    return identity.pod_uid or identity.container_id
+
+
 def _trigger(incident: Incident) -> list[str]:
+    if incident.trigger is None:
+        return ["The allocation that set it off was made outside of this Pod"]
     if incident.trigger.pid in {victim.pid for victim in incident.victims}:
         return []
     return [
@@ -195,15 +213,6 @@ def _involved(incident: Incident, pod: Pod | None) -> dict[str, str]:
 
 
 def _annotation(incident: Incident) -> str:
-    cut = incident
-    if len(incident.victims) > _ANNOTATED or len(incident.notes) > _NOTES:
-        victims, notes = incident.victims[:_ANNOTATED], incident.notes
-        if len(notes) > _NOTES:
-            notes = (*notes[:_NOTES], f"and {len(notes) - _NOTES} notes more")
-        cut = replace(incident, victims=victims, notes=notes, truncated=True)
-    text = encode(cut)
-    if len(text.encode()) > _ANNOTATION_BYTES:  # arguments and environment as a whole (a setting) may be large
-        bare = tuple(replace(victim, command=None, environment=None) for victim in cut.victims)
-        cut = replace(cut, victims=bare, truncated=True)
-        text = encode(cut)
-    return text
+    few, notes = incident.victims[:_ANNOTATED], incident.notes
+    cut = incident.truncated or len(few) < incident.victims_total
+    return fitted(replace(incident, victims=few, notes=notes, truncated=cut), ANNOTATION_BYTES)

@@ -99,7 +99,8 @@ class Pod:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incident:
-    """See the module. No field has a default: what is read must have them all."""
+    """See the module. Fields without a default must be there when it is read; the others an older version did not
+    write."""
 
     schema: Annotated[Literal["oomeventer/v1"], meaning("The version of this schema.")]
     key: Annotated[
@@ -141,10 +142,20 @@ class Incident:
         ),
     ]
     cgroup: Annotated[str, meaning("The chosen victim's cgroup")]
-    trigger: Annotated[Trigger, meaning("The process whose allocation set the kill off; often the victim itself.")]
+    trigger: Annotated[
+        Trigger | None,
+        meaning(
+            "The process whose allocation set the kill off; often the victim itself. null in the Event on a Pod where "
+            "it is not that Pod's."
+        ),
+    ]
     victims: Annotated[
         tuple[Victim, ...],
-        meaning("Those that were killed, the chosen one first. An annotation holds the first 16.", {"minItems": 1}),
+        meaning(
+            "Those that were killed, the chosen one first; of many the first ones, and of these the first 16 with "
+            "arguments and environment. An annotation holds 16 at most.",
+            {"minItems": 1},
+        ),
     ]
     group_kill: Annotated[bool, meaning("The cgroup has memory.oom.group, so all of it was killed.")]
     pid1: Annotated[
@@ -173,6 +184,20 @@ class Incident:
         meaning("Kills that found the kernel's ring full since the agent began, and are reported nowhere", NATURAL),
     ]
     notes: Annotated[tuple[str, ...], meaning("What is missing and why, for people.")]
+    victims_total: Annotated[
+        int,
+        meaning("How many were killed, those included that are not among the victims", {"minimum": 1}),
+    ] = 0
+    path_refuted: Annotated[
+        bool,
+        meaning(
+            "The runtime says that the container is another Pod's than the cgroup's path claims: so nobody is looked "
+            "up by that path."
+        ),
+    ] = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "victims_total", max(self.victims_total, len(self.victims)))
 
     @property
     def chosen(self) -> Victim:

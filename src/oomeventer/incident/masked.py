@@ -10,7 +10,8 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from oomeventer.incident.assemble import argv_of
+from oomeventer.incident.assemble import argv_of, kept
+from oomeventer.incident.bounds import VICTIMS_WITH_TEXT
 from oomeventer.incident.incident import Incident
 from oomeventer.incident.redaction import Redaction
 from oomeventer.incident.unmask import KEY_BYTES, Digests, digests, said_openly, unmask
@@ -19,8 +20,6 @@ from oomeventer.node import Observation, identify
 
 #: Digests that are kept at most, of all incidents: 1 MiB.
 KEPT = 16_384
-#: Victims whose arguments are unmasked: of a group kill as many as an Event has.
-VICTIMS = 16
 
 
 @dataclass(slots=True)
@@ -47,7 +46,7 @@ class Masked:
         reach into others of the Pod."""
         if self._policy.arguments != "safe" or not incident.identity.container_id:
             return
-        entry = _Entry(tuple(self._digests(kill, incident, observation) for kill in kills[:VICTIMS]))
+        entry = _Entry(tuple(self._digests(kill, incident, observation) for kill in kept(kills)[:VICTIMS_WITH_TEXT]))
         if not any(map(any, entry.victims)):
             return
         self._forget(incident.key)

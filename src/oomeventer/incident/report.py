@@ -37,7 +37,9 @@ def block(incident: Incident) -> str:
             lines.append(f"           {quote(killed.command)}")
         if killed.environment:
             lines.append("           " + " ".join(f"{k}={v}" for k, v in killed.environment.items()))
-    if incident.trigger.pid != victim.pid:
+    if unnamed := incident.victims_total - len(incident.victims):
+        lines.append(f"           and {unnamed} more")
+    if incident.trigger and incident.trigger.pid != victim.pid:
         lines.append(f"trigger    {incident.trigger.comm}: pid {incident.trigger.pid} in {incident.trigger.cgroup}")
     if incident.neighbours:
         others = ", ".join(f"{n.comm} ({n.pid}) {size(n.rss_bytes)}" for n in incident.neighbours)
@@ -56,7 +58,7 @@ def table(entries: Iterable[dict[str, Any]]) -> Iterator[str]:
         if incident.pod:
             container = f"/{incident.container.name}" if incident.container and incident.container.name else ""
             where = f"{incident.pod.namespace}/{incident.pod.name}{container}"
-        more = f" +{len(incident.victims) - 1}" if len(incident.victims) > 1 else ""
+        more = f" +{incident.victims_total - 1}" if incident.victims_total > 1 else ""
         limit = "" if incident.limit_bytes is None else size(incident.limit_bytes)
         held = size(sum(victim.rss_bytes for victim in incident.victims))
         time = incident.time.strftime("%Y-%m-%dT%H:%M:%SZ")

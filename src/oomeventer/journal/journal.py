@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from oomeventer.incident import Incident, IncidentError, PendingEvent, decode, encode
+from oomeventer.incident import ROW_BYTES, Incident, IncidentError, PendingEvent, decode, fitted
 from oomeventer.journal import budgets, database, incidents, outbox, retention
 from oomeventer.journal.budgets import Spent
 from oomeventer.journal.failover import Failover
@@ -91,18 +91,18 @@ class Journal:
 
     async def record(self, incident: Incident) -> bool:
         """Write down an incident. False where it is known already: it was read from the ring once before."""
-        new = await self._write(incidents.record, incident.key, encode(incident))
+        new = await self._write(incidents.record, incident.key, fitted(incident, ROW_BYTES))
         self._news.set()
         return new
 
     async def resolve(self, recorded: RecordedIncident) -> None:
         """Write down what the runtime answered. From here on the incident waits in the journal, however long."""
-        await self._write(incidents.rewrite, recorded.id, encode(recorded.incident))
+        await self._write(incidents.rewrite, recorded.id, fitted(recorded.incident, ROW_BYTES))
         self._resolved.put_nowait(recorded.id)
 
     async def describe(self, number: int, incident: Incident, events: list[PendingEvent]) -> list[Waiting]:
         """Write down what became known of an incident since, and its Events. Returns the series that wait for them."""
-        waiting = await self._write(incidents.describe, number, encode(incident), events)
+        waiting = await self._write(incidents.describe, number, fitted(incident, ROW_BYTES), events)
         self._finished(number)
         return waiting
 

@@ -21,6 +21,8 @@ Pid1 = Literal["lives", "killed", "gone"]
 
 #: Other processes of the container (and cgroups within it) that are looked at, and of those the largest that are kept.
 LOOKED_AT, KEPT = 256, 5
+#: Victims of a group kill whose texts are looked for.
+VICTIMS = 16
 #: As much of a victim's arguments and environment as the kernel's record would have kept (bpf/oom.h).
 ARGUMENTS_BYTES, ENVIRONMENT_BYTES = 4096, 8192
 
@@ -72,7 +74,7 @@ class Procfs:
         kills = tuple(kills)
         arguments: dict[Process, bytes] = {}
         environment: dict[Process, bytes] = {}
-        for kill in kills:
+        for kill in kills[:VICTIMS]:
             if kill.arguments is None and (raw := self._text(kill.process, "cmdline", ARGUMENTS_BYTES)):
                 arguments[kill.process] = raw
             if kill.environment is None and (raw := self._text(kill.process, "environ", ENVIRONMENT_BYTES)):

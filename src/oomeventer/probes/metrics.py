@@ -109,9 +109,9 @@ class Metrics(Collector):
         names = (pod.namespace if pod else "", pod.name if pod else "", (container and container.name) or "")
         labels = (*(printable(name, _NAME_CHARACTERS) for name in names), incident.scope)
         if not any(names):
-            self._nameless[labels] += len(incident.victims)
+            self._nameless[labels] += incident.victims_total
             return
-        self._named[labels] = self._named.pop(labels, 0) + len(incident.victims)
+        self._named[labels] = self._named.pop(labels, 0) + incident.victims_total
         if len(self._named) > NAMED:
             self._forget(next(iter(self._named)))
 
