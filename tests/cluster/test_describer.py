@@ -94,6 +94,13 @@ async def test_an_api_that_is_away(api: Api) -> None:
         assert whole(await waiting)
 
 
+async def test_a_refuted_path_is_not_looked_up(api: Api) -> None:
+    """The runtime knows better than the path: the Pod that the path claims is not asked for, and gets no Event."""
+    refuted = incident(1, pod=None, path_refuted=True)
+    assert await describer(api)(refuted) == refuted
+    assert not api.asked
+
+
 async def test_several_that_wait_ask_once(api: Api) -> None:
     """However many incidents wait."""
     api.unreachable = True

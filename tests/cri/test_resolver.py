@@ -14,8 +14,9 @@ import pytest
 from oomeventer.cri import ContainerInfo, CriError, SandboxInfo
 from oomeventer.cri import resolver as module
 from oomeventer.cri.resolver import Resolver
+from oomeventer.incident.codec import decode, encode
 from oomeventer.incident.incident import Incident
-from samples import CONTAINER_ID, LIMIT, POD, UID, incident
+from samples import CGROUP, CONTAINER_ID, LIMIT, POD, UID, incident
 
 RETRY = 0.1
 NOTE = "container: the runtime could not be asked"
@@ -145,3 +146,18 @@ async def test_nobody_is_asked(runtime: Runtime) -> None:
     assert await Resolver(None, 2, patience_seconds=10)(host) == host
     assert await Resolver("none", 2, patience_seconds=10)(one := killed()) == one
     assert runtime.asked == []
+
+
+async def test_a_path_that_is_refuted(runtime: Runtime) -> None:
+    """A container that claims by its cgroup's path to be another Pod's: the incident says so from then on, also after a
+    restart, so that nobody looks that Pod up. The runtime is not asked again."""
+    another = "5b0e7a52-0000-4000-8000-000000000001"
+    claims = killed(cgroup=CGROUP.replace(UID, another))
+    assert claims.identity.pod_uid == another
+    containers = Resolver(None, 2, patience_seconds=10)
+    reported = await containers(claims)
+    assert (reported.path_refuted, reported.pod) == (True, None)
+    assert reported.notes == ("container: its path names a Pod that is not its own",)
+    again = decode(encode(reported))
+    assert await containers(again) == again
+    assert len(runtime.asked) == 2

@@ -275,10 +275,13 @@ async def test_trace(program: Path) -> None:
 
 
 async def test_no_request_while_nothing_happens(api: ApiServer, tmp_path: Path) -> None:
-    """The agent starts, watches and stops without one request to the API server."""
+    """The agent starts, asks once whether it may create and patch Events, watches and stops, and that is all."""
     async with watching(api, "none", tmp_path):
-        pass
-    assert api.requests == []
+        async with asyncio.timeout(SECONDS):
+            await api.until(lambda: len(api.requests) == 2)
+        await asyncio.sleep(1)
+    asked = [request.body["spec"]["resourceAttributes"] for request in api.requests]
+    assert [(of["verb"], of["resource"]) for of in asked] == [("create", "events"), ("patch", "events")]
 
 
 @pytest.mark.parametrize(
