@@ -213,6 +213,22 @@ static __always_inline struct cgroup_subsys_state *memcg_css(struct task_struct 
 	return css;
 }
 
+/* How far up a path is followed for its beginning. */
+#define DEEPEST 1024
+
+/* The memcg itself or, of one with more than OOM_LEVELS above it and itself, the ancestor that is the last of the first
+ * OOM_LEVELS from the root: the beginning of a path says whose it is, and its end may be a tenant's own choice. NULL
+ * where that is further up than we go. */
+__noinline __u64 recorded(__u64 of)
+{
+	struct cgroup_subsys_state *css = (void *)of;
+	int level = BPF_CORE_READ(css, cgroup, level);
+
+	for (int i = 0; i < DEEPEST && level > OOM_LEVELS; i++, level--)
+		css = BPF_CORE_READ(css, parent);
+	return level > OOM_LEVELS ? 0 : (__u64)css;
+}
+
 static __always_inline void fill_level(struct oom_level *level, struct cgroup_subsys_state *css)
 {
 	struct mem_cgroup *memcg = (void *)css - bpf_core_field_offset(struct mem_cgroup, css);
@@ -234,27 +250,29 @@ static __always_inline void fill_level(struct oom_level *level, struct cgroup_su
 	}
 }
 
-static __noinline int fill_levels(struct oom_mark *mark, struct cgroup_subsys_state *css, bool *group)
+/* Returns whether one of them is killed as a whole. */
+static __noinline int fill_levels(struct oom_mark *mark, struct cgroup_subsys_state *css)
 {
-	int n;
+	int n, group = 0;
 
 	for (n = 0; n < OOM_LEVELS && css; n++) {
 		fill_level(&mark->level[n], css);
 		if (mark->level[n].flags & OOM_LEVEL_GROUP)
-			*group = true;
+			group = 1;
 		css = BPF_CORE_READ(css, parent);
 	}
 	mark->levels = n;
-	return css ? OOM_LEVELS_CUT : 0;
+	return group;
 }
 
-/* Append the path's components, the leaf first, and return the new end of the text; *cut says what did not fit. */
-static __always_inline __u64 append_path(char *text, __u64 end, struct cgroup_subsys_state *css, __u32 flag,
-					 __u32 *cut)
+/* Append the path's components, the deepest first, and return the new end of the text: none of them where one cannot be
+ * read, for a path without its middle is another's. */
+static __noinline __u64 append_path(char *text, __u64 begin, struct cgroup_subsys_state *css, __u32 flag, __u32 *cut)
 {
 	struct kernfs_node *node = BPF_CORE_READ(css, cgroup, kn);
+	__u64 end = begin;
 
-	for (int i = 0; i < OOM_LEVELS; i++) {
+	for (int i = 0; i <= OOM_LEVELS; i++) {
 		struct kernfs_node *parent;
 
 		if (bpf_core_field_exists(struct kernfs_node___rcu, __parent))
@@ -273,7 +291,7 @@ static __always_inline __u64 append_path(char *text, __u64 end, struct cgroup_su
 		node = parent;
 	}
 	*cut |= flag;
-	return end;
+	return begin;
 }
 
 /* -- arguments ------------------------------------------------------------------------------------------------- */
@@ -383,9 +401,10 @@ int mark_victim(struct bpf_raw_tracepoint_args *ctx)
 	mark->trigger_start_ns = BPF_CORE_READ(trigger, start_boottime);
 	bpf_probe_read_kernel_str(mark->trigger_comm, sizeof(mark->trigger_comm), trigger->comm);
 
-	struct cgroup_subsys_state *css = memcg_css(task), *trigger_css = memcg_css(current);
-	bool group = false;
-	__u32 flags = fill_levels(mark, css, &group);
+	struct cgroup_subsys_state *own_css = memcg_css(task), *trigger_css = memcg_css(current);
+	struct cgroup_subsys_state *css = (void *)recorded((__u64)own_css);
+	bool group = fill_levels(mark, css);
+	__u32 flags = css == own_css ? 0 : OOM_CGROUP_CUT | OOM_LEVELS_CUT;
 	__u64 end = 0;
 	if (bpf_core_field_exists(struct mem_cgroup___v1, oom_lock))
 		flags |= OOM_LOCKS_KNOWN;
@@ -394,13 +413,17 @@ int mark_victim(struct bpf_raw_tracepoint_args *ctx)
 		mark->domain_inode = *domain;
 		flags |= OOM_DOMAIN_KNOWN;
 	}
-	if (BPF_CORE_READ(css, cgroup, root, hierarchy_id) == 0)
+	if (BPF_CORE_READ(own_css, cgroup, root, hierarchy_id) == 0)
 		flags |= OOM_UNIFIED;
 	end = append_path(scratch->text, end, css, OOM_CGROUP_CUT, &flags);
 	mark->cgroup_length = end;
-	if (css == trigger_css) {
+	if (own_css == trigger_css) {
 		flags |= OOM_TRIGGER_SAME_CGROUP;
 	} else {
+		struct cgroup_subsys_state *deepest = trigger_css;
+		trigger_css = (void *)recorded((__u64)deepest);
+		if (trigger_css != deepest)
+			flags |= OOM_TRIGGER_CGROUP_CUT;
 		end = append_path(scratch->text, end, trigger_css, OOM_TRIGGER_CGROUP_CUT, &flags);
 		mark->trigger_cgroup_length = end - mark->cgroup_length;
 	}

@@ -271,6 +271,18 @@ def test_without_locks_of_several_near_their_limits_the_lowest() -> None:
     assert ran_out(room(BATCH + 1), FULL, locks_known=False) == RanOut(0, certain=False)
 
 
+def test_levels_that_are_missing() -> None:
+    """Where those next to the victim are not known, it is open whether one of them ran out."""
+
+    def cut(*levels: Level, locks_known: bool) -> RanOut:
+        return what_ran_out(kill(levels=levels, locks_known=locks_known, missing=Missing.LEVELS), BATCH, CPUS)
+
+    for locks_known in (True, False):
+        assert cut(level(LIMIT), locks_known=locks_known) == RanOut(None, certain=False)
+        assert cut(level(LIMIT), FULL, locks_known=locks_known) == RanOut(1, certain=False)
+    assert cut(level(LIMIT), room(0, locked=True), locks_known=True) == RanOut(1)
+
+
 def test_no_limit_ever_ran_out() -> None:
     """Then it was the node's memory, however near to their limits they are; that concerns all levels."""
     for levels in [(level(LIMIT, usage_bytes=LIMIT), level(LIMIT)), (UNLIMITED, UNLIMITED), ()]:

@@ -14,7 +14,7 @@ from oomeventer.errors import OomeventerError
 from oomeventer.kernel.kill import Arguments, Kill, Level, Missing, Process, Trigger
 from oomeventer.text import CUT
 
-FORMAT = 1
+FORMAT = 2
 LEVELS = 16
 KIND_MARK, KIND_ARGUMENTS = 1, 2
 
@@ -234,11 +234,13 @@ def _limit(pages: int) -> int | None:
 
 
 def _path(components: bytes, cut: bool) -> str:
-    """The path of NUL-ended components, the leaf first; none of them is the root. One that is cut does not begin there,
-    and so does not begin with a slash."""
+    """The path of NUL-ended components, the deepest first; none of them is the root. Of one that is cut they are its
+    beginning; where there is none of them, nothing is known of it, and it does not begin with a slash."""
     if components and not components.endswith(b"\0"):
         raise RecordError("record has a path whose last component does not end")
-    return (CUT + "/" if cut else "/") + "/".join(os.fsdecode(name) for name in reversed(components.split(b"\0")[:-1]))
+    if cut and not components:
+        return CUT
+    return "/" + "/".join(os.fsdecode(name) for name in reversed(components.split(b"\0")[:-1]))
 
 
 def _missing(flags: int) -> Missing:
