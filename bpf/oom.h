@@ -38,6 +38,7 @@ enum oom_flag {
 	OOM_TRIGGER_SAME_CGROUP = 1 << 9, /* trigger_cgroup is the victim's and was not written twice */
 	OOM_LOCKS_KNOWN = 1 << 10,       /* this kernel has OOM_LEVEL_LOCKED */
 	OOM_DOMAIN_KNOWN = 1 << 11,      /* domain_inode is the kernel's own word */
+	OOM_ARGUMENTS_OMITTED = 1 << 12, /* neither arguments nor environment: the ring was half full */
 };
 
 enum oom_level_flag {

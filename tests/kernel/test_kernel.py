@@ -15,6 +15,7 @@ import pytest
 
 from machine import Cgroup, Victim
 from machine.capabilities import CAP_BPF, CAP_PERFMON, without
+from machine.process import grown
 from oomeventer.kernel import Episode, KernelError, LibraryError, Tracer
 from oomeventer.kernel.kill import Kill, Missing, RanOut, ran_out_here
 from oomeventer.kernel.libbpf import advice
@@ -374,15 +375,3 @@ def test_two_capabilities_are_enough() -> None:
             return tracer.lost == 0
 
     assert without(attaches, CAP_BPF, CAP_PERFMON)
-
-
-async def grown(pid: int, size_bytes: int) -> None:
-    """Wait until a process holds that much and sleeps."""
-
-    def ready() -> bool:
-        state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2][:1]
-        return state == b"S" and int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096 >= size_bytes
-
-    async with asyncio.timeout(SECONDS):
-        while not ready():
-            await asyncio.sleep(0.01)

@@ -147,7 +147,7 @@ async def test_an_adopted_object_is_as_a_loaded_one(pins: Pins) -> None:
         knows, lost = first.knows_what_ran_out, first.lost
         links = LINKS + (attachment.OPTIONAL if knows else ())
         (generation,) = pins.generations()
-        assert names(generation) == {"ring", "counters", *(f"link_{name}" for name in links)}
+        assert names(generation) == {"ring", "counters", "losses", *(f"link_{name}" for name in links)}
     with Tracer(pins=pins) as second:
         assert (second.knows_what_ran_out, second.lost) == (knows, lost)
 

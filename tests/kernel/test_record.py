@@ -113,6 +113,7 @@ def test_every_field_of_arguments() -> None:
         (record.ARGUMENTS_UNREADABLE, Missing.ARGUMENTS),
         (record.ENVIRONMENT_CUT, Missing.ENVIRONMENT),
         (record.ENVIRONMENT_UNREADABLE, Missing.ENVIRONMENT),
+        (record.ARGUMENTS_OMITTED, Missing.OMITTED),
         (record.CGROUP_CUT | record.ARGUMENTS_CUT, Missing.CGROUP | Missing.ARGUMENTS),
     ],
 )

@@ -65,13 +65,19 @@ def assemble(
         lost_before=first.lost,
         container=Container(id=identity.container_id, runtime=identity.runtime) if identity.container_id else None,
         pod=None,
-        notes=tuple(f"{(what.name or '').lower().replace('_', ' ')}: cut or not readable" for what in missing)
+        notes=tuple(_note(what) for what in missing)
         + tuple(
             f"arguments of {v.comm} ({v.pid}): it was gone, or they were swapped out"
-            for v in victims
-            if v.command is None
+            for kill, v in zip(kills, victims, strict=True)
+            if v.command is None and Missing.OMITTED not in kill.missing
         ),
     )
+
+
+def _note(missing: Missing) -> str:
+    if missing is Missing.OMITTED:
+        return "arguments and environment: left out where the kernel's ring was half full"
+    return f"{(missing.name or '').lower().replace('_', ' ')}: cut or not readable"
 
 
 def _victim(

@@ -12,13 +12,14 @@ from enum import Flag, auto
 
 
 class Missing(Flag):
-    """What a kill lacks, wholly or in part."""
+    """What a kill lacks, wholly or in part. OMITTED: its arguments and environment, since the ring was half full."""
 
     CGROUP = auto()
     TRIGGER_CGROUP = auto()
     LEVELS = auto()
     ARGUMENTS = auto()
     ENVIRONMENT = auto()
+    OMITTED = auto()
 
 
 @dataclass(frozen=True, slots=True)
