@@ -4,12 +4,14 @@ In: a kernel's Kill, a path. Out: an Observation, Statistics, an Identity. Only 
 """
 
 from oomeventer.node.cgroup_path import Identity, identify
+from oomeventer.node.own_cgroup import NodeCgroup
 from oomeventer.node.procfs import Neighbour, Observation, Pid1, Procfs
 from oomeventer.node.taskstats import Statistics, Taskstats, TaskstatsError, taskstats_permitted
 
 __all__ = [
     "Identity",
     "Neighbour",
+    "NodeCgroup",
     "Observation",
     "Pid1",
     "Procfs",

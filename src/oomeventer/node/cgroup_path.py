@@ -14,7 +14,8 @@ Rules:
   a k3s service. The price: in a container outside any Pod with a cgroup tree of its own to write to, a
   false kubepods looks the same as kind and is believed. So a Pod found here is a claim to be checked with
   the runtime, never a proof.
-- An agent whose *node* is a container in another cluster's Pod has to take its own prefix off first.
+- The path is the node's: of an agent whose node is a container, also one in another cluster's Pod, own_cgroup.py takes
+  the node's own off before.
 - The first container component below the Pod is the container; what follows is the container's own affair
   (systemd or Docker inside it) and only sets `nested`.
 - A container ID is 64 hex digits, no fewer. All runtimes of Kubernetes write it in full, a prefix would be

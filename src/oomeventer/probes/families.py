@@ -38,6 +38,12 @@ FAMILIES = {
             f"Those of oomeventer_kills_total that have lost their names to {NAMED} later sets of labels.",
         ),
         Family(
+            "oomeventer_kills_elsewhere_total",
+            "counter",
+            "Processes that the OOM killer ended outside this node's own cgroup, where the node is a container (kind): "
+            "they are not reported.",
+        ),
+        Family(
             "oomeventer_incidents_total",
             "counter",
             "Times that the OOM killer struck: a group kill is one. By what ran out.",
