@@ -97,6 +97,7 @@ struct kernfs_node___plain {
 struct cgroup {
 	struct kernfs_node *kn;
 	struct cgroup_root *root;
+	int level; /* how many cgroups are above it */
 };
 struct cgroup_subsys_state {
 	struct cgroup *cgroup;

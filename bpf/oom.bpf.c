@@ -15,6 +15,8 @@
  * In a group kill the trigger waits there, too, if it is a victim: its SIGKILL is delivered when it has left the OOM
  * killer, which is after the last mark. So its second record also says that the group is complete.
  *
+ * The ring is shared out: see share().
+ *
  * Rules: raw tracepoints for all that must work (their links can be pinned on every kernel, and need no tracefs and no
  * perf_event_open); whatever differs between kernels is asked for by field (kernel.h); what does not fit is cut and
  * flagged; a full ring is counted.
@@ -47,6 +49,30 @@ struct {
 	__type(value, struct counters);
 } counters SEC(".maps");
 
+/* Of which memcgs they were, by the inode of its directory; where there are more, of the latest. User space takes them
+ * out as it tells them. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u64);
+	__type(value, __u64);
+} losses SEC(".maps");
+
+/* How often a record was written while the ring was less than half full: between two such moments it is the same rush. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} rush SEC(".maps");
+/* The latest rush in which a memcg, by its inode, had a record. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u64);
+	__type(value, __u64);
+} served SEC(".maps");
+
 /* A process that was marked. Threads that die later mark it again, and a thread group's id may be used again. */
 struct victim {
 	__u64 start_ns;
@@ -59,12 +85,17 @@ struct {
 	__type(key, struct victim);
 	__type(value, __u8);
 } marked SEC(".maps");
-/* Victims whose SIGKILL is waited for, by the thread that must receive it; 0: any. */
+/* Victims whose SIGKILL is waited for. */
+struct wait {
+	__u64 inode;  /* of the memcg's directory */
+	__u32 thread; /* that must receive it; 0: any */
+	__u32 padding;
+};
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);
 	__type(key, struct victim);
-	__type(value, __u32);
+	__type(value, struct wait);
 } pending SEC(".maps");
 
 /* The memcg whose OOM a task is handling: its directory's inode, 0 for the node's. Where the kernel lets us know. */
@@ -79,6 +110,7 @@ struct {
 struct mark_scratch {
 	struct oom_mark mark;
 	char text[2 * OOM_PATH + OOM_ARGUMENTS + OOM_ENVIRONMENT + PAGE]; /* a spare page, so that bounds are plain */
+	__u32 group; /* whether one of the levels is killed as a whole */
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -106,10 +138,44 @@ struct {
 	__type(value, struct arguments);
 } early SEC(".maps");
 
-/* Keep the compiler from moving a bound that the verifier must see next to its use. */
+/* For the verifier. It follows each value that a variable may have through all that comes later: Linux 5.10 was minutes
+ * at it. What is in a map may be anything to it, so flags are gathered in the record itself; and what a function returns
+ * that is not static, for that is verified on its own.
+ *
+ * Keep the compiler from moving a bound that the verifier must see next to its use. */
 #define opaque(x) asm volatile("" : "+r"(x))
 
 /* -- the ring -------------------------------------------------------------------------------------------------- */
+
+static __always_inline bool is_roomy(void)
+{
+	return bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) < bpf_ringbuf_query(&ring, BPF_RB_RING_SIZE) / 2;
+}
+
+/* How much of the ring a memcg may have now. A group kill, or a container that is killed again and again, can fill it
+ * before user space has brought the records into safety; then others, whose limit runs out meanwhile, shall be told all
+ * the same. So in its second half a record is short: without arguments and environment it has about 1.3 KB, with them
+ * up to 22. And in its last quarter each memcg has one. */
+enum share { WHOLE, SHORT, NONE };
+__noinline int share(__u64 inode)
+{
+	const __u32 zero = 0;
+	__u64 *current_rush = bpf_map_lookup_elem(&rush, &zero);
+
+	if (!current_rush)
+		return WHOLE;
+	if (is_roomy()) {
+		__sync_fetch_and_add(current_rush, 1);
+		return WHOLE;
+	}
+	__u64 now = *current_rush, *last = bpf_map_lookup_elem(&served, &inode);
+	__u64 size = bpf_ringbuf_query(&ring, BPF_RB_RING_SIZE);
+
+	if (last && *last == now && bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) >= size - size / 4)
+		return NONE;
+	bpf_map_update_elem(&served, &inode, &now, BPF_ANY);
+	return SHORT;
+}
 
 static __always_inline void fill_header(struct oom_header *header, __u16 kind, struct counters *count)
 {
@@ -121,7 +187,7 @@ static __always_inline void fill_header(struct oom_header *header, __u16 kind, s
 
 /* Write a record of `fixed` bytes and `text` more; `most` is the text's limit, for the verifier. The reader is always
  * woken: by itself the kernel does that only for a reader that has freed all before, and ours frees later. */
-static __always_inline bool emit(struct oom_header *header, __u32 fixed, __u64 text, __u64 most, struct counters *count)
+static __always_inline bool emit(struct oom_header *header, __u32 fixed, __u64 text, __u64 most)
 {
 	opaque(text);
 	if (text > most)
@@ -131,16 +197,33 @@ static __always_inline bool emit(struct oom_header *header, __u32 fixed, __u64 t
 	for (int tries = 0; tries < 4; tries++)
 		if (bpf_ringbuf_output(&ring, header, fixed + text, BPF_RB_FORCE_WAKEUP) == 0)
 			return true;
-	__sync_fetch_and_add(&count->lost, 1);
 	return false;
 }
 
-static __always_inline void emit_arguments(struct arguments *arguments, struct counters *count)
+/* A record of that memcg is lost. */
+static __always_inline void lose(struct counters *count, __u64 inode)
+{
+	const __u64 one = 1;
+	__u64 *known = bpf_map_lookup_elem(&losses, &inode);
+
+	__sync_fetch_and_add(&count->lost, 1);
+	if (known)
+		__sync_fetch_and_add(known, 1);
+	else
+		bpf_map_update_elem(&losses, &inode, &one, BPF_ANY);
+}
+
+static __always_inline void emit_arguments(struct arguments *arguments, __u64 inode, struct counters *count)
 {
 	struct oom_arguments *record = &arguments->record;
-	__u64 text = (__u64)record->arguments_length + record->environment_length;
 
-	emit(&record->header, sizeof(*record), text, sizeof(arguments->text), count);
+	if (!is_roomy()) {
+		record->flags |= OOM_ARGUMENTS_OMITTED;
+		record->arguments_length = record->environment_length = 0;
+	}
+	__u64 text = (__u64)record->arguments_length + record->environment_length;
+	if (!emit(&record->header, sizeof(*record), text, sizeof(arguments->text)))
+		lose(count, inode);
 }
 
 /* -- tasks ----------------------------------------------------------------------------------------------------- */
@@ -213,11 +296,32 @@ static __always_inline struct cgroup_subsys_state *memcg_css(struct task_struct 
 	return css;
 }
 
+static __always_inline __u64 inode_of(struct cgroup_subsys_state *css)
+{
+	return BPF_CORE_READ(css, cgroup, kn, id);
+}
+
+/* How far up a path is followed for its beginning. */
+#define DEEPEST 1024
+
+/* The memcg itself or, of one with more than OOM_LEVELS above it and itself, the ancestor that is the last of the first
+ * OOM_LEVELS from the root: the beginning of a path says whose it is, and its end may be a tenant's own choice. NULL
+ * where that is further up than we go. */
+__noinline __u64 recorded(__u64 of)
+{
+	struct cgroup_subsys_state *css = (void *)of;
+	int level = BPF_CORE_READ(css, cgroup, level);
+
+	for (int i = 0; i < DEEPEST && level > OOM_LEVELS; i++, level--)
+		css = BPF_CORE_READ(css, parent);
+	return level > OOM_LEVELS ? 0 : (__u64)css;
+}
+
 static __always_inline void fill_level(struct oom_level *level, struct cgroup_subsys_state *css)
 {
 	struct mem_cgroup *memcg = (void *)css - bpf_core_field_offset(struct mem_cgroup, css);
 
-	level->inode = BPF_CORE_READ(css, cgroup, kn, id);
+	level->inode = inode_of(css);
 	level->usage_pages = BPF_CORE_READ(memcg, memory.usage.counter);
 	level->limit_pages = BPF_CORE_READ(memcg, memory.max);
 	level->peak_pages = BPF_CORE_READ(memcg, memory.watermark);
@@ -234,27 +338,30 @@ static __always_inline void fill_level(struct oom_level *level, struct cgroup_su
 	}
 }
 
-static __noinline int fill_levels(struct oom_mark *mark, struct cgroup_subsys_state *css, bool *group)
+static __noinline int fill_levels(struct mark_scratch *scratch, struct cgroup_subsys_state *css)
 {
+	struct oom_mark *mark = &scratch->mark;
 	int n;
 
 	for (n = 0; n < OOM_LEVELS && css; n++) {
 		fill_level(&mark->level[n], css);
 		if (mark->level[n].flags & OOM_LEVEL_GROUP)
-			*group = true;
+			scratch->group = 1;
 		css = BPF_CORE_READ(css, parent);
 	}
 	mark->levels = n;
-	return css ? OOM_LEVELS_CUT : 0;
+	return 0;
 }
 
-/* Append the path's components, the leaf first, and return the new end of the text; *cut says what did not fit. */
-static __always_inline __u64 append_path(char *text, __u64 end, struct cgroup_subsys_state *css, __u32 flag,
-					 __u32 *cut)
+/* Append the path's components, the deepest first, and return the new end of the text: none of them where one cannot be
+ * read, for a path without its middle is another's. */
+static __noinline __u64 append_path(struct mark_scratch *scratch, __u64 begin, struct cgroup_subsys_state *css,
+				    __u32 flag)
 {
 	struct kernfs_node *node = BPF_CORE_READ(css, cgroup, kn);
+	__u64 end = begin;
 
-	for (int i = 0; i < OOM_LEVELS; i++) {
+	for (int i = 0; i <= OOM_LEVELS; i++) {
 		struct kernfs_node *parent;
 
 		if (bpf_core_field_exists(struct kernfs_node___rcu, __parent))
@@ -266,14 +373,14 @@ static __always_inline __u64 append_path(char *text, __u64 end, struct cgroup_su
 		opaque(end);
 		if (end > 2 * OOM_PATH - OOM_COMPONENT)
 			break;
-		long length = bpf_probe_read_kernel_str(text + end, OOM_COMPONENT, BPF_CORE_READ(node, name));
+		long length = bpf_probe_read_kernel_str(scratch->text + end, OOM_COMPONENT, BPF_CORE_READ(node, name));
 		if (length < 0 || length > OOM_COMPONENT)
 			break;
 		end += length;
 		node = parent;
 	}
-	*cut |= flag;
-	return end;
+	scratch->mark.flags |= flag;
+	return begin;
 }
 
 /* -- arguments ------------------------------------------------------------------------------------------------- */
@@ -353,6 +460,14 @@ int mark_victim(struct bpf_raw_tracepoint_args *ctx)
 	const __u8 one = 1;
 	if (bpf_map_update_elem(&marked, &key, &one, BPF_NOEXIST) == -EEXIST)
 		return 0; /* a thread of it is dying. Any other error: recorded twice is better than not, user space knows it */
+	struct cgroup_subsys_state *own_css = memcg_css(task), *trigger_css = memcg_css(current);
+	struct cgroup_subsys_state *css = (void *)recorded((__u64)own_css);
+	const __u64 inode = inode_of(css);
+	const int room = share(inode);
+	if (room == NONE) {
+		lose(count, inode);
+		return 0;
+	}
 
 	struct oom_mark *mark = &scratch->mark;
 	bpf_probe_read_kernel(mark, sizeof(*mark), NULL); /* fails, and so zeroes: a memset this large won't compile */
@@ -367,7 +482,7 @@ int mark_victim(struct bpf_raw_tracepoint_args *ctx)
 	init = BPF_CORE_READ(ns, child_reaper);
 	mark->init_tgid = BPF_CORE_READ(init, tgid);
 	mark->init_start_ns = BPF_CORE_READ(init, start_boottime);
-	mark->init_inode = BPF_CORE_READ(memcg_css(init), cgroup, kn, id);
+	mark->init_inode = inode_of(memcg_css(init));
 
 	struct mm_struct *mm = BPF_CORE_READ(task, mm);
 	mark->total_vm_pages = BPF_CORE_READ(mm, total_vm);
@@ -383,48 +498,56 @@ int mark_victim(struct bpf_raw_tracepoint_args *ctx)
 	mark->trigger_start_ns = BPF_CORE_READ(trigger, start_boottime);
 	bpf_probe_read_kernel_str(mark->trigger_comm, sizeof(mark->trigger_comm), trigger->comm);
 
-	struct cgroup_subsys_state *css = memcg_css(task), *trigger_css = memcg_css(current);
-	bool group = false;
-	__u32 flags = fill_levels(mark, css, &group);
+	scratch->group = 0;
+	fill_levels(scratch, css);
+	if (css != own_css)
+		mark->flags |= OOM_CGROUP_CUT | OOM_LEVELS_CUT;
 	__u64 end = 0;
 	if (bpf_core_field_exists(struct mem_cgroup___v1, oom_lock))
-		flags |= OOM_LOCKS_KNOWN;
+		mark->flags |= OOM_LOCKS_KNOWN;
 	__u64 *domain = bpf_map_lookup_elem(&domains, &mark->trigger_tid);
 	if (domain) {
 		mark->domain_inode = *domain;
-		flags |= OOM_DOMAIN_KNOWN;
+		mark->flags |= OOM_DOMAIN_KNOWN;
 	}
-	if (BPF_CORE_READ(css, cgroup, root, hierarchy_id) == 0)
-		flags |= OOM_UNIFIED;
-	end = append_path(scratch->text, end, css, OOM_CGROUP_CUT, &flags);
+	if (BPF_CORE_READ(own_css, cgroup, root, hierarchy_id) == 0)
+		mark->flags |= OOM_UNIFIED;
+	end = append_path(scratch, end, css, OOM_CGROUP_CUT);
 	mark->cgroup_length = end;
-	if (css == trigger_css) {
-		flags |= OOM_TRIGGER_SAME_CGROUP;
+	if (own_css == trigger_css) {
+		mark->flags |= OOM_TRIGGER_SAME_CGROUP;
 	} else {
-		end = append_path(scratch->text, end, trigger_css, OOM_TRIGGER_CGROUP_CUT, &flags);
+		struct cgroup_subsys_state *deepest = trigger_css;
+		trigger_css = (void *)recorded((__u64)deepest);
+		if (trigger_css != deepest)
+			mark->flags |= OOM_TRIGGER_CGROUP_CUT;
+		end = append_path(scratch, end, trigger_css, OOM_TRIGGER_CGROUP_CUT);
 		mark->trigger_cgroup_length = end - mark->cgroup_length;
 	}
 
 	bool readable = mm && mm == BPF_CORE_READ(current, mm);
 	bool is_trigger = readable && key.tgid == mark->trigger_tgid; /* and not one that shares its memory (vfork) */
-	if (readable) {
-		flags |= append_arguments(scratch, mm, end);
+	if (room == SHORT) {
+		mark->flags |= OOM_ARGUMENTS_OMITTED;
+	} else if (readable) {
+		mark->flags |= append_arguments(scratch, mm, end);
 		end += mark->arguments_length + mark->environment_length;
 	}
-	if (!readable || (is_trigger && group)) {
+	const bool later = room == WHOLE && !readable;
+	if (later || (is_trigger && scratch->group)) {
 		/* Before the mark is in the ring: the victim may run already, and would find itself not waited for. */
-		const __u32 thread = is_trigger ? mark->trigger_tid : 0;
-		if (bpf_map_update_elem(&pending, &key, &thread, BPF_ANY) == 0)
-			flags |= OOM_ARGUMENTS_FOLLOW;
+		const struct wait wait = { .inode = inode, .thread = is_trigger ? mark->trigger_tid : 0 };
+		if (bpf_map_update_elem(&pending, &key, &wait, BPF_ANY) == 0)
+			mark->flags |= OOM_ARGUMENTS_FOLLOW;
 	}
-	mark->flags = flags;
-	if (!emit(&mark->header, sizeof(*mark), end, sizeof(scratch->text), count)) {
+	if (!emit(&mark->header, sizeof(*mark), end, sizeof(scratch->text))) {
+		lose(count, inode);
 		bpf_map_delete_elem(&marked, &key); /* should it be marked again, it is recorded then */
 		bpf_map_delete_elem(&pending, &key);
-	} else if (!readable) {
+	} else if (later) {
 		struct arguments *arguments = bpf_map_lookup_elem(&early, &key);
 		if (arguments && bpf_map_delete_elem(&pending, &key) == 0)
-			emit_arguments(arguments, count);
+			emit_arguments(arguments, inode, count);
 	}
 	return 0;
 }
@@ -466,9 +589,9 @@ int signal_deliver(struct bpf_raw_tracepoint_args *ctx)
 	};
 	const __u32 zero = 0;
 
-	__u32 *thread = bpf_map_lookup_elem(&pending, &key);
-	if (thread) {
-		if (*thread && *thread != (__u32)bpf_get_current_pid_tgid())
+	struct wait *wait = bpf_map_lookup_elem(&pending, &key);
+	if (wait) {
+		if (wait->thread && wait->thread != (__u32)bpf_get_current_pid_tgid())
 			return 0;
 	} else {
 		/* Threads of a process that exits by itself get a SIGKILL, too, and are no victims. */
@@ -481,30 +604,36 @@ int signal_deliver(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 
 	struct oom_arguments *record = &scratch->record;
-	struct mm_struct *mm = BPF_CORE_READ(current, mm);
-	__u32 flags = 0;
-	__u64 end = 0;
 	fill_header(&record->header, OOM_KIND_ARGUMENTS, count);
 	record->tgid = key.tgid;
 	record->start_ns = key.start_ns;
-	APPEND_USER(scratch->text, end, sizeof(scratch->text), BPF_CORE_READ(mm, arg_start),
-		    BPF_CORE_READ(mm, arg_end), OOM_ARGUMENTS, flags, OOM_ARGUMENTS_CUT,
-		    OOM_ARGUMENTS_UNREADABLE);
-	record->arguments_length = end;
-	APPEND_USER(scratch->text, end, sizeof(scratch->text), BPF_CORE_READ(mm, env_start),
-		    BPF_CORE_READ(mm, env_end), OOM_ENVIRONMENT, flags, OOM_ENVIRONMENT_CUT,
-		    OOM_ENVIRONMENT_UNREADABLE);
-	record->environment_length = end - record->arguments_length;
-	record->flags = flags;
+	record->arguments_length = record->environment_length = 0;
+	record->flags = 0;
+	if (!wait || !wait->thread) { /* else it is the trigger, whose mark has them, and this is the end of its group */
+		struct mm_struct *mm = BPF_CORE_READ(current, mm);
+		__u32 flags = 0;
+		__u64 end = 0;
+		APPEND_USER(scratch->text, end, sizeof(scratch->text), BPF_CORE_READ(mm, arg_start),
+			    BPF_CORE_READ(mm, arg_end), OOM_ARGUMENTS, flags, OOM_ARGUMENTS_CUT,
+			    OOM_ARGUMENTS_UNREADABLE);
+		record->arguments_length = end;
+		APPEND_USER(scratch->text, end, sizeof(scratch->text), BPF_CORE_READ(mm, env_start),
+			    BPF_CORE_READ(mm, env_end), OOM_ENVIRONMENT, flags, OOM_ENVIRONMENT_CUT,
+			    OOM_ENVIRONMENT_UNREADABLE);
+		record->environment_length = end - record->arguments_length;
+		record->flags = flags;
+	}
 
 	/* Whoever takes the victim out of `pending` writes the record: this program, or the mark that finds it in
 	 * `early`. The second look is for a mark that came between. */
-	if (!thread) {
+	if (!wait) {
 		bpf_map_update_elem(&early, &key, scratch, BPF_NOEXIST);
-		if (!bpf_map_lookup_elem(&pending, &key))
+		wait = bpf_map_lookup_elem(&pending, &key);
+		if (!wait)
 			return 0;
 	}
+	const __u64 inode = wait->inode;
 	if (bpf_map_delete_elem(&pending, &key) == 0)
-		emit_arguments(scratch, count);
+		emit_arguments(scratch, inode, count);
 	return 0;
 }

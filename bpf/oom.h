@@ -12,9 +12,9 @@
 #ifndef OOM_H
 #define OOM_H
 
-#define OOM_FORMAT 1
+#define OOM_FORMAT 2
 #define OOM_COMM 16          /* TASK_COMM_LEN */
-#define OOM_LEVELS 16        /* memcgs from the victim's upwards; a Pod's container in a kind node is at 7 */
+#define OOM_LEVELS 16        /* cgroups of a path, from the root down; a Pod's container in a kind node is at 7 */
 #define OOM_COMPONENT 256    /* NAME_MAX + 1: one directory name of a cgroup path */
 #define OOM_PATH 4096        /* OOM_LEVELS * OOM_COMPONENT */
 #define OOM_ARGUMENTS 4096   /* what is kept of the arguments ... */
@@ -26,9 +26,9 @@ enum oom_kind {
 };
 
 enum oom_flag {
-	OOM_CGROUP_CUT = 1 << 0,
-	OOM_TRIGGER_CGROUP_CUT = 1 << 1,
-	OOM_LEVELS_CUT = 1 << 2,
+	OOM_CGROUP_CUT = 1 << 0,         /* the deepest components are missing; without any, all of them */
+	OOM_TRIGGER_CGROUP_CUT = 1 << 1, /* likewise */
+	OOM_LEVELS_CUT = 1 << 2,         /* level[0] is an ancestor of the victim's memcg: what the path ends in */
 	OOM_ARGUMENTS_CUT = 1 << 3,
 	OOM_ENVIRONMENT_CUT = 1 << 4,
 	OOM_ARGUMENTS_FOLLOW = 1 << 5,   /* an oom_arguments record is to come */
@@ -38,6 +38,7 @@ enum oom_flag {
 	OOM_TRIGGER_SAME_CGROUP = 1 << 9, /* trigger_cgroup is the victim's and was not written twice */
 	OOM_LOCKS_KNOWN = 1 << 10,       /* this kernel has OOM_LEVEL_LOCKED */
 	OOM_DOMAIN_KNOWN = 1 << 11,      /* domain_inode is the kernel's own word */
+	OOM_ARGUMENTS_OMITTED = 1 << 12, /* neither arguments nor environment: the ring was half full */
 };
 
 enum oom_level_flag {
@@ -94,11 +95,11 @@ struct oom_mark {
 	char comm[OOM_COMM]; /* the thread group leader's */
 	char trigger_comm[OOM_COMM];
 	/* lengths of the text behind the fixed part, in this order */
-	__u32 cgroup_length;         /* components from the leaf up, each ended by a NUL */
+	__u32 cgroup_length;         /* components, the deepest first, each ended by a NUL */
 	__u32 trigger_cgroup_length; /* likewise */
 	__u32 arguments_length;
 	__u32 environment_length;
-	__u32 levels; /* used of level[], the victim's own memcg first, the root last */
+	__u32 levels; /* used of level[], the victim's own memcg first, the root, which has no limit, last where it fits */
 	__u32 padding;
 	struct oom_level level[OOM_LEVELS];
 };

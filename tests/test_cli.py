@@ -150,7 +150,7 @@ def test_no_command(program: Program, capsys: pytest.CaptureFixture[str]) -> Non
         ("run --object 3", "--object is ambiguous: --object-burst or --object-seconds"),
         ("history --log", "--log is ambiguous: --log-level or --log-format"),
         ("run --node-name", "--node-name needs a value"),
-        ("run --node --log-level=info", "--node-name needs a value"),
+        ("run --node-n --log-level=info", "--node-name needs a value"),
         (
             "run --cri-patience -1",
             "--cri-patience-seconds needs a value; one that begins with '-' is written --cri-patience-seconds=-1",

@@ -128,6 +128,13 @@ def directory(text: str) -> Path:
     return Path(text)
 
 
+def cgroup(text: str) -> str:
+    """The path of a cgroup, or auto."""
+    if text != "auto" and not text.startswith("/"):
+        raise ValueError("must be auto or the path of a cgroup, from the root on")
+    return text
+
+
 def endpoint(text: str) -> str:
     """A socket of the runtime, or none."""
     if text != "none" and not text.removeprefix("unix://").startswith("/"):

@@ -42,6 +42,7 @@ class Settings:
     environment_names: frozenset[str]
     ring_bytes: int
     cgroup_root: Path | None
+    node_cgroup: str
     taskstats: str
     pins: Path | None
     pins_required: bool
@@ -161,9 +162,8 @@ SETTINGS = (
     Setting(
         "journal_days", _RUN, to.number(" of days", 0.01, 3650), "7", "how long the journal keeps what was delivered"
     ),
-    Setting(
-        "cgroup_root", _KERNEL, to.directory, None, "where the memory cgroups are mounted (default: from mountinfo)"
-    ),
+    Setting("cgroup_root", _KERNEL, to.directory, None, "where the memory cgroups are mounted (default: mountinfo)"),
+    Setting("node_cgroup", _RUN, to.cgroup, "auto", "the cgroup that holds this node; auto: the root that it mounts"),
     Setting(
         "taskstats",
         ("run", "trace"),

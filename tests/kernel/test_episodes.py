@@ -5,7 +5,15 @@ In: kills and arguments with times that the test makes up. Out: the episodes, by
 
 from typing import Any
 
-from oomeventer.kernel.episodes import ARGUMENTS_SECONDS, EARLY, GROUP_SECONDS, Episode, Episodes
+from oomeventer.kernel.episodes import (
+    ARGUMENTS_SECONDS,
+    EARLY,
+    GROUP_SECONDS,
+    MEMBER_SECONDS,
+    Episode,
+    Episodes,
+    quiet_seconds,
+)
 from oomeventer.kernel.kill import Arguments, Kill, Level, Missing, Process, RanOut, Trigger, ran_out_here, what_ran_out
 from samples import LIMIT, MI, kill, level
 
@@ -87,6 +95,22 @@ def test_arguments_that_never_come() -> None:
     assert reported.arguments is None
 
 
+def test_arguments_that_come_slowly() -> None:
+    """Where many wait for a CPU, each that comes shows that the next may still come."""
+    episodes = Episodes(ran_out_here)
+    members = [member(pid, arguments=None, arguments_follow=True) for pid in range(1, 9)]
+    for victim in members:
+        episodes.feed(victim, 5.0)
+    now = 5.0
+    for victim in members[:-1]:
+        now += ARGUMENTS_SECONDS - 0.1
+        assert episodes.take(now) == []
+        episodes.feed(arguments_of(victim), now)
+    assert episodes.take(now + ARGUMENTS_SECONDS - 0.001) == []
+    ((*victims,),) = episodes.take(now + ARGUMENTS_SECONDS)
+    assert [victim.arguments is None for victim in victims] == [False] * 7 + [True]
+
+
 def test_arguments_of_another_process_with_that_pid() -> None:
     """A pid is not enough: the start time must agree."""
     episodes = Episodes(ran_out_here)
@@ -117,9 +141,24 @@ def test_a_group_kill_is_one_episode() -> None:
             now = 5.0 + number * (GROUP_SECONDS - 0.001)
             assert episodes.take(now) == []
             episodes.feed(member(pid), now)
-        assert episodes.take(now + GROUP_SECONDS - 0.001) == []
-        assert episodes.due() == now + GROUP_SECONDS
-        assert pids(episodes.take(now + GROUP_SECONDS)) == [expected]
+        ends = now + quiet_seconds(size)
+        assert episodes.take(ends - 0.001) == []
+        assert episodes.due() == ends
+        assert pids(episodes.take(ends)) == [expected]
+
+
+def test_the_more_were_killed_the_longer_the_trigger_may_take() -> None:
+    """Those who were killed take its CPU: 900 members whose marks are ever further apart are one episode."""
+    episodes = Episodes(ran_out_here)
+    at, gap = 5.0, 0.0
+    for pid in range(900):
+        assert episodes.take(at) == []
+        episodes.feed(member(pid, time_ns=int(at * 1e9)), at)
+        gap = GROUP_SECONDS + MEMBER_SECONDS * pid
+        at += gap
+    assert gap > 9
+    ((*victims,),) = episodes.take(at + 10)
+    assert len(victims) == 900
 
 
 def test_a_group_waits_for_each_members_arguments() -> None:
@@ -160,11 +199,12 @@ def test_a_later_group_kill_is_another_episode() -> None:
 def test_group_kills_that_are_read_at_once() -> None:
     """What waited in the ring while no agent ran comes at one time: the kernel's times tell one group from the next."""
     apart = int(GROUP_SECONDS * 1e9)
-    times = {1: 0, 2: apart, 3: 2 * apart, 4: 3 * apart + 1, 5: 3 * apart + 2, 6: 10 * apart}
+    most = int(quiet_seconds(3) * 1e9)
+    times = {1: 0, 2: apart, 3: 2 * apart, 4: 2 * apart + most + 1, 5: 2 * apart + most + 2, 6: 10 * apart}
     episodes = Episodes(ran_out_here)
     for pid, at in times.items():
         episodes.feed(member(pid, time_ns=9_000_000_000 + at), 5.0)
-    assert pids(episodes.take(5.0 + GROUP_SECONDS)) == [[1, 2, 3], [4, 5], [6]]
+    assert pids(episodes.take(6.0)) == [[1, 2, 3], [4, 5], [6]]
 
 
 def test_a_group_that_is_reported_slowly() -> None:
@@ -269,6 +309,18 @@ def test_without_locks_of_several_near_their_limits_the_lowest() -> None:
     """It is certain within one CPU's batch, and likely beyond that."""
     assert ran_out(room(BATCH), FULL, locks_known=False) == RanOut(0)
     assert ran_out(room(BATCH + 1), FULL, locks_known=False) == RanOut(0, certain=False)
+
+
+def test_levels_that_are_missing() -> None:
+    """Where those next to the victim are not known, it is open whether one of them ran out."""
+
+    def cut(*levels: Level, locks_known: bool) -> RanOut:
+        return what_ran_out(kill(levels=levels, locks_known=locks_known, missing=Missing.LEVELS), BATCH, CPUS)
+
+    for locks_known in (True, False):
+        assert cut(level(LIMIT), locks_known=locks_known) == RanOut(None, certain=False)
+        assert cut(level(LIMIT), FULL, locks_known=locks_known) == RanOut(1, certain=False)
+    assert cut(level(LIMIT), room(0, locked=True), locks_known=True) == RanOut(1)
 
 
 def test_no_limit_ever_ran_out() -> None:

@@ -15,9 +15,11 @@ import pytest
 
 from machine import Cgroup, Victim
 from machine.capabilities import CAP_BPF, CAP_PERFMON, without
+from machine.process import grown
 from oomeventer.kernel import Episode, KernelError, LibraryError, Tracer
-from oomeventer.kernel.kill import Kill, RanOut, ran_out_here
+from oomeventer.kernel.kill import Kill, Missing, RanOut, ran_out_here
 from oomeventer.kernel.libbpf import advice
+from oomeventer.kernel.record import LEVELS
 
 pytestmark = pytest.mark.kernel
 
@@ -181,19 +183,58 @@ async def test_long_arguments_are_cut(tracer: Tracer, program: Path) -> None:
     assert {flag.name for flag in kill.missing} == {"ARGUMENTS", "ENVIRONMENT"}
 
 
-async def test_deep_path_is_cut(tracer: Tracer, program: Path) -> None:
-    """Of a path of more levels than the record has, the end at the victim is reported, and that the start is
-    missing."""
+def nested(stack: ExitStack, depth: int) -> list[Cgroup]:
+    """That many cgroups, each in the one before."""
+    cgroups: list[Cgroup] = []
+    for number in range(depth):
+        name = f"{number}-{'d' * 20}" if number else None
+        cgroups.append(stack.enter_context(Cgroup(None, name, cgroups[-1] if cgroups else None)))
+    return cgroups
+
+
+@pytest.mark.parametrize(("depth", "cut"), [(LEVELS, False), (LEVELS + 1, True), (LEVELS + 24, True)])
+async def test_deep_path(tracer: Tracer, program: Path, depth: int, cut: bool) -> None:
+    """Of a path of more levels than the record has the beginning is reported, which says whose it is, with the figures
+    of just those levels, and that the rest is missing. The end may be the tenant's own choice."""
     with ExitStack() as stack:
-        cgroup = stack.enter_context(Cgroup())
-        for _ in range(19):
-            cgroup = stack.enter_context(Cgroup(None, "d" * 20, cgroup))
-        cgroup.limit(LIMIT)
-        victim = stack.enter_context(Victim(program, cgroup, ["hog", "100"]))
+        cgroups = nested(stack, depth)
+        cgroups[2].limit(LIMIT)
+        victim = stack.enter_context(Victim(program, cgroups[-1], ["hog", "100"]))
         victim.go()
         (kill,) = await seen(tracer, victim.pid)
-    assert kill.cgroup == "…" + ("/" + "d" * 20) * 16
-    assert {flag.name for flag in kill.missing} == {"CGROUP", "LEVELS"}
+        kept = cgroups[:LEVELS]
+        inodes = [cgroup.directory.stat().st_ino for cgroup in reversed(kept)]
+    assert kill.cgroup == kill.trigger.cgroup == kept[-1].path
+    assert [level.inode for level in kill.levels] == inodes
+    assert [level.limit_bytes for level in kill.levels] == [None] * 13 + [LIMIT] + [None] * 2
+    assert ran_out_here(kill) == RanOut(13)
+    assert kill.missing == (Missing.CGROUP | Missing.LEVELS if cut else Missing(0))
+
+
+async def test_limit_of_a_level_that_is_cut(tracer: Tracer, program: Path) -> None:
+    """Which limit ran out is open, where the kernel does not say it itself; it is not the node."""
+    with ExitStack() as stack:
+        cgroups = nested(stack, LEVELS + 4)
+        cgroups[-1].limit(LIMIT)
+        victim = stack.enter_context(Victim(program, cgroups[-1], ["hog", "100"]))
+        victim.go()
+        (kill,) = await seen(tracer, victim.pid)
+    assert ran_out_here(kill) == RanOut(None, certain=False)
+
+
+async def test_trigger_in_a_deep_path(tracer: Tracer, program: Path) -> None:
+    """Its path is cut likewise, and the victim's, which is not deep, is whole."""
+    with ExitStack() as stack:
+        cgroups = nested(stack, LEVELS + 4)
+        cgroups[0].limit(LIMIT)
+        prey = stack.enter_context(Victim(program, cgroups[1], ["prey", "8"]))
+        prey.go()
+        await grown(prey.pid, 8 << 20)
+        hunter = stack.enter_context(Victim(program, cgroups[-1], ["hog", "17"]))
+        hunter.go()
+        (kill,) = await seen(tracer, prey.pid)
+    assert (kill.cgroup, kill.trigger.cgroup) == (cgroups[1].path, cgroups[LEVELS - 1].path)
+    assert kill.missing == Missing.TRIGGER_CGROUP
 
 
 async def test_full_ring_is_counted(program: Path) -> None:
@@ -334,15 +375,3 @@ def test_two_capabilities_are_enough() -> None:
             return tracer.lost == 0
 
     assert without(attaches, CAP_BPF, CAP_PERFMON)
-
-
-async def grown(pid: int, size_bytes: int) -> None:
-    """Wait until a process holds that much and sleeps."""
-
-    def ready() -> bool:
-        state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2][:1]
-        return state == b"S" and int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096 >= size_bytes
-
-    async with asyncio.timeout(SECONDS):
-        while not ready():
-            await asyncio.sleep(0.01)

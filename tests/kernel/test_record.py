@@ -113,6 +113,7 @@ def test_every_field_of_arguments() -> None:
         (record.ARGUMENTS_UNREADABLE, Missing.ARGUMENTS),
         (record.ENVIRONMENT_CUT, Missing.ENVIRONMENT),
         (record.ENVIRONMENT_UNREADABLE, Missing.ENVIRONMENT),
+        (record.ARGUMENTS_OMITTED, Missing.OMITTED),
         (record.CGROUP_CUT | record.ARGUMENTS_CUT, Missing.CGROUP | Missing.ARGUMENTS),
     ],
 )
@@ -150,6 +151,13 @@ def test_paths(components: list[bytes], path: str) -> None:
     assert (kill.cgroup, kill.trigger.cgroup) == (path, path)
 
 
+def test_paths_that_are_cut() -> None:
+    """What is there is the beginning; where nothing is there, the path does not begin with a slash."""
+    flags = record.CGROUP_CUT | record.TRIGGER_CGROUP_CUT
+    kill = kill_of(raw_mark(cgroup=[b"mid", b"top"], trigger_cgroup=[], flags=flags))
+    assert (kill.cgroup, kill.trigger.cgroup) == ("/top/mid", "…")
+
+
 def test_trigger_in_the_same_cgroup() -> None:
     """The flag stands for the victim's own path, which is not written twice."""
     assert kill_of(raw_mark(cgroup=[b"c", b"p"], flags=record.TRIGGER_SAME_CGROUP)).trigger.cgroup == "/p/c"
@@ -170,11 +178,11 @@ def test_sixteen_levels_are_the_most() -> None:
         (raw_mark()[:-1], "says that it has"),
         (raw_mark() + b"\0", "says that it has"),
         (raw_mark(size=7), "says that it has 7"),
-        (raw_mark(format=2), "format 2, this program reads 1"),
+        (raw_mark(format=1), "format 1, this program reads 2"),
         (raw_mark(kind=0), "unknown kind 0"),
         (raw_mark(kind=3), "unknown kind 3"),
         (raw_arguments(kind=1), "too short: its mark takes"),
-        (bytes(record.Header(1, 2, 24)), "too short: its arguments takes 48"),
+        (bytes(record.Header(record.FORMAT, 2, 24)), "too short: its arguments takes 48"),
         (raw_mark(cgroup=(), size=ctypes.sizeof(RawMark) + 5) + b"12345", "has 5 of text and says 0"),
         (raw_mark(arguments_length=1), "says 11"),
         (raw_mark(environment_length=2**32 - 1), "says 4294967305"),
@@ -228,7 +236,7 @@ def test_mutations_behind_the_header(data: Any) -> None:
     """With its size kept right, what follows the header may be anything."""
     length = data.draw(st.integers(0, 2 * ctypes.sizeof(RawMark)))
     kind = data.draw(st.sampled_from([1, 2]))
-    head = bytes(record.Header(1, kind, ctypes.sizeof(record.Header) + length, 0, 0))
+    head = bytes(record.Header(record.FORMAT, kind, ctypes.sizeof(record.Header) + length, 0, 0))
     refused_or_read(head + data.draw(st.randoms(use_true_random=False)).randbytes(length))
 
 

@@ -152,6 +152,7 @@ def with_image(given: dict[str, Any]) -> dict[str, Any]:
         {"settings": {"journal_bytes": "1025Gi"}},
         {"settings": {"journal_bytes": "64MiB"}},
         {"settings": {"cgroup_root": "sys/fs/cgroup"}},
+        {"settings": {"node_cgroup": "docker/abc"}},
         {"settings": {"kubeconfig": 5}},
         {"settings": {"kubeconfig": "config"}},
         {"settings": {"environment_names": "A B"}},

@@ -11,7 +11,6 @@ import json
 import os
 import random
 import re
-import socket
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -24,7 +23,7 @@ import aiohttp
 import pytest
 
 from faults import POINTS, Partition, Restarted, mounted
-from machine import Cgroup, Victim, kubeconfig
+from machine import Cgroup, Victim, free_port, kubeconfig
 from machine.process import resident_mib
 from oomeventer.cluster.api import Api
 from oomeventer.journal.history import read_history
@@ -299,12 +298,6 @@ async def test_no_growth(api: ApiServer, program: Path, tmp_path: Path, bpffs: P
     warm = rounds // 3
     assert max(resident[warm:]) < max(resident[:warm]) + 6  # the allocator grows in two steps, and not after them
     assert max(sizes) < 6 << 20
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 @pytest.mark.containerd

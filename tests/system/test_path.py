@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import urllib.request
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,7 +17,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from machine import Agent, Cgroup, Victim, kubeconfig
+from machine import Agent, Cgroup, Victim, free_port, kubeconfig
 from oomeventer.cri.resolver import Resolver
 from oomeventer.incident.observer import Observer
 from oomeventer.incident.redaction import Redaction
@@ -53,12 +54,12 @@ def pod(name: str, uid: str, limit: str | None = "32Mi") -> dict[str, Any]:
     }
 
 
-def watching(api: ApiServer, endpoint: str, directory: Path) -> Agent:
+def watching(api: ApiServer, endpoint: str, directory: Path, *flags: str) -> Agent:
     """The agent, telling that API server."""
     config = kubeconfig(directory, api.url, api.token)
     places = ["--pins", "none", "--journal", str(directory / "journal.db")]
     whom = ["--kubeconfig", str(config), "--cri-endpoint", endpoint, "--node-name", NODE]
-    return Agent("run", *whom, *places, ready="watches node")
+    return Agent("run", *whom, *places, *flags, ready="watches node")
 
 
 @pytest.fixture
@@ -253,6 +254,25 @@ async def test_process_outside_any_pod(api: ApiServer, program: Path, tmp_path: 
         f"Cgroup {cgroup.path} ran out of its 24Mi memory limit and the kernel killed victim"
     )
     assert {request.method for request in api.requests} == {"POST"}
+
+
+async def test_node_that_is_a_container(api: ApiServer, program: Path, tmp_path: Path) -> None:
+    """Of the machine's kills those in the node's own cgroup alone are reported, by the paths that the node sees; the
+    others do not stay in the ring, and are counted."""
+    listen = f"127.0.0.1:{free_port()}"
+    with Cgroup() as node, Cgroup(4 << 20, "workload", node) as inside, Cgroup(4 << 20) as beside:
+        flags = ["--node-cgroup", node.path, "--listen", listen]
+        async with watching(api, "none", tmp_path, *flags):
+            for cgroup in (beside, inside):
+                with Victim(program, cgroup, ["hog", "100"]) as victim:
+                    victim.go()
+                    victim.wait()
+            (event,) = await reported(api, "")
+            with await asyncio.to_thread(urllib.request.urlopen, f"http://{listen}/metrics", timeout=10) as answer:
+                metrics = dict(line.rsplit(" ", 1) for line in answer.read().decode().splitlines() if line[0] != "#")
+    assert incident_of(event)["cgroup"] == incident_of(event)["trigger"]["cgroup"] == "/workload"
+    assert float(metrics["oomeventer_kills_elsewhere_total"]) >= 1
+    assert float(metrics["oomeventer_ring_used_bytes"]) == 0
 
 
 async def test_trace(program: Path) -> None:

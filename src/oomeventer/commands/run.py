@@ -14,7 +14,8 @@ from oomeventer.cluster import Delivery, Describer, Limits, Pods, connect, warn_
 from oomeventer.commands import lifecycle, wiring
 from oomeventer.journal import Journal
 from oomeventer.kernel import Episode, Tracer
-from oomeventer.probes import Health, Metrics, Parts, serve
+from oomeventer.node import NodeCgroup
+from oomeventer.probes import Health, Metrics, Parts, Progress, serve
 from oomeventer.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ async def run(settings: Settings) -> None:
             return
         tracer = stack.enter_context(Tracer(settings.ring_bytes, pins))
         lifecycle.protect()
+        node = await asyncio.to_thread(NodeCgroup, settings.node_cgroup, cgroups=settings.cgroup_root)
         observer = wiring.observer(settings, stack)
         journal = await stack.enter_async_context(
             Journal(settings.journal, settings.journal_bytes, settings.journal_days * 86400)
@@ -46,7 +48,8 @@ async def run(settings: Settings) -> None:
         parts = Parts(tracer, pins.directory if pins else None, journal, cluster, delivery, agent.pipelines)
         stack.enter_context(metrics.watching(parts))
         log.info("oomeventer %s watches node %s and sends to %s", __version__, settings.node_name, cluster.server)
-        await agent.run(_episodes(tracer, journal, stop), stop)
+        of_machine = _episodes(tracer, journal, stop)
+        await agent.run(_of_node(of_machine, node, tracer, health.progress, metrics), stop)
         log.info("stopped: %s; lost in the kernel: %d", journal.totals, tracer.lost)
         await lifecycle.leave(settings, cluster, pins, journal.totals.waiting, delivery.troubled_seconds)
 
@@ -56,6 +59,22 @@ async def _episodes(tracer: Tracer, journal: Journal, stop: asyncio.Event) -> As
     async for episode in wiring.episodes(tracer, stop, await _reported_losses(journal, tracer)):
         yield episode
     await journal.note("lost", str(tracer.lost))
+
+
+async def _of_node(
+    episodes: AsyncIterator[Episode], node: NodeCgroup, tracer: Tracer, progress: Progress, metrics: Metrics
+) -> AsyncIterator[Episode]:
+    """Those of this node; another's are out of the ring, and counted."""
+    async for episode in episodes:
+        mine = node.below(episode)
+        own = {kill.process for kill in mine}
+        if others := tuple(kill for kill in episode if kill.process not in own):
+            tracer.free(others)
+            progress.freed()
+            metrics.killed_elsewhere(len(others))
+            log.debug("%d kills elsewhere on the machine", len(others))
+        if mine:
+            yield mine
 
 
 async def _reported_losses(journal: Journal, tracer: Tracer) -> int:

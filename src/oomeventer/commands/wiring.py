@@ -15,8 +15,12 @@ from oomeventer.incident import Observer
 from oomeventer.kernel import Episode, Tracer
 from oomeventer.node import Procfs, taskstats_permitted
 from oomeventer.settings import Settings
+from oomeventer.text import printable
 
 log = logging.getLogger(__name__)
+
+#: Cgroups that are named where records were lost.
+WHOSE = 5
 
 
 def observer(settings: Settings, stack: contextlib.AsyncExitStack) -> Observer:
@@ -60,8 +64,16 @@ async def episodes(tracer: Tracer, stop: asyncio.Event, lost: int = 0) -> AsyncI
     async for episode in tracer.episodes(stop):
         if (now := tracer.lost) > lost:
             log.error(
-                "%d records were lost in the kernel, of kills or of their arguments: its ring was full (--ring-bytes)",
+                "%d records of kills or of their arguments were lost in the kernel: its ring was full (--ring-bytes)%s",
                 now - lost,
+                _whose(tracer.take_losses()),
             )
             lost = now
         yield episode
+
+
+def _whose(losses: dict[str | None, int]) -> str:
+    """The cgroups that lost most."""
+    most = sorted(losses.items(), key=lambda item: -item[1])[:WHOSE]
+    named = [f"{count} of {'an unknown cgroup' if path is None else printable(path)}" for path, count in most]
+    return f": {', '.join(named)}{', and others' if len(losses) > WHOSE else ''}" if named else ""

@@ -31,9 +31,7 @@ def assemble(
     ran_out = ran_out_here(first)
     limit_cgroup = None if ran_out.level is None else _ancestor(first.cgroup, ran_out.level)
     level = None if ran_out.level is None else first.levels[ran_out.level]
-    missing = Missing(0)
-    for kill in kills:
-        missing |= kill.missing
+    missing = _missing(kills)
     victims = bounds.within_text(
         tuple(
             _victim(kill, number, observation, statistics, host, redaction) for number, kill in enumerate(kept(kills))
@@ -68,7 +66,7 @@ def assemble(
         lost_before=first.lost,
         container=Container(id=identity.container_id, runtime=identity.runtime) if identity.container_id else None,
         pod=None,
-        notes=bounds.notes(tuple(_missing(missing, victims))),
+        notes=bounds.notes(tuple(_notes(kills, victims))),
         victims_total=len(kills),
     )
 
@@ -80,11 +78,21 @@ def kept(kills: Sequence[Kill]) -> tuple[Kill, ...]:
     return tuple(kill for kill in kills if pod is None or identify(kill.cgroup).pod_uid == pod)[: bounds.VICTIMS]
 
 
-def _missing(missing: Missing, victims: Sequence[Victim]) -> Iterator[str]:
-    for what in missing:
-        yield f"{(what.name or '').lower().replace('_', ' ')}: cut or not readable"
-    for victim in victims[: bounds.VICTIMS_WITH_TEXT]:
-        if victim.command is None:
+def _missing(kills: Sequence[Kill]) -> Missing:
+    missing = Missing(0)
+    for kill in kills:
+        missing |= kill.missing
+    return missing
+
+
+def _notes(kills: Sequence[Kill], victims: Sequence[Victim]) -> Iterator[str]:
+    for what in _missing(kills):
+        if what is Missing.OMITTED:
+            yield "arguments and environment: left out where the kernel's ring was half full"
+        else:
+            yield f"{(what.name or '').lower().replace('_', ' ')}: cut or not readable"
+    for kill, victim in zip(kept(kills)[: bounds.VICTIMS_WITH_TEXT], victims, strict=False):
+        if victim.command is None and Missing.OMITTED not in kill.missing:
             yield f"arguments of {victim.comm} ({victim.pid}): it was gone, or they were swapped out"
 
 

@@ -5,6 +5,7 @@ Rules: what is pinned outlives close(). The links are held open also where they 
 does not blind an agent that runs.
 """
 
+import contextlib
 import ctypes
 import hashlib
 import logging
@@ -21,6 +22,8 @@ from oomeventer.kernel.ring import Ring
 log = logging.getLogger(__name__)
 
 PROGRAMS = ("signal_deliver", "mark_victim")  # the one that waits for victims first
+#: What user space reads. Before there was an account of losses a ring had none.
+MAPS = ("ring", "counters", "losses")
 #: They record which memcg ran out, where the kernel allows them.
 OPTIONAL = ("oom_end", "oom_begin")
 
@@ -56,6 +59,7 @@ class Attachment:
         self.knows_what_ran_out = False
         self.ring: Ring
         self._counters: int
+        self._losses: int | None
 
     def close(self) -> None:
         """Let go, in the reverse order of making. What is not pinned is detached by it."""
@@ -69,15 +73,28 @@ class Attachment:
         self._library.bpf_map_lookup_elem(self._counters, ctypes.byref(key), ctypes.byref(value))
         return value.value
 
+    def take_losses(self) -> dict[int, int]:
+        """Of which memcgs, by the inode, they were, since this was last asked. Now and then one is missing here."""
+        found: dict[int, int] = {}
+        key, value = ctypes.c_uint64(), ctypes.c_uint64()
+        losses = self._losses
+        while losses is not None and not self._library.bpf_map_get_next_key(losses, None, ctypes.byref(key)):
+            with contextlib.suppress(KernelError):  # an older one has made room
+                self._library.bpf_map_lookup_elem(losses, ctypes.byref(key), ctypes.byref(value))
+                found[key.value] = found.get(key.value, 0) + value.value
+            self._library.bpf_map_delete_elem(losses, ctypes.byref(key))
+        return found
+
     def own(self, thing: Any, free: Callable[[Any], Any]) -> Any:
         """Keep a thing until close()."""
         self._free.append(lambda: free(thing))
         return thing
 
-    def hold(self, ring: int, counters: int) -> None:
+    def hold(self, ring: int, counters: int, losses: int | None) -> None:
         """Read that ring and those counters, by their fds."""
         self.ring = self.own(Ring(ring), Ring.close)
         self._counters = counters
+        self._losses = losses
 
 
 def load(library: Library, ring_bytes: int, generation: Generation | None = None) -> Attachment:
@@ -104,7 +121,8 @@ def adopt(library: Library, generation: Generation) -> Attachment:
         def opened(name: str) -> int:
             return int(attachment.own(library.bpf_obj_get(generation.path(name)), os.close))
 
-        attachment.hold(opened("ring"), opened("counters"))
+        losses = opened("losses") if generation.has("losses") else None
+        attachment.hold(opened("ring"), opened("counters"), losses)
         links = [f"link_{name}" for name in PROGRAMS + OPTIONAL if generation.has(f"link_{name}")]
         for link in links:
             opened(link)
@@ -117,7 +135,7 @@ def adopt(library: Library, generation: Generation) -> Attachment:
 
 def is_whole(generation: Generation) -> bool:
     """Whether all that must be attached is, so that it can be gone on with."""
-    return generation.has("ring", "counters", *(f"link_{name}" for name in PROGRAMS))
+    return generation.has("ring", "counters", "losses", *(f"link_{name}" for name in PROGRAMS))
 
 
 def _load(library: Library, ring_bytes: int, generation: Generation | None, optional: tuple[str, ...]) -> Attachment:
@@ -127,14 +145,13 @@ def _load(library: Library, ring_bytes: int, generation: Generation | None, opti
         obj = attachment.own(c.bpf_object__open_mem(code_bytes, len(code_bytes), None), c.bpf_object__close)
         for name in OPTIONAL:  # one that the kernel refuses refuses the whole
             c.bpf_program__set_autoload(c.bpf_object__find_program_by_name(obj, name.encode()), name in optional)
-        ring = c.bpf_object__find_map_by_name(obj, b"ring")
-        counters = c.bpf_object__find_map_by_name(obj, b"counters")
-        c.bpf_map__set_max_entries(ring, ring_bytes)
+        maps = {name: c.bpf_object__find_map_by_name(obj, name.encode()) for name in MAPS}
+        c.bpf_map__set_max_entries(maps["ring"], ring_bytes)
         c.bpf_object__load(obj)
-        attachment.hold(c.bpf_map__fd(ring), c.bpf_map__fd(counters))
+        attachment.hold(*(c.bpf_map__fd(maps[name]) for name in MAPS))
         if generation:
-            c.bpf_map__pin(ring, generation.path("ring"))
-            c.bpf_map__pin(counters, generation.path("counters"))
+            for name in MAPS:
+                c.bpf_map__pin(maps[name], generation.path(name))
         for name in optional + PROGRAMS:
             program = c.bpf_object__find_program_by_name(obj, name.encode())
             link = attachment.own(c.bpf_program__attach(program), c.bpf_link__destroy)

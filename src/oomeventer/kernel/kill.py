@@ -12,13 +12,14 @@ from enum import Flag, auto
 
 
 class Missing(Flag):
-    """What a kill lacks, wholly or in part."""
+    """What a kill lacks, wholly or in part. OMITTED: its arguments and environment, since the ring was half full."""
 
     CGROUP = auto()
     TRIGGER_CGROUP = auto()
     LEVELS = auto()
     ARGUMENTS = auto()
     ENVIRONMENT = auto()
+    OMITTED = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +68,10 @@ class Kill:
     tid: the thread that the kernel marked, pid the thread group's leader. container_pid: the pid in the victim's own
     pid namespace; namespace_level 0 is the host's. init: PID 1 of that namespace, init_inode its memcg's directory.
     locks_known: whether this kernel has Level.locked. domain_inode: of the memcg that ran out, 0 for the node, None
-    where the kernel could not be asked. levels: the victim's memcg first. arguments, environment: the NUL-separated
-    text, None where none was to be had; missing says whether they, or paths, were cut. lost: records that found the
-    ring full before this one.
+    where the kernel could not be asked. cgroup: the victim's memcg, or where missing says so the ancestor of it down to
+    which the record goes, "…" where that is not known. levels: that memcg first. arguments, environment: the
+    NUL-separated text, None where none was to be had; missing says whether they, or paths, were cut. lost: records that
+    found the ring full before this one.
     """
 
     time_ns: int
@@ -144,6 +146,8 @@ def what_ran_out(kill: Kill, batch_bytes: int, cpus: int) -> RanOut:
        the leaf up and fail at the first that is full (try_charge_memcg), so of several it is the lowest, if it is
        within one CPU's batch of its limit. Near is within what all CPUs can hold in advance.
     4. Otherwise it is open: usage can have fallen since, while an earlier victim gave its memory back.
+
+    Where the victim's memcg is so deep that the record lacks the levels next to it, the first alone is certain.
     """
     if kill.domain_inode is not None:
         found = next((i for i, level in enumerate(kill.levels) if level.inode == kill.domain_inode), None)
@@ -152,10 +156,11 @@ def what_ran_out(kill: Kill, batch_bytes: int, cpus: int) -> RanOut:
     if locked := [i for i, level, _ in limited if level.locked]:
         return RanOut(locked[-1])
     room = {i: limit - level.usage_bytes for i, level, limit in limited if level.ooms}
+    whole = Missing.LEVELS not in kill.missing
     if not room:
-        return RanOut(None)
+        return RanOut(None, certain=whole)
     near = [i for i in room if room[i] <= batch_bytes * cpus]
-    if near and not kill.locks_known:
+    if near and not kill.locks_known and whole:
         return RanOut(near[0], certain=len(near) == 1 or room[near[0]] <= batch_bytes)
     return RanOut((near or list(room))[0], certain=False)
 

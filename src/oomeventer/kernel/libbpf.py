@@ -79,6 +79,8 @@ class Library:
         self._bind("bpf_map__set_max_entries", c_int, [c_void_p, c_uint32], self._status)
         self._bind("bpf_map__fd", c_int, [c_void_p], self._status)
         self._bind("bpf_map_lookup_elem", c_int, [c_int, c_void_p, c_void_p], self._status)
+        self._bind("bpf_map_get_next_key", c_int, [c_int, c_void_p, c_void_p], None)
+        self._bind("bpf_map_delete_elem", c_int, [c_int, c_void_p], None)
         self._bind("bpf_program__attach", c_void_p, [c_void_p], self._pointer)
         self._bind("bpf_link__destroy", c_int, [c_void_p], None)
         self._bind("bpf_link__pin", c_int, [c_void_p, c_char_p], self._status)

@@ -5,6 +5,8 @@ own BTF. A record that is short, long, of another format or inconsistent raises 
 """
 
 import ctypes
+import functools
+import operator
 import os
 import resource
 from ctypes import c_char, c_int32, c_uint16, c_uint32, c_uint64
@@ -14,13 +16,13 @@ from oomeventer.errors import OomeventerError
 from oomeventer.kernel.kill import Arguments, Kill, Level, Missing, Process, Trigger
 from oomeventer.text import CUT
 
-FORMAT = 1
+FORMAT = 2
 LEVELS = 16
 KIND_MARK, KIND_ARGUMENTS = 1, 2
 
 CGROUP_CUT, TRIGGER_CGROUP_CUT, LEVELS_CUT, ARGUMENTS_CUT, ENVIRONMENT_CUT = 1 << 0, 1 << 1, 1 << 2, 1 << 3, 1 << 4
 ARGUMENTS_FOLLOW, ARGUMENTS_UNREADABLE, ENVIRONMENT_UNREADABLE = 1 << 5, 1 << 6, 1 << 7
-UNIFIED, TRIGGER_SAME_CGROUP, LOCKS_KNOWN, DOMAIN_KNOWN = 1 << 8, 1 << 9, 1 << 10, 1 << 11
+UNIFIED, TRIGGER_SAME_CGROUP, LOCKS_KNOWN, DOMAIN_KNOWN, ARGUMENTS_OMITTED = (1 << bit for bit in range(8, 13))
 LEVEL_GROUP, LEVEL_LOCKED = 1 << 0, 1 << 1
 
 PAGE = resource.getpagesize()
@@ -35,6 +37,7 @@ _MISSING = {
     ARGUMENTS_UNREADABLE: Missing.ARGUMENTS,
     ENVIRONMENT_CUT: Missing.ENVIRONMENT,
     ENVIRONMENT_UNREADABLE: Missing.ENVIRONMENT,
+    ARGUMENTS_OMITTED: Missing.OMITTED,
 }
 
 
@@ -161,7 +164,6 @@ def _kill(raw: bytes) -> Kill:
         mark.environment_length,
     )
     path = _path(cgroup, cut=bool(mark.flags & CGROUP_CUT))
-    follow = bool(mark.flags & ARGUMENTS_FOLLOW)
     return Kill(
         time_ns=mark.header.time_ns,
         lost=mark.header.lost,
@@ -196,7 +198,7 @@ def _kill(raw: bytes) -> Kill:
         levels=tuple(_level(level) for level in mark.level[: mark.levels]),
         arguments=arguments or None,
         environment=environment or None,
-        arguments_follow=follow,
+        arguments_follow=bool(mark.flags & ARGUMENTS_FOLLOW),
         missing=_missing(mark.flags),
     )
 
@@ -234,16 +236,14 @@ def _limit(pages: int) -> int | None:
 
 
 def _path(components: bytes, cut: bool) -> str:
-    """The path of NUL-ended components, the leaf first; none of them is the root. One that is cut does not begin there,
-    and so does not begin with a slash."""
+    """The path of NUL-ended components, the deepest first; none of them is the root. Of one that is cut they are its
+    beginning; where there is none of them, nothing is known of it, and it does not begin with a slash."""
     if components and not components.endswith(b"\0"):
         raise RecordError("record has a path whose last component does not end")
-    return (CUT + "/" if cut else "/") + "/".join(os.fsdecode(name) for name in reversed(components.split(b"\0")[:-1]))
+    if cut and not components:
+        return CUT
+    return "/" + "/".join(os.fsdecode(name) for name in reversed(components.split(b"\0")[:-1]))
 
 
 def _missing(flags: int) -> Missing:
-    missing = Missing(0)
-    for flag, what in _MISSING.items():
-        if flags & flag:
-            missing |= what
-    return missing
+    return functools.reduce(operator.or_, (what for flag, what in _MISSING.items() if flags & flag), Missing(0))

@@ -13,13 +13,14 @@ import contextlib
 import logging
 import math
 import select
+from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Self
 
 from oomeventer.kernel.attachment import Attachment, adopt, code, is_whole, load
 from oomeventer.kernel.episodes import Episode, Episodes
-from oomeventer.kernel.kill import Arguments, Process, ran_out_here
+from oomeventer.kernel.kill import Arguments, Kill, Process, ran_out_here
 from oomeventer.kernel.libbpf import KernelError, Library
 from oomeventer.kernel.pins import Pins
 from oomeventer.kernel.record import RecordError, parse
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 #: A record takes 1.5 to 3 KiB, at most 22: this holds a storm of a thousand kills and more while no agent is running.
 RING_BYTES = 4 << 20
 RING_BYTES_LEAST = 1 << 16
+#: Cgroups whose path is kept for an account of losses: those killed last.
+NAMED = 1024
 
 
 class Tracer:
@@ -53,6 +56,7 @@ class Tracer:
         self._episodes = Episodes(ran_out_here)
         self._positions: dict[Process, list[tuple[Ring, int]]] = {}
         self._seen_earlier: set[Process] = set()
+        self._paths: OrderedDict[int, str] = OrderedDict()
         self._lost_earlier = 0
         self._wake: select.epoll
         #: Records that this program cannot read: of another format, or damaged.
@@ -88,6 +92,15 @@ class Tracer:
     def lost(self) -> int:
         """Records that found the ring full, as the kernel counts them now, while no agent was running, too."""
         return self._lost_earlier + sum(attachment.lost for attachment in self._attachments())
+
+    def take_losses(self) -> dict[str | None, int]:
+        """Whose records were lost since this was last asked, by the cgroup's path; None stands for cgroups of which no
+        record was read. The kernel knows the latest 1024 cgroups; `lost` counts all."""
+        found: Counter[str | None] = Counter()
+        for attachment in self._attachments():
+            for inode, count in attachment.take_losses().items():
+                found[self._paths.get(inode)] += count
+        return dict(found)
 
     @property
     def used_bytes(self) -> int:
@@ -145,12 +158,20 @@ class Tracer:
                 needless.append(position)
                 continue
             self._episodes.feed(record, now)
+            if isinstance(record, Kill) and record.levels:
+                self._remember(record.levels[0].inode, record.cgroup)
             if isinstance(record, Arguments) and record.process not in self._positions:
                 needless.append(position)  # no mark was read for it, and an episode is not lost without it
             else:
                 self._positions.setdefault(record.process, []).append((ring, position))
         if needless:
             ring.free(needless)
+
+    def _remember(self, inode: int, path: str) -> None:
+        self._paths[inode] = path
+        self._paths.move_to_end(inode)
+        if len(self._paths) > NAMED:
+            self._paths.popitem(last=False)
 
     def free(self, episode: Episode) -> None:
         """The episode is in safety, or not wanted: the ring may forget it."""
@@ -177,9 +198,11 @@ class Tracer:
             while True:
                 with contextlib.suppress(InterruptedError):
                     self._wake.poll(0)  # before reading: what comes after it wakes us again
-                self._read(loop.time())
+                now = loop.time()
+                self._read(now)
                 ends = stopping.done()
-                for episode in self._episodes.take(math.inf if ends else loop.time()):
+                # By the time before reading: of what was overdue then all had been read that was in the ring.
+                for episode in self._episodes.take(math.inf if ends else now):
                     yield episode
                 if ends:
                     return

@@ -4,6 +4,7 @@ In: a kernel's Kill, a path. Out: an Observation, Statistics, an Identity. Only 
 """
 
 from oomeventer.node.cgroup_path import Identity, identify
+from oomeventer.node.own_cgroup import NodeCgroup
 from oomeventer.node.procfs import ARGUMENTS_BYTES, ENVIRONMENT_BYTES, Neighbour, Observation, Pid1, Procfs
 from oomeventer.node.taskstats import Statistics, Taskstats, TaskstatsError, taskstats_permitted
 
@@ -12,6 +13,7 @@ __all__ = [
     "ENVIRONMENT_BYTES",
     "Identity",
     "Neighbour",
+    "NodeCgroup",
     "Observation",
     "Pid1",
     "Procfs",

@@ -9,12 +9,13 @@ Rules:
 - Components are read from the root downwards, and the *outermost* Pod component wins. A process can make
   cgroups only below its own, so a `kubepods/pod<somebody else>/…` that a container makes inside itself lies
   below the real one and loses.
-- So a path whose beginning is not known (it does not begin with "/") tells nothing.
+- So a path whose beginning is not known (it does not begin with "/") tells nothing; one whose end is not known does.
 - What stands before that Pod component does not matter: `--cgroup-root`, the `/docker/<id>` of a kind node,
   a k3s service. The price: in a container outside any Pod with a cgroup tree of its own to write to, a
   false kubepods looks the same as kind and is believed. So a Pod found here is a claim to be checked with
   the runtime, never a proof.
-- An agent whose *node* is a container in another cluster's Pod has to take its own prefix off first.
+- The path is the node's: of an agent whose node is a container, also one in another cluster's Pod, own_cgroup.py takes
+  the node's own off before.
 - The first container component below the Pod is the container; what follows is the container's own affair
   (systemd or Docker inside it) and only sets `nested`.
 - A container ID is 64 hex digits, no fewer. All runtimes of Kubernetes write it in full, a prefix would be

@@ -38,6 +38,12 @@ FAMILIES = {
             f"Those of oomeventer_kills_total that have lost their names to {NAMED} later sets of labels.",
         ),
         Family(
+            "oomeventer_kills_elsewhere_total",
+            "counter",
+            "Processes that the OOM killer ended outside this node's own cgroup, where the node is a container (kind): "
+            "they are not reported.",
+        ),
+        Family(
             "oomeventer_incidents_total",
             "counter",
             "Times that the OOM killer struck: a group kill is one. By what ran out.",
@@ -72,7 +78,7 @@ FAMILIES = {
         Family(
             "oomeventer_ring_lost_records_total",
             "counter",
-            "Records that found the kernel's ring full; their kills are not reported.",
+            "Records that found the kernel's ring full, or their cgroup's share of it: their kills are not reported.",
         ),
         Family("oomeventer_ring_used_bytes", "gauge", "What waits in the kernel's ring to be read and written down."),
         Family("oomeventer_unreadable_records_total", "counter", "Records that this program could not read."),

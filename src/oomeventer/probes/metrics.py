@@ -88,6 +88,7 @@ class Metrics(Collector):
         self._named: dict[tuple[str, ...], int] = {}
         self._nameless: Counter[tuple[str, ...]] = Counter({("", "", "", scope): 0 for scope in get_args(Scope)})
         self._unnamed = 0
+        self._elsewhere = 0
         #: None before the agent watches, and after.
         self.parts: Parts | None = None
         #: What runtime and API said when they were last asked whether they are there.
@@ -124,6 +125,10 @@ class Metrics(Collector):
         self._nameless["", "", "", labels[-1]] += kills
         self._unnamed += kills
 
+    def killed_elsewhere(self, kills: int) -> None:
+        """Kills that are not this node's."""
+        self._elsewhere += kills
+
     def timed(self, stage: str, seconds: float) -> None:
         """A stage is through with a kill. See Pipeline."""
         self._stages.labels(stage).observe(seconds)
@@ -157,6 +162,7 @@ class Metrics(Collector):
         yield _family("oomeventer_build_info", {(__version__, platform.python_version()): 1})
         yield _family("oomeventer_kills_total", {**self._nameless, **self._named})
         yield _family("oomeventer_kills_unnamed_total", {(): self._unnamed})
+        yield _family("oomeventer_kills_elsewhere_total", {(): self._elsewhere})
         yield _family("oomeventer_incidents_total", self._incidents)
         ready = {("attached",): False} | {(check,): ok for check, ok in self.answers.items()}
         if parts := self.parts:

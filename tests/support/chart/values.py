@@ -89,6 +89,8 @@ def _setting(setting: Setting) -> dict[str, Any]:
         schema = {"type": "string", "pattern": "^( *([A-Za-z_][A-Za-z0-9_]*[*]?)? *(,|$))*$"}
     elif said in ("is not a directory", "is no file"):
         schema = {"type": "string", "pattern": "^/."}
+    elif said.startswith("must be auto or the path of a cgroup"):
+        schema = {"type": "string", "pattern": "^(auto|/.*)$"}
     else:
         raise ValueError(f"no schema is known for {setting.name}, which {said}")
     return {"description": setting.help, **schema}

@@ -6,6 +6,7 @@
 //   title MIB TEXT    write TEXT over the arguments first, as setproctitle does
 //   shmem MIB         take memory that it shares, as a database does
 //   parent MIB N      N children take MIB mebibytes each; it waits for the last of them and lives on
+//   herd MIB N        N children wait, with no memory of their own; it waits with them
 //   storm MIB N       N children take MIB mebibytes one after another, each to be killed; it ends well if all were
 // More arguments may follow; they are there to be seen. With GO=N in the environment it first waits for a byte from file
 // descriptor N. Exit status 2: bad usage or no memory to be had.
@@ -89,10 +90,14 @@ int main(int argc, char **argv)
 		}
 		return survived;
 	}
-	if (!strcmp(argv[1], "parent") && argc > 3) {
+	int herd = !strcmp(argv[1], "herd");
+	if ((herd || !strcmp(argv[1], "parent")) && argc > 3) {
 		for (int children = atoi(argv[3]); children > 0; children--)
-			if (fork() == 0)
+			if (fork() == 0) {
+				while (herd)
+					pause();
 				take(NULL);
+			}
 		while (wait(NULL) > 0)
 			;
 		for (;;)

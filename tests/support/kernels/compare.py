@@ -22,6 +22,8 @@ def problems(case: Case) -> list[str]:
     if case.broken:
         return [f"the case itself broke: {case.broken}"]
     found = [*_who(case)]
+    if bool(case.expected.get("omitted")) != any(pair.omitted for pair in case.pairs()):
+        found += ["arguments are left out, or not, as they should not be"]
     for pair in case.pairs():
         reported = (*_victim(case, pair), *_text(case, pair), *(_where(case, pair) if pair.victim["chosen"] else ()))
         found += [f"pid {pair.victim['pid']}: {text}" for text in reported]
@@ -79,7 +81,7 @@ def _text(case: Case, pair: Pair) -> Iterator[str]:
     victim, process = pair.victim, pair.process
     if victim["command"] is None or victim["environment"] is None:
         # Swapped out, or, with two nodes, not mapped for the moment (NUMA balancing): no BPF program can read it then.
-        if not (pair.unreadable and ("swapped" in case.expected or case.hello["nodes"] > 1)):
+        if not pair.omitted and not (pair.unreadable and ("swapped" in case.expected or case.hello["nodes"] > 1)):
             yield f"arguments and environment were not read: {pair.incident['notes']}"
     elif case.expected.get("cut"):
         whole = process["arguments"][: len(victim["command"]) - 1]

@@ -28,6 +28,11 @@ class Pair:
         """Whether the incident says itself that the arguments' memory could not be read."""
         return "arguments: cut or not readable" in self.incident["notes"]
 
+    @property
+    def omitted(self) -> bool:
+        """Whether the incident says itself that there was no room for the arguments."""
+        return self.victim["command"] is None and any("left out" in note for note in self.incident["notes"])
+
 
 class Case:
     """A case. expected: what it was built to provoke. killed: the kernel's word, by process. files: of its cgroups,

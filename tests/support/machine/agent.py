@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -27,6 +28,13 @@ def kubeconfig(directory: Path, server: str, token: str) -> Path:
     file = directory / "kubeconfig"
     file.write_text(json.dumps(config))
     return file
+
+
+def free_port() -> int:
+    """A TCP port that nobody has now."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
 
 
 class Agent:

@@ -1,10 +1,12 @@
 """What the kernel counts of a process, and of kills."""
 
+import asyncio
 import os
 import time
 from pathlib import Path
 
 _CPUCLOCK_SCHED = 2
+_GROWN_SECONDS = 20
 
 
 def cpu_seconds(pid: int) -> float:
@@ -27,3 +29,15 @@ def kills() -> int:
     """Processes that the OOM killer has ended since boot, anybody's."""
     lines = Path("/proc/vmstat").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))
+
+
+async def grown(pid: int, size_bytes: int) -> None:
+    """Wait until a process holds that much and sleeps."""
+
+    def ready() -> bool:
+        state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2][:1]
+        return state == b"S" and int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096 >= size_bytes
+
+    async with asyncio.timeout(_GROWN_SECONDS):
+        while not ready():
+            await asyncio.sleep(0.01)

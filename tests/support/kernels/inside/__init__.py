@@ -22,6 +22,7 @@ NAMES = (
     "group_of_1",
     "group_of_5",
     "group_of_50",
+    "group_of_900",
     "group_spares",
     "group_of_pod",
     "swap",

@@ -86,6 +86,11 @@ class Cgroups:
         """What is charged to a cgroup now, in bytes."""
         return int((ROOT / path.strip("/") / ("memory.current" if UNIFIED else "memory.usage_in_bytes")).read_text())
 
+    def kills(self, path: str) -> int:
+        """Processes in a cgroup that were killed so far (v2)."""
+        lines = (ROOT / path.strip("/") / "memory.events").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))
+
     def files(self) -> dict[str, dict[str, str]]:
         """What the files of each cgroup say now."""
         found = {}

@@ -32,6 +32,25 @@ def group_of_50(s: Stage) -> None:
     _group(s, 50)
 
 
+def group_of_900(s: Stage) -> None:
+    """memory.oom.group: 900 with nearly 4 KiB of arguments each, more than the ring holds; and meanwhile the limits of
+    eight other Pods run out. The group is one incident, and the others have theirs."""
+    limit = s.cgroups.make(container("herd"), limit=200 * MIB, group=True)
+    others = [s.cgroups.make(container(f"beside{number}"), limit=8 * MIB) for number in range(8)]
+    herd, hog = s.start(limit, "herd", "0", "898", "x" * 3900), s.start(limit, "hog", "200", "x" * 3900)
+    beside = [s.start(cgroup, "hog", "64") for cgroup in others]
+    herd.go()
+    s.until(lambda: len(herd.children) == 898)
+    s.cgroups.make(limit, limit=s.cgroups.usage(limit) + 8 * MIB)
+    hog.go()
+    s.until(lambda: s.cgroups.kills(limit) > 100)
+    for other in beside:
+        other.go()
+    s.until_dead(herd, hog, *beside)
+    episodes = [[hog, herd, *herd.children], *([other] for other in beside)]
+    s.expect("container", None, episodes, ordered=False, own_limit=True, omitted=True)
+
+
 def group_spares(s: Stage) -> None:
     """A member with oom_score_adj -1000 is spared."""
     cgroup = s.cgroups.make(container("spares"), limit=32 * MIB, group=True)

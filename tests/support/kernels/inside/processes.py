@@ -81,7 +81,7 @@ class Process:
             self.tids |= {int(name) for name in os.listdir(f"/proc/{self.pid}/task")}
             self.proc = _status(self.pid) or self.proc
             for child in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split():
-                self.children[int(child)] = _status(int(child)) or self.children.get(int(child), {})
+                self.children[int(child)] = self.children.get(int(child)) or _status(int(child)) or {}
         return True
 
     def end(self) -> None:

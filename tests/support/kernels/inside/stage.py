@@ -63,17 +63,18 @@ class Stage:
         """Let them begin, and wait until each holds that much."""
         for process in processes:
             process.go()
-        self._until(lambda: all(int(p.proc.get("VmRSS", "0 kB").split()[0]) >= kib for p in processes))
+        self.until(lambda: all(int(p.proc.get("VmRSS", "0 kB").split()[0]) >= kib for p in processes))
 
     def until_dead(self, *processes: Process) -> None:
         """Wait for the end of these processes."""
-        self._until(lambda: all(process.signal is not None for process in processes))
+        self.until(lambda: all(process.signal is not None for process in processes))
 
     def until_childless(self, parent: Process) -> None:
         """Wait until its children are gone, and it is there."""
-        self._until(lambda: bool(parent.children) and not any(_alive(pid) for pid in parent.children))
+        self.until(lambda: bool(parent.children) and not any(_alive(pid) for pid in parent.children))
 
-    def _until(self, done: Any) -> None:
+    def until(self, done: Any) -> None:
+        """Wait until that is so, and look at the processes meanwhile."""
         deadline = time.monotonic() + CASE_SECONDS
         while True:
             for process in self.processes:
