@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from oomeventer.cluster.limits import as_set
-from oomeventer.cluster.pods import Limit, Spec, read
+from oomeventer.cluster.pod_spec import ContainerSpec, Spec, read
 from oomeventer.incident.incident import Container, Incident, Scope
 from oomeventer.kernel.record import PAGE
 from samples import CGROUP, CONTAINER, CONTAINER_ID, LIMIT, MI, POD, POD_CGROUP, incident
@@ -17,7 +17,7 @@ from samples import CGROUP, CONTAINER, CONTAINER_ID, LIMIT, MI, POD, POD_CGROUP,
 
 def spec(pod_limit: int | None = None, **limits: int | None) -> Spec:
     """A Pod of these containers, with these limits."""
-    containers = {name: Limit("containers", limit) for name, limit in limits.items()}
+    containers = {name: ContainerSpec("containers", limit) for name, limit in limits.items()}
     return Spec(replace(POD, limit_bytes=pod_limit), containers, {CONTAINER_ID: "app"})
 
 

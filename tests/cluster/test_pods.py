@@ -15,19 +15,8 @@ from hypothesis import strategies as st
 from machine import kubeconfig
 from oomeventer.cluster.api import Api
 from oomeventer.cluster.connection import connect
-from oomeventer.cluster.pods import (
-    KEEP,
-    KEEP_SECONDS,
-    MIRROR,
-    PAGE,
-    STATIC_UID,
-    Limit,
-    Pods,
-    PodsError,
-    Spec,
-    memory_limit,
-    read,
-)
+from oomeventer.cluster.pod_spec import MIRROR, STATIC_UID, ContainerSpec, Spec, memory_limit, read
+from oomeventer.cluster.pods import KEEP, KEEP_SECONDS, PAGE, Pods, PodsError
 from oomeventer.incident.incident import Owner
 from samples import CONTAINER_ID, MI, NODE, POD, UID
 from standin import Answer, ApiServer, Fault, Garbage, Hang, Reset, Truncated
@@ -76,10 +65,10 @@ def pod(uid: str = UID, name: str = "checkout-0", **metadata: Any) -> dict[str, 
 SPEC = Spec(
     POD,
     {
-        "app": Limit("containers", 32 * MI, ("hog", "--size", "$(SIZE)", "")),
-        "free": Limit("containers", None),
-        "setup": Limit("initContainers", 32 * MI, ("once",)),
-        "debug": Limit("ephemeralContainers", None, ("sh",)),
+        "app": ContainerSpec("containers", 32 * MI, ("hog", "--size", "$(SIZE)", "")),
+        "free": ContainerSpec("containers", None),
+        "setup": ContainerSpec("initContainers", 32 * MI, ("once",)),
+        "debug": ContainerSpec("ephemeralContainers", None, ("sh",)),
     },
     {CONTAINER_ID: "app", "now": "app", "before": "app", "init": "setup", "debug": "debug"},
 )

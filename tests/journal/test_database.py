@@ -3,6 +3,7 @@
 In: files. Out: what is read again, or StoreError.
 """
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from moving import Time
 from oomeventer.journal import database
 from oomeventer.journal.database import MEMORY, Database, StoreError
-from stores import deliver, figures, kill, opened
+from stores import deliver, figures, kill, opened, record
 
 pytestmark = pytest.mark.usefixtures("time")
 
@@ -72,3 +73,20 @@ def test_memory_is_a_store_like_any(time: Time) -> None:
     with closing(opened(MEMORY)) as store:
         deliver(store, kill(1), kill(2))
         assert figures(store) == (2, 2, 0, {}, 0)
+
+
+@pytest.mark.parametrize("before", [None, 0o644])
+def test_its_owner_alone_reads_it(path: Path, before: int | None) -> None:
+    """Commands and Pods of all tenants are in it: also of the files that SQLite makes beside it, and of one that an
+    earlier version has made for everybody."""
+    if before is not None:
+        opened(path).close()
+        path.chmod(before)
+    mask = os.umask(0)
+    try:
+        with closing(opened(path)) as store:
+            record(store, kill(1))
+            modes = {file.name: file.stat().st_mode & 0o777 for file in path.parent.glob(f"{path.name}*")}
+    finally:
+        os.umask(mask)
+    assert modes == dict.fromkeys([path.name, f"{path.name}-wal", f"{path.name}-shm"], 0o600)

@@ -14,7 +14,8 @@ from dataclasses import replace
 
 from oomeventer.cluster.api import Api, Unreachable
 from oomeventer.cluster.limits import as_set
-from oomeventer.cluster.pods import MayNotList, Pods, PodsError, Spec
+from oomeventer.cluster.pod_spec import Spec
+from oomeventer.cluster.pods import MayNotList, Pods, PodsError
 from oomeventer.cluster.retry import backoff
 from oomeventer.incident import Incident
 

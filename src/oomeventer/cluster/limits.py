@@ -9,7 +9,7 @@ each container without one: that is the Pod's. limit_cgroup keeps what the kerne
 import os
 from dataclasses import replace
 
-from oomeventer.cluster.pods import Limit, Spec
+from oomeventer.cluster.pod_spec import ContainerSpec, Spec
 from oomeventer.incident import Incident
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -18,7 +18,7 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 def as_set(incident: Incident, spec: Spec) -> Incident:
     """The incident with its Pod and container as the spec has them, and its scope as it was set there."""
     container = incident.container
-    limit: Limit | None = None
+    limit: ContainerSpec | None = None
     if container and container.name is None:
         container = replace(container, name=spec.names.get(container.id))
     if container and container.name and (limit := spec.containers.get(container.name)):

@@ -6,6 +6,8 @@ of what was lost (U+FFFD): one bad row is one bad incident, and not the end of t
 not used again, in another file neither.
 """
 
+import contextlib
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -53,6 +55,8 @@ class Database:
         self.size_bytes = size_bytes
         self.age_seconds = age_seconds
         self.origin = uuid4().hex
+        if path != MEMORY:
+            _close_to_others(path)
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=2.0)
         self._db.text_factory = text
         try:
@@ -106,6 +110,15 @@ class Database:
         except sqlite3.Error as e:
             damaged = getattr(e, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
             raise StoreError(f"{self.path}: {e} ({getattr(e, 'sqlite_errorname', 'no code')})", damaged) from e
+
+
+def _close_to_others(path: str) -> None:
+    """Make the file, for its owner alone, or make it so: what tenants run is in it. SQLite gives its other files the
+    same mode."""
+    with contextlib.suppress(OSError):  # what is wrong, SQLite will say
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with os.fdopen(file):
+            os.fchmod(file, 0o600)
 
 
 def note(database: Database, name: str, value: str | None = None) -> str | None:
