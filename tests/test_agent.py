@@ -63,7 +63,7 @@ class Wired:
         observer: Any = SimpleNamespace(masked=Masked(Redaction()))
         outbox: Any = SimpleNamespace(add=self.added.extend)
         outbox.run = asyncio.Event.wait
-        self.agent = Agent(nobody, observer, journal, resolver, describer, outbox, self.metrics, nobody)
+        self.agent = Agent(nobody, nobody, observer, journal, resolver, describer, outbox, self.metrics, nobody)
         self._stop = asyncio.Event()
 
     async def __aenter__(self) -> "Wired":

@@ -52,7 +52,7 @@ def agent(journal: Journal, cluster: Api, observer: Observer) -> Agent:
     describer = Describer(cluster, Pods(cluster, NODE), observer.masked.said)
     metrics = Metrics()
     delivery = Delivery(cluster, journal, Limits(), metrics.delivered)
-    return Agent(nobody, observer, journal, Resolver("none", 1), describer, delivery, metrics, nobody)
+    return Agent(nobody, nobody, observer, journal, Resolver("none", 1), describer, delivery, metrics, nobody)
 
 
 def watching(tmp_path: Path) -> Observer:

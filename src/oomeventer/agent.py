@@ -1,6 +1,6 @@
 """The agent: a kill's whole path, from the kernel's ring to its Event. In: kills, until it is stopped. Out: Events.
 
-    ring ── record ──> journal ── resolve ──> journal ── describe, queue ──> outbox ── deliver ──> API server
+    ring ── of_node, record ──> journal ── resolve ──> journal ── describe, queue ──> outbox ── deliver ──> API server
 
 The methods below stand in the order in which a kill meets them. Each of the three pipelines takes from the journal what
 the one before has written there, so what waits for the API server waits on disk and holds up nothing before it.
@@ -23,6 +23,7 @@ from oomeventer.cri import Resolver
 from oomeventer.incident import LOG_BYTES, Incident, Observer, compose_all, fitted, message
 from oomeventer.journal import Journal, RecordedIncident
 from oomeventer.kernel import Episode, Tracer
+from oomeventer.node import NodeCgroup
 from oomeventer.pipeline import Pipeline, Stage
 from oomeventer.probes import Metrics, Progress
 
@@ -42,6 +43,7 @@ class Agent:
     def __init__(
         self,
         tracer: Tracer,
+        node: NodeCgroup,
         observer: Observer,
         journal: Journal,
         resolver: Resolver,
@@ -51,6 +53,7 @@ class Agent:
         progress: Progress,
     ) -> None:
         self._tracer = tracer
+        self._node = node
         self._observer = observer
         self._journal = journal
         self._resolver = resolver
@@ -70,12 +73,25 @@ class Agent:
         """All of it, until `stop` is set and what can be finished is finished."""
         recorded, resolved, described = asyncio.Event(), asyncio.Event(), asyncio.Event()
         async with asyncio.TaskGroup() as group:
-            group.create_task(_run(self._recording, episodes, stop, recorded))
+            group.create_task(_run(self._recording, self.of_node(episodes), stop, recorded))
             group.create_task(_run(self._resolving, self._journal.recorded(recorded), recorded, resolved))
             group.create_task(_run(self._describing, self._journal.resolved(resolved), resolved, described))
             group.create_task(self._delivery.run(described))
 
     # -- the path of a kill ------------------------------------------------------------------------------------------
+
+    async def of_node(self, episodes: AsyncIterator[Episode]) -> AsyncIterator[Episode]:
+        """Of the machine's kills those of this node; the others are out of the ring, and counted."""
+        async for episode in episodes:
+            mine = self._node.below(episode)
+            own = {kill.process for kill in mine}
+            if others := tuple(kill for kill in episode if kill.process not in own):
+                self._tracer.free(others)
+                self._progress.freed()
+                self._metrics.killed_elsewhere(len(others))
+                log.debug("%d kills elsewhere on the machine", len(others))
+            if mine:
+                yield mine
 
     async def record(self, episode: Episode) -> None:
         """The kernel's records, with what /proc adds, become an incident on disk. Then the ring may forget them."""

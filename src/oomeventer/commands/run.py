@@ -15,7 +15,7 @@ from oomeventer.commands import lifecycle, wiring
 from oomeventer.journal import Journal
 from oomeventer.kernel import Episode, Tracer
 from oomeventer.node import NodeCgroup
-from oomeventer.probes import Health, Metrics, Parts, Progress, serve
+from oomeventer.probes import Health, Metrics, Parts, serve
 from oomeventer.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -44,12 +44,11 @@ async def run(settings: Settings) -> None:
         resolver = await wiring.resolver(settings, settings.cri_patience_seconds, wants_runtime=True)
         describer = Describer(cluster, Pods(cluster, settings.node_name), observer.masked.said)
         delivery = Delivery(cluster, journal, _limits(settings), metrics.delivered)
-        agent = Agent(tracer, observer, journal, resolver, describer, delivery, metrics, health.progress)
+        agent = Agent(tracer, node, observer, journal, resolver, describer, delivery, metrics, health.progress)
         parts = Parts(tracer, pins.directory if pins else None, journal, cluster, delivery, agent.pipelines)
         stack.enter_context(metrics.watching(parts))
         log.info("oomeventer %s watches node %s and sends to %s", __version__, settings.node_name, cluster.server)
-        of_machine = _episodes(tracer, journal, stop)
-        await agent.run(_of_node(of_machine, node, tracer, health.progress, metrics), stop)
+        await agent.run(_episodes(tracer, journal, stop), stop)
         log.info("stopped: %s; lost in the kernel: %d", journal.totals, tracer.lost)
         await lifecycle.leave(settings, cluster, pins, journal.totals.waiting, delivery.troubled_seconds)
 
@@ -59,22 +58,6 @@ async def _episodes(tracer: Tracer, journal: Journal, stop: asyncio.Event) -> As
     async for episode in wiring.episodes(tracer, stop, await _reported_losses(journal, tracer)):
         yield episode
     await journal.note("lost", str(tracer.lost))
-
-
-async def _of_node(
-    episodes: AsyncIterator[Episode], node: NodeCgroup, tracer: Tracer, progress: Progress, metrics: Metrics
-) -> AsyncIterator[Episode]:
-    """Those of this node; another's are out of the ring, and counted."""
-    async for episode in episodes:
-        mine = node.below(episode)
-        own = {kill.process for kill in mine}
-        if others := tuple(kill for kill in episode if kill.process not in own):
-            tracer.free(others)
-            progress.freed()
-            metrics.killed_elsewhere(len(others))
-            log.debug("%d kills elsewhere on the machine", len(others))
-        if mine:
-            yield mine
 
 
 async def _reported_losses(journal: Journal, tracer: Tracer) -> int:
