@@ -17,7 +17,9 @@ from oomeventer.errors import OomeventerError
 from oomeventer.kernel import Tracer, filesystem
 from oomeventer.node import taskstats_permitted
 from oomeventer.settings import Settings
+from oomeventer.text import printable
 
+_VERSION_CHARACTERS = 64
 CAPABILITIES = {"CAP_SYS_ADMIN": 21, "CAP_PERFMON": 38, "CAP_BPF": 39}
 
 
@@ -155,7 +157,8 @@ async def _cluster(settings: Settings) -> AsyncIterator[Finding]:
         if version.status != 200:
             yield Finding("API server", False, f"{cluster.server} answers {version.words}", need=False)
             return
-        yield Finding("API server", True, f"{cluster.server}, {version.body.get('gitVersion', 'version unknown')}")
+        found = printable(str(version.body.get("gitVersion", "version unknown")), _VERSION_CHARACTERS)
+        yield Finding("API server", True, f"{cluster.server}, {found}")
         for right in RIGHTS:
             yield await _may(cluster, right, "in every namespace")
         if settings.daemonset:
