@@ -95,8 +95,8 @@ def _where(case: Case, pair: Pair) -> Iterator[str]:
     """Whose limit, how much of it, and who set it off."""
     incident, line = pair.incident, pair.line
     limit = pair.process["cgroup"] if case.expected.get("own_limit") else case.expected["limit"]
-    if incident["cgroup"] != pair.process["cgroup"]:
-        yield f"its cgroup is {incident['cgroup']}, /proc said {pair.process['cgroup']}"
+    if incident["cgroup"] != (cgroup := case.expected.get("cgroup", pair.process["cgroup"])):
+        yield f"its cgroup is {incident['cgroup']}, it was {cgroup}, of {pair.process['cgroup']}"
     if (incident["scope"], incident["limit_cgroup"]) != (case.expected["scope"], limit):
         yield f"{incident['scope']} {incident['limit_cgroup']} ran out, it was {case.expected['scope']} {limit}"
     if limit:

@@ -65,6 +65,10 @@ class Case:
         """Victims whose arguments were read."""
         return sum(pair.victim["command"] is not None for pair in self.pairs())
 
+    def readable(self) -> int:
+        """Victims whose arguments had room."""
+        return len(self.killed) - sum(pair.omitted for pair in self.pairs())
+
     def pages_apart(self) -> int:
         """By how many pages a part of a victim's rss is off the kernel's own log, at most."""
         parts = ("anon", "file", "shmem")
