@@ -162,6 +162,7 @@ async def test_what_was_lost_while_no_agent_ran(pins: Pins, dies: Callable[..., 
         assert found == mine[: len(found)]
         assert 10 < len(found) < 40
         assert tracer.lost >= 40 - len(found)
+        assert tracer.take_losses()[None] >= 40 - len(found)
 
 
 async def test_without_pins_nothing_stays(bpffs: Path, dies: Callable[..., int]) -> None:
@@ -278,6 +279,20 @@ async def test_an_attachment_that_fails_leaves_nothing_in_the_way(
         mine.append(dies())
         assert await reported(tracer, mine) == mine
     assert len(pins.generations()) == 1
+
+
+async def test_a_version_that_did_not_count_whose_records_were_lost(pins: Pins, dies: Callable[..., int]) -> None:
+    """It is read to its end, and replaced."""
+    with Tracer(pins=pins):
+        pass
+    (earlier,) = pins.generations()
+    (earlier.directory / "losses").unlink()
+    mine = [dies()]
+    with Tracer(pins=pins) as tracer:
+        assert await reported(tracer, mine) == mine
+        assert tracer.take_losses() == {}
+    (generation,) = pins.generations()
+    assert generation != earlier
 
 
 @pytest.fixture

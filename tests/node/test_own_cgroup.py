@@ -20,6 +20,7 @@ from machine.cgroup import hierarchy
 from oomeventer.kernel import Kill, Tracer
 from oomeventer.node import NodeCgroup, identify
 from oomeventer.node import own_cgroup as module
+from places import SUPPORT
 from samples import CGROUP, CONTAINER_ID, LEVELS, POD_CGROUP, UID, kill, level
 
 DOCKER = "/docker/" + "ab" * 32
@@ -179,41 +180,17 @@ def test_the_trigger(machine: Machine) -> None:
 
 # -- a real one --------------------------------------------------------------------------------------------------------
 
-#: PID 1 of the node, in its container's cgroup: makes the cgroup namespace, the mounts, and then the agent, in a cgroup
-#: of its own below. The agent says what it takes for the node's.
-NODE = """
-import json, os, subprocess, sys
-from pathlib import Path
-unified, point = sys.argv[1] == "unified", sys.argv[2]
-subprocess.run(["mount", "-t", "proc", "proc", "/proc"], check=True)
-kind = ["cgroup2"] if unified else ["cgroup", "-o", "memory"]
-subprocess.run(["mount", "-t", *kind, "none", point], check=True)
-for name in ("init", "agent"):
-    Path(point, name).mkdir()
-if sys.argv[3] == "init":
-    Path(point, "init/cgroup.procs").write_text("0")
-agent = os.fork()
-if agent == 0:
-    Path(point, "agent/cgroup.procs").write_text("0")
-    from oomeventer.node import NodeCgroup
-    print(json.dumps(NodeCgroup(cgroups=Path(point)).inodes[unified]), flush=True)
-    os._exit(0)
-os.waitpid(agent, 0)
-Path(point, "cgroup.procs").write_text("0")
-for name in ("init", "agent"):
-    Path(point, name).rmdir()
-"""
+NODE = SUPPORT / "kernels/inside/container_node.py"
 
 
 @pytest.mark.kernel
 @pytest.mark.parametrize("init", ["init", "root"])
-async def test_a_node_within_this_machine(program: Path, tmp_path: Path, init: str) -> None:
+@pytest.mark.parametrize("agent", ["node", "own"])
+async def test_a_node_within_this_machine(program: Path, tmp_path: Path, init: str, agent: str) -> None:
     """Of real kills in and beside the container of a node those in it are the node's, by the paths that it sees."""
     with ExitStack() as stack:
         container = stack.enter_context(Cgroup())
-        unified = "unified" if (container.directory / "cgroup.controllers").exists() else "memory"
-        enter = f"echo 0 >{container.directory}/cgroup.procs && exec unshare --cgroup --mount --pid --fork "
-        command = ["sh", "-c", f'{enter} "$0" -c "$1" {unified} {tmp_path} {init}', sys.executable, NODE]
+        command = [sys.executable, NODE, container.directory, tmp_path, init, agent]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout) == container.directory.stat().st_ino

@@ -230,11 +230,22 @@ def test_a_false_pod_never_wins(
 
 
 @settings(max_examples=50)
-@given(containers(), st.integers(0, 12))
-def test_of_a_cut_path_no_pod_is_believed(false: tuple[str, str, list[str]], above: int) -> None:
-    """Deep enough below its own cgroup a container could have made any other Pod's: nobody is named."""
-    components = [*[b"d"] * above, *map(os.fsencode, false[2])]
-    (what,) = reported.report(raw_mark(cgroup=components[::-1], flags=record.CGROUP_CUT))
+@given(containers(), containers(), st.integers(0, 12))
+def test_of_a_cut_path_the_beginning_counts(
+    real: tuple[str, str, list[str]], false: tuple[str, str, list[str]], between: int
+) -> None:
+    """However deep below its own cgroup a container makes another Pod's, it stays itself."""
+    uid, container_id, path = real
+    components = [*map(os.fsencode, path), *[b"d"] * between, *map(os.fsencode, false[2])][: record.LEVELS]
+    flags = record.CGROUP_CUT | record.LEVELS_CUT
+    (what,) = reported.report(raw_mark(cgroup=components[::-1], flags=flags))
+    properties.reported(what)
+    assert (what.incident.identity.pod_uid, what.incident.identity.container_id) == (uid, container_id)
+
+
+def test_of_a_path_that_is_not_known_nobody_is_named() -> None:
+    """Then the incident is the Node's."""
+    (what,) = reported.report(raw_mark(cgroup=(), flags=record.CGROUP_CUT | record.LEVELS_CUT))
     properties.reported(what)
     assert what.incident.identity == Identity()
     assert what.incident.container is None

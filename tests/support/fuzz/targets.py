@@ -18,11 +18,11 @@ from oomeventer.cri import CriError, answers
 from oomeventer.cri._cri.runtime import v1
 from oomeventer.incident.redaction import Redaction, parse_arguments, parse_environment
 from oomeventer.kernel import record
-from oomeventer.kernel.kill import Arguments, Kill
+from oomeventer.kernel.kill import Arguments, Kill, Missing
 from oomeventer.kernel.record import RecordError, parse
 from oomeventer.node.cgroup_path import ancestors, identify
 from oomeventer.node.procfs import Neighbour, Observation
-from oomeventer.text import cut_bytes, printable
+from oomeventer.text import CUT, cut_bytes, printable
 from samples import CGROUP, CONTAINER_ID, POD, POD_CGROUP, UID, raw_mark
 
 #: Of letters and digits without a pattern, as tokens are.
@@ -57,7 +57,9 @@ def parsed(data: bytes) -> None:
     assert read.peak_rss_bytes >= read.anon_bytes + read.file_bytes + read.shmem_bytes
     length = record.RawMark.from_buffer_copy(data).cgroup_length
     names = data[_MARK : _MARK + length].split(b"\0")[:-1]
-    assert os.fsencode(read.cgroup).endswith(b"/" + b"/".join(reversed(names)))
+    path = b"/" + b"/".join(reversed(names))
+    assert os.fsencode(read.cgroup) in ((path, os.fsencode(CUT)) if Missing.CGROUP in read.missing else (path,))
+    assert names or Missing.CGROUP not in read.missing or read.cgroup == CUT
 
 
 def mended(data: bytes) -> bytes:

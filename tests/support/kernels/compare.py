@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from kernels.reported import Case, Pair
+from oomeventer.incident import bounds
 
 #: What a task counts on its own before it tells its mm: 64 events on kernels before 6.2 (TASK_RSS_EVENTS_THRESH), and
 #: a CPU's share of a percpu counter's batch since then. A victim that still runs on another CPU tells it between the
@@ -33,14 +34,15 @@ def problems(case: Case) -> list[str]:
 def _who(case: Case) -> Iterator[str]:
     """Who was killed, in which incidents."""
     reported = [[victim["pid"] for victim in incident["victims"]] for incident in case.incidents]
+    totals = [incident["victims_total"] for incident in case.incidents]
     wanted = case.expected["episodes"]
     died = {pid for pid, process in case.processes.items() if process["signal"] == 9}
     if set(case.killed) != {pid for episode in wanted for pid in episode}:
         yield f"the kernel killed {sorted(case.killed)}, the case provokes {wanted}"
     if missing := died - set(case.killed):
         yield f"{sorted(missing)} died of SIGKILL, and the kernel's log does not have them"
-    if sorted(map(sorted, reported)) != sorted(map(sorted, wanted)):
-        yield f"incidents with the victims {reported}, expected {wanted}"
+    if not _are(reported, totals, wanted):
+        yield f"incidents with the victims {reported}, {totals} in all, expected {wanted}"
     elif case.expected.get("ordered", True) and [pids[:1] for pids in reported] != [pids[:1] for pids in wanted]:
         yield f"the chosen victims are {[pids[:1] for pids in reported]}, expected {[pids[:1] for pids in wanted]}"
     if spared := [pid for pid in case.expected["spared"] if case.processes[pid]["signal"] is not None]:
@@ -50,6 +52,23 @@ def _who(case: Case) -> Iterator[str]:
             yield f"group_kill is {incident['group_kill']}"
         if incident["lost_before"]:
             yield f"{incident['lost_before']} records were lost"
+
+
+def _are(reported: list[list[int]], totals: list[int], wanted: list[list[int]]) -> bool:
+    """Whether each episode is one incident, which has its size, and as many of its victims as an incident has."""
+    of = {pid: number for number, pids in enumerate(wanted) for pid in pids}
+    found = [(of.get(pids[0]), {of.get(pid) for pid in pids}, len(set(pids))) for pids in reported]
+    return (
+        sorted(totals) == sorted(map(len, wanted))
+        and all(
+            number is not None
+            and all_of == {number}
+            and total == len(wanted[number])
+            and described == min(total, bounds.VICTIMS)
+            for (number, all_of, described), total in zip(found, totals, strict=True)
+        )
+        and len({number for number, _, _ in found}) == len(wanted)
+    )
 
 
 def _in_group(case: Case, incident: dict[str, Any]) -> bool:
@@ -81,7 +100,11 @@ def _text(case: Case, pair: Pair) -> Iterator[str]:
     victim, process = pair.victim, pair.process
     if victim["command"] is None or victim["environment"] is None:
         # Swapped out, or, with two nodes, not mapped for the moment (NUMA balancing): no BPF program can read it then.
-        if not pair.omitted and not (pair.unreadable and ("swapped" in case.expected or case.hello["nodes"] > 1)):
+        if (
+            not pair.omitted
+            and not pair.bounded
+            and not (pair.unreadable and ("swapped" in case.expected or case.hello["nodes"] > 1))
+        ):
             yield f"arguments and environment were not read: {pair.incident['notes']}"
     elif case.expected.get("cut"):
         whole = process["arguments"][: len(victim["command"]) - 1]
@@ -95,8 +118,8 @@ def _where(case: Case, pair: Pair) -> Iterator[str]:
     """Whose limit, how much of it, and who set it off."""
     incident, line = pair.incident, pair.line
     limit = pair.process["cgroup"] if case.expected.get("own_limit") else case.expected["limit"]
-    if incident["cgroup"] != pair.process["cgroup"]:
-        yield f"its cgroup is {incident['cgroup']}, /proc said {pair.process['cgroup']}"
+    if incident["cgroup"] != (cgroup := case.expected.get("cgroup", pair.process["cgroup"])):
+        yield f"its cgroup is {incident['cgroup']}, it was {cgroup}, of {pair.process['cgroup']}"
     if (incident["scope"], incident["limit_cgroup"]) != (case.expected["scope"], limit):
         yield f"{incident['scope']} {incident['limit_cgroup']} ran out, it was {case.expected['scope']} {limit}"
     if limit:

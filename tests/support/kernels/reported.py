@@ -6,18 +6,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from kernels import oomlog
+from oomeventer.incident import bounds
 
 PAGE = 4096
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One victim: in the agent's words, in the kernel's, and what is known of the process."""
+    """One victim: in the agent's words, in the kernel's, and what is known of the process. bounded: the incident
+    has had its victims' texts before this one (bounds.py)."""
 
     incident: dict[str, Any]
     victim: dict[str, Any]
     line: oomlog.Killed
     process: dict[str, Any]
+    bounded: bool
 
     def pages_apart(self, name: str) -> int:
         """The log's figure less the record's."""
@@ -56,14 +59,24 @@ class Case:
     def pairs(self) -> Iterator[Pair]:
         """Each victim that both name."""
         for incident in self.incidents:
-            for victim in incident["victims"]:
+            text_bytes = 0
+            for number, victim in enumerate(incident["victims"]):
                 pid = victim["pid"]
                 if pid in self.killed and pid in self.processes:
-                    yield Pair(incident, victim, self.killed[pid], self.processes[pid])
+                    process = self.processes[pid]
+                    texts = (*process["arguments"], *process["environment"], *process["environment"].values())
+                    text_bytes += sum(len(text.encode()) for text in texts)
+                    bounded = number >= bounds.VICTIMS_WITH_TEXT or text_bytes > bounds.TEXT_BYTES
+                    yield Pair(incident, victim, self.killed[pid], process, bounded)
 
     def captured(self) -> int:
         """Victims whose arguments were read."""
-        return sum(pair.victim["command"] is not None for pair in self.pairs())
+        return sum(pair.victim["command"] is not None and not pair.bounded for pair in self.pairs())
+
+    def readable(self) -> int:
+        """Victims whose arguments had room, in the ring and in the incident."""
+        counted = sum(incident["victims_total"] - len(incident["victims"]) for incident in self.incidents)
+        return len(self.killed) - counted - sum(pair.omitted or pair.bounded for pair in self.pairs())
 
     def pages_apart(self) -> int:
         """By how many pages a part of a victim's rss is off the kernel's own log, at most."""

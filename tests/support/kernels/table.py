@@ -16,8 +16,9 @@ _COLUMNS = (
     *("arguments read", "rss apart", "undetermined", "starts in"),
 )
 _NOTES = """
-Arguments read: of how many of the kills made. Rss apart: the pages of 4 KiB by which a figure of anon, file or shmem
-was off the kernel's own log at most. Undetermined: kills of which the agent says that it does not know what ran out.
+Arguments read: of how many of the kills made, without those left out for want of room in the ring. Rss apart:
+the pages of 4 KiB by which a figure of anon, file or shmem was off the kernel's own log at most. Undetermined: kills of
+which the agent says that it does not know what ran out.
 Starts in: until the agent watches, under emulation.
 """
 
@@ -38,7 +39,7 @@ def _row(run: Run) -> str:
         run.hello.get("layout", "?"),
         str(run.guest.cpus) + (", 2 nodes" if run.guest.numa else ""),
         f"{len(cases) - len(failed)} of {len(cases)}" + (f" (not {', '.join(failed)})" if failed else ""),
-        f"{sum(case.captured() for case in cases.values())} of {sum(len(case.killed) for case in cases.values())}",
+        f"{sum(case.captured() for case in cases.values())} of {sum(case.readable() for case in cases.values())}",
         str(max((case.pages_apart() for case in cases.values()), default=0)),
         str(sum(incident["scope"] == "unknown" for case in cases.values() for incident in case.incidents)),
         f"{run.agent['start_seconds']} s" if run.agent.get("watching") else "never",

@@ -12,6 +12,8 @@ NAMES = (
     "nested",
     "nested_limit",
     "long_path",
+    "deep_path",
+    "container_node",
     "service",
     "long_arguments",
     "crowd",

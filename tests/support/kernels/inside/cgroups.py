@@ -82,6 +82,14 @@ class Cgroups:
             (directory / "cpuset.mems").write_text(mems)
         return path
 
+    def directory(self, path: str) -> str:
+        """Where a cgroup is."""
+        return str(ROOT / path.strip("/"))
+
+    def inode(self, path: str) -> int:
+        """What a cgroup's directory is to the kernel."""
+        return os.stat(self.directory(path)).st_ino
+
     def usage(self, path: str) -> int:
         """What is charged to a cgroup now, in bytes."""
         return int((ROOT / path.strip("/") / ("memory.current" if UNIFIED else "memory.usage_in_bytes")).read_text())

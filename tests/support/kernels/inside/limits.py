@@ -5,8 +5,8 @@ In: a stage. Out: what was expected, on that stage. Rules: see cases.py.
 
 import subprocess
 
-from inside.cgroups import UNIFIED, container, pod
-from inside.stage import MIB, NEVER, Stage
+from inside.cgroups import UNIFIED, container, container_id, pod
+from inside.stage import MIB, NEVER, CaseError, Stage
 
 SWAP = "/swap"
 
@@ -78,6 +78,31 @@ def long_path(s: Stage) -> None:
     hog.go()
     s.until_dead(hog)
     s.expect("container", limit, [[hog]], trigger=hog)
+
+
+def deep_path(s: Stage) -> None:
+    """More cgroups of the container's own than a record has: the path's beginning, with the container, is there."""
+    limit = s.cgroups.make(container("deep"), limit=24 * MIB)
+    hog = s.start(s.cgroups.make(limit + "/d" * 20), "hog", "64")
+    hog.go()
+    s.until_dead(hog)
+    s.expect("container", limit, [[hog]], trigger=hog, cgroup=limit + "/d" * (16 - limit.count("/")))
+
+
+def container_node(s: Stage) -> None:
+    """A node that is a container, as in kind: it finds its own cgroup, which the kills in it are below."""
+    node = s.cgroups.make("/docker/" + container_id("node"))
+    inode = s.cgroups.inode(node)
+    for init in ("init", "root"):
+        for agent in ("node", "own"):
+            found = s.run("container_node.py", s.cgroups.directory(node), "/tmp", init, agent)
+            if int(found) != inode:
+                raise CaseError(f"init {init}, agent {agent}: it found {found}, its cgroup is {inode}")
+    cgroup = s.cgroups.make(node + container("in-node"), limit=24 * MIB)
+    hog = s.start(cgroup, "hog", "64")
+    hog.go()
+    s.until_dead(hog)
+    s.expect("container", cgroup, [[hog]], trigger=hog)
 
 
 def service(s: Stage) -> None:

@@ -1,7 +1,10 @@
 """Where a case plays: its cgroups, its processes, and what is expected of the kernel and the agent. In: what a
 case wants. Out: one JSON object of all that was seen. Rules: nothing is judged here; the host compares."""
 
+import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from inside.cgroups import Cgroups
@@ -58,6 +61,14 @@ class Stage:
         process = Process(cgroup, arguments, environment, uid, adj, init)
         self.processes.append(process)
         return process
+
+    def run(self, script: str, *arguments: str) -> str:
+        """What a script of this folder prints."""
+        command = [sys.executable, str(Path(__file__).parent / script), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=CASE_SECONDS, check=False)
+        if done.returncode:
+            raise CaseError(f"{script}: {done.stderr}")
+        return done.stdout.strip()
 
     def settle(self, *processes: Process, kib: int) -> None:
         """Let them begin, and wait until each holds that much."""

@@ -62,7 +62,7 @@ class Agent:
         """The incidents since the last call. Waits until they have that many victims, then a little for a surplus."""
         found: list[dict[str, Any]] = []
         deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0 and sum(len(i["victims"]) for i in found) < victims:
+        while (left := deadline - time.monotonic()) > 0 and sum(i["victims_total"] for i in found) < victims:
             with contextlib.suppress(queue.Empty):
                 found.append(self._incidents.get(timeout=left))
         deadline = time.monotonic() + settle
