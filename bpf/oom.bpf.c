@@ -153,7 +153,7 @@ static __always_inline bool is_roomy(void)
 }
 
 /* How much of the ring a memcg may have now. A group kill, or a container that is killed again and again, can fill it
- * before user space has brought the records into safety; then others, whose limit runs out meanwhile, shall be told all
+ * before user space has written the records to disk; then others, whose limit runs out meanwhile, must be reported all
  * the same. So in its second half a record is short: without arguments and environment it has about 1.3 KB, with them
  * up to 22. And in its last quarter each memcg has one. */
 enum share { WHOLE, SHORT, NONE };
