@@ -50,7 +50,7 @@ async def cluster(api: ApiServer, tmp_path: Path) -> AsyncIterator[Api]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Real kills need root. Without it these tests are skipped, and said so; REQUIRE_ALL=1 makes that a failure."""
+    """Real kills need root. Without it these tests are skipped, with a reason; REQUIRE_ALL=1 makes that a failure."""
     if os.geteuid() == 0 or os.environ.get("REQUIRE_ALL"):
         return
     for item in items:

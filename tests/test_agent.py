@@ -105,7 +105,7 @@ async def test_parts_that_break(caplog: pytest.LogCaptureFixture) -> None:
 
 @pytest.mark.parametrize("kept", ["on disk", "in memory"])
 async def test_an_unreachable_api(caplog: pytest.LogCaptureFixture, tmp_path: Path, kept: str) -> None:
-    """However many kills there are meanwhile: each is said and counted at once, the runtime is asked about each while
+    """However many kills there are meanwhile: each is logged and counted at once, the runtime is asked about each while
     it may know, and what it says is kept, also by an agent that ends; when the API is back, all have their Events."""
     asked: list[str] = []
     many = 2 * QUEUE + 20
@@ -138,7 +138,7 @@ async def test_an_unreachable_api(caplog: pytest.LogCaptureFixture, tmp_path: Pa
         assert found == [POD] * many
         async with Wired(journal, Resolver("unix:///nowhere", 1), Api()) as again:
             await until(lambda: len(again.added) == many)
-            assert again.counted == many, "counters begin anew with each process"
+            assert again.counted == many, "counters begin at 0 with each process"
 
 
 async def test_an_api_that_hangs(caplog: pytest.LogCaptureFixture) -> None:

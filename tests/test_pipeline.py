@@ -110,7 +110,7 @@ async def test_the_source_is_not_read_ahead() -> None:
     assert sink.items == list(range(10 * QUEUE))
 
 
-async def test_none_ends_the_way() -> None:
+async def test_none_ends_the_pipeline() -> None:
     """A stage that returns None has dealt with the item; 0 and the empty text are items."""
     sink = Sink()
     results: dict[int, Any] = {0: None, 1: 0, 2: ""}
@@ -169,7 +169,7 @@ async def test_what_a_fault_ends_is_abandoned(stage: str) -> None:
 
 
 async def test_a_stop_waits_for_what_is_being_abandoned() -> None:
-    """What an item's end still needs is part of the way."""
+    """What an item's end still needs is part of the pipeline."""
     done: list[int] = []
 
     async def fragile(_: int) -> None:

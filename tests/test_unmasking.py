@@ -1,4 +1,4 @@
-"""What the Pod's spec says is unmasked on the way of a kill, and not before the Pod is known.
+"""What the Pod's spec says is unmasked on the path of a kill, and not before the Pod is known.
 
 In: a kill, and its Pod in the API server's stand-in. Out: what is on disk, in the log and in the Event.
 """
@@ -49,7 +49,7 @@ def pod(kind: str) -> dict[str, Any]:
 def agent(journal: Journal, cluster: Api, observer: Observer) -> Agent:
     """All of it but the ring and the runtime."""
     nobody: Any = SimpleNamespace(free=lambda _: None, freed=lambda: None)
-    describer = Describer(cluster, Pods(cluster, NODE), observer.masked.said)
+    describer = Describer(cluster, Pods(cluster, NODE), observer.masked.keep_spec_words)
     metrics = Metrics()
     delivery = Delivery(cluster, journal, Limits(), metrics.delivered)
     return Agent(nobody, nobody, observer, journal, Resolver("none", 1), describer, delivery, metrics, nobody)

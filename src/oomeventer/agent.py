@@ -33,12 +33,12 @@ log = logging.getLogger(__name__)
 RESOLVING, DESCRIBING = 4, 4
 #: How long a kill's log line waits for the API server.
 REPORT_SECONDS = 1.0
-#: How long a stop waits for the runtime and the API; what they have not said by then, the next process asks again.
+#: How long a stop waits for the runtime and the API; what they have not answered by then, the next process asks again.
 DRAIN_SECONDS = 3.0
 
 
 class Agent:
-    """Made of its parts, all of them open. progress: told what came out of the ring, for /livez."""
+    """Made of its parts, all of them open. progress: counts what leaves the ring, for /livez."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class Agent:
         end = DRAIN_SECONDS, self._give_up, metrics.timed
         self._recording = Pipeline([Stage("record", self.record)], abandon=self.free, timed=metrics.timed)
         self._resolving = Pipeline([Stage("container", self.resolve, RESOLVING)], *end)
-        self._describing = Pipeline([Stage("pod", self.describe, DESCRIBING), Stage("draft", self.queue)], *end)
+        self._describing = Pipeline([Stage("pod", self.describe, DESCRIBING), Stage("outbox", self.queue)], *end)
         self.pipelines = {"recording": self._recording, "resolving": self._resolving, "describing": self._describing}
 
     async def run(self, episodes: AsyncIterator[Episode], stop: asyncio.Event) -> None:
@@ -140,7 +140,7 @@ class Agent:
         return replace(recorded, incident=incident)
 
     async def _wait(self, resolved: RecordedIncident) -> None:
-        """The API server is unreachable, which can last: that ends nobody, and is no reason to be silent."""
+        """The API server is unreachable, perhaps for long: report the incident now. It has not ended this process."""
         self._report(resolved)
         await self._journal.survive(resolved.id)
 

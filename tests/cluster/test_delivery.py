@@ -133,7 +133,7 @@ class Sending:
         await self.quiet()
 
     async def record(self, *incidents: Incident) -> None:
-        """They are killed, and the Events drafted."""
+        """They are killed, and their Events composed."""
         for one in incidents:
             await self.journal.record(one)
         ended = asyncio.Event()
@@ -196,14 +196,14 @@ def name(number: int = 1, pod: int = 0) -> str:
 
 
 async def test_the_first_kill_is_posted(api: ApiServer, send: Sending) -> None:
-    """It becomes an Event with all of the draft in it."""
+    """It becomes an Event with all of the pending Event in it."""
     await send(kill())
-    draft = compose(kill())
-    stored = events(api)[draft.name]
-    assert {key: stored[key] for key in draft.body if key != "metadata"} == {
-        key: value for key, value in draft.body.items() if key != "metadata"
+    pending = compose(kill())
+    stored = events(api)[pending.name]
+    assert {key: stored[key] for key in pending.body if key != "metadata"} == {
+        key: value for key, value in pending.body.items() if key != "metadata"
     }
-    assert stored["metadata"]["annotations"] == draft.body["metadata"]["annotations"]
+    assert stored["metadata"]["annotations"] == pending.body["metadata"]["annotations"]
     assert send.api.methods == ["POST"]
     assert send.totals() == (1, 1, 0)
 
@@ -249,24 +249,24 @@ async def test_a_kill_with_two_events(api: ApiServer, send: Sending) -> None:
 # -- answers -----------------------------------------------------------------------------------------------------------
 
 ANSWERS = [
-    (method, status, said, expected)
-    for (of, status, said), expected in RULES.items()
+    (method, status, reason, expected)
+    for (of, status, reason), expected in RULES.items()
     for method in (["POST", "PATCH"] if of is None else [of])
 ]
 
 
-def refusal(code: int, said: str | None = None, method: str | None = None) -> Answer:
+def refusal(code: int, reason: str | None = None, method: str | None = None) -> Answer:
     """The server's own, once; of that reason, or for that cause."""
-    details = {"causes": [{"reason": said}]} if said == "NamespaceTerminating" else None
-    body = status(code, "scripted", details, None if details else said)
+    details = {"causes": [{"reason": reason}]} if reason == "NamespaceTerminating" else None
+    body = status(code, "scripted", details, None if details else reason)
     return Answer(code, body=json.dumps(body).encode(), method=method)
 
 
 @pytest.mark.parametrize(
-    ("method", "status", "said", "expected"), ANSWERS, ids=[f"{one[0]}-{one[1]}-{one[2]}" for one in ANSWERS]
+    ("method", "status", "reason", "expected"), ANSWERS, ids=[f"{one[0]}-{one[1]}-{one[2]}" for one in ANSWERS]
 )
-async def test_every_fate(
-    api: ApiServer, send: Sending, method: str, status: int, said: str | None, expected: Any
+async def test_every_verdict(
+    api: ApiServer, send: Sending, method: str, status: int, reason: str | None, expected: Any
 ) -> None:
     """Each answer in RULES, once, to the request it is about: what follows is what the table says."""
     first = 1 if method == "PATCH" else 0
@@ -274,7 +274,7 @@ async def test_every_fate(
         await send(kill(1))
     before = len(send.api.asked)
     twice = 2 if status == 401 else 1  # then credentials are read again, and the request is made once more
-    api.faults += [refusal(status, said, method)] * twice
+    api.faults += [refusal(status, reason, method)] * twice
     await send(kill(2))
     kills = first + 1
     match expected.verdict:
@@ -372,7 +372,7 @@ async def test_a_proxys_page_is_not_the_servers_word(api: ApiServer, send: Sendi
     assert send.totals() == (3, 3, 0)
 
 
-async def test_rights_that_are_made_anew(api: ApiServer, send: Sending) -> None:
+async def test_rights_that_are_replaced(api: ApiServer, send: Sending) -> None:
     """A 403 for want of a right is tried again for minutes; a right that is never given ends in a counted reason."""
     right, api.token = api.token, "another"
     api._users = {right: "oomeventer"}  # whose role is being replaced
@@ -559,7 +559,7 @@ async def test_kills_after_a_lost_answer(api: ApiServer, send: Sending) -> None:
 
 
 async def test_a_token_that_is_not_valid_for_a_while(api: ApiServer, send: Sending) -> None:
-    """401 is tried again until the token is read anew; nothing is lost, and the trouble is said meanwhile."""
+    """401 is tried again until the token is read again; nothing is lost, and the trouble is reported meanwhile."""
     token, api.token = api.token, "another"
     api._users = {"another": "somebody"}
     await send(kill(1), kill(2, pod=1))
@@ -722,8 +722,8 @@ async def test_many_series_of_one_object(api: ApiServer, send: Sending) -> None:
 # -- expired -----------------------------------------------------------------------------------------------------------
 
 
-async def test_an_expired_event_is_posted_anew(api: ApiServer, send: Sending) -> None:
-    """Where the Event's hour is over the next kill begins another one, whose count begins anew."""
+async def test_an_expired_event_is_recreated(api: ApiServer, send: Sending) -> None:
+    """Where the Event's hour is over the next kill begins another one, whose count begins at 1."""
     await send(kill(1))
     await send(kill(2))
     api.events.clear()
@@ -1061,8 +1061,8 @@ DIES = st.tuples(st.just("die"), st.integers(0, 40))
 RETRIED = [500, 503, 429, 401, 408, "reset"]
 
 
-def answers(*ways: int | str) -> Any:
-    return st.tuples(st.just("answers"), st.lists(st.sampled_from(ways), min_size=1, max_size=6))
+def answers(*kinds: int | str) -> Any:
+    return st.tuples(st.just("answers"), st.lists(st.sampled_from(kinds), min_size=1, max_size=6))
 
 
 async def live(steps: list[Any], path: Path, look: Callable[[Sending, Direct], None]) -> Direct:
@@ -1078,8 +1078,8 @@ async def live(steps: list[Any], path: Path, look: Callable[[Sending, Direct], N
                 case ("kill", pod, program):
                     number += 1
                     await send.record(kill(number, program, pod))
-                case ("answers", ways):
-                    api.answers = list(ways)
+                case ("answers", kinds):
+                    api.answers = list(kinds)
                 case ("pass", seconds):
                     await send.passes(seconds)
                 case ("expire",):

@@ -1,6 +1,6 @@
-"""What is done about a Pod's spec while the API is away, and while it refuses.
+"""What is done about a Pod's spec while the API is unreachable, and while it refuses.
 
-In: incidents, and an API that the test takes away. Out: the incident with owner and limits, or with a note.
+In: incidents, and an API that the test makes unreachable. Out: the incident with owner and limits, or with a note.
 """
 
 import asyncio
@@ -81,7 +81,7 @@ async def test_an_api_that_answers(api: Api) -> None:
     assert api.asked == {POD.name: 1}
 
 
-async def test_an_api_that_is_away(api: Api) -> None:
+async def test_an_unreachable_api(api: Api) -> None:
     """The incident waits, however long, and is whole in the end; it asks whether the server is back."""
     api.unreachable = True
     waiting = asyncio.create_task(describer(api)(bare()))
@@ -134,8 +134,8 @@ async def test_any_answer_says_that_it_is_back(api: Api, status: int) -> None:
         (Answer(404), "pod: gone from the API"),
     ],
 )
-async def test_an_api_that_does_not_say(api: Api, answer: Answer, note: str) -> None:
-    """The incident goes on at once, with a note, and what the runtime said."""
+async def test_an_api_that_refuses(api: Api, answer: Answer, note: str) -> None:
+    """The incident goes on at once, with a note, and what the runtime answered."""
     api.answers[POD.name] = answer
     reported = await describer(api)(bare())
     assert reported.notes == (note,)
@@ -143,11 +143,11 @@ async def test_an_api_that_does_not_say(api: Api, answer: Answer, note: str) -> 
     assert api.asked == {POD.name: 1}
 
 
-MOMENTARY = [None, Answer(401), Answer(408), Answer(429), Answer(500), Answer(503), Answer(200, garbage=True)]
+TRANSIENT = [None, Answer(401), Answer(408), Answer(429), Answer(500), Answer(503), Answer(200, garbage=True)]
 
 
-@pytest.mark.parametrize("answer", MOMENTARY)
-async def test_an_answer_of_the_moment(api: Api, answer: Answer | None) -> None:
+@pytest.mark.parametrize("answer", TRANSIENT)
+async def test_a_transient_answer(api: Api, answer: Answer | None) -> None:
     """The API is there for others, and for this silent, overloaded, restarting, or knows no token: the incident waits,
     and is whole in the end."""
     api.answers[POD.name] = answer
@@ -160,7 +160,7 @@ async def test_an_answer_of_the_moment(api: Api, answer: Answer | None) -> None:
         assert whole(await waiting)
 
 
-async def test_an_api_that_never_says(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_api_that_never_answers_for_a_pod(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """It answers others, and of this Pod nothing, for so long that it is no outage: the first incident goes on with a
     note then, and later ones at once, until it answers again."""
     monkeypatch.setattr(module, "MUTE_SECONDS", WAIT * 5)

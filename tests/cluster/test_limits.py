@@ -70,7 +70,7 @@ def ran_out(scope: Scope, limit_bytes: int | None, **fields: Any) -> Incident:
     ],
 )  # fmt: skip
 def test_whose_limit(kernel: Incident, pod: Spec, scope: str, limit_bytes: int | None) -> None:
-    """The scope is whose limit was set; what the kernel said stays beside it."""
+    """The scope is whose limit was set; what the kernel reported stays beside it."""
     reported = as_set(kernel, pod)
     assert reported.scope == scope
     assert reported.container is not None
@@ -109,7 +109,7 @@ def test_a_container_that_nobody_knows() -> None:
 
 
 def test_a_container_that_is_not_in_the_spec() -> None:
-    """The sandbox, say: what the runtime said of it stays."""
+    """The sandbox, say: what the runtime answered stays."""
     reported = as_set(ran_out("container", LIMIT, container=CONTAINER), spec(other=LIMIT))
     assert (reported.container, reported.scope) == (CONTAINER, "container")
 

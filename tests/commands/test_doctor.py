@@ -17,7 +17,7 @@ pytestmark = pytest.mark.kernel
 
 @pytest.mark.parametrize("is_powerful", [True, False])
 async def test_rights(api: ApiServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], is_powerful: bool) -> None:
-    """Without the right to create and patch Events there are none: it fails, and names the way out. What the agent
+    """Without the right to create and patch Events there are none: it fails, and says what to do. What the agent
     can do without it does not fail."""
     config = kubeconfig(tmp_path, api.url, api.token if is_powerful else api.powerless_token)
     flags = ["--kubeconfig", str(config), "--journal", str(tmp_path / "journal.db"), "--daemonset", "monitoring/oom"]

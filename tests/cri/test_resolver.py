@@ -84,7 +84,7 @@ async def test_a_runtime_that_answers(runtime: Runtime) -> None:
 
 @pytest.mark.parametrize("failing", ["works", "answers"])
 async def test_a_runtime_that_starts_up(runtime: Runtime, failing: str) -> None:
-    """It is asked again until it answers, and the incident is whole; meanwhile the trouble is said."""
+    """It is asked again until it answers, and the incident is whole; meanwhile the trouble is reported."""
     setattr(runtime, failing, False)
     containers = Resolver(None, 2, patience_seconds=10)
     waiting = asyncio.create_task(containers(killed()))
@@ -112,8 +112,8 @@ async def test_patience_has_an_end(runtime: Runtime, patience: float, ago: float
     assert runtime.asked, "it is asked at least once"
 
 
-async def test_a_runtime_that_stays_away_holds_up_no_storm(runtime: Runtime) -> None:
-    """Once it has been away for longer than the patience, kills that are old go on at once."""
+async def test_an_unreachable_runtime_holds_up_no_storm(runtime: Runtime) -> None:
+    """Once it has been unreachable for longer than the patience, kills that are old go on at once."""
     runtime.works = False
     containers = Resolver(None, 2, patience_seconds=0.3)
     await containers(killed())

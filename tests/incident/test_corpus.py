@@ -28,7 +28,7 @@ def test_no_secret_is_shown(line: Line) -> None:
 
 @pytest.mark.parametrize("line", SECRETS, ids=text)
 def test_a_secret_stands_only_where_it_is_marked(line: Line) -> None:
-    """Else it would be found where it is no secret, or its being masked said nothing."""
+    """Else it would be found where it is no secret, or its being masked would prove nothing."""
     given = {"command": [word for word in line.words if word], "environment": {}}
     assert sorted(leaked(line, given)) == sorted(line.marked)
 

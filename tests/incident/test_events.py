@@ -36,12 +36,12 @@ LIVES = "PID 1 lives on: the container was not restarted"
 
 def test_the_whole_event() -> None:
     """Every field, as the API and kubectl want it."""
-    draft = compose(incident(1))
-    metadata = draft.body.pop("metadata")
-    assert (draft.namespace, draft.name) == ("shop", "checkout-0.0000000000000001")
-    assert (metadata["namespace"], metadata["name"]) == (draft.namespace, draft.name)
+    pending = compose(incident(1))
+    metadata = pending.body.pop("metadata")
+    assert (pending.namespace, pending.name) == ("shop", "checkout-0.0000000000000001")
+    assert (metadata["namespace"], metadata["name"]) == (pending.namespace, pending.name)
     assert metadata["annotations"].keys() == {ANNOTATION}
-    assert draft.body == {
+    assert pending.body == {
         "apiVersion": "v1",
         "kind": "Event",
         "involvedObject": {
@@ -85,11 +85,11 @@ def test_no_container_has_no_field_path(container: Any) -> None:
 
 def test_an_event_about_the_node() -> None:
     """Outside any Pod it is the Node's, whose Events are in namespace default and have its name as uid."""
-    draft = compose(on_the_host())
-    assert draft.namespace == draft.body["metadata"]["namespace"] == "default"
-    assert draft.body["involvedObject"] == {"apiVersion": "v1", "kind": "Node", "name": NODE, "uid": NODE}
-    assert draft.body["reason"] == "ProcessOOMKilled"
-    assert draft.name == f"{NODE}.{'0' * 16}.node"
+    pending = compose(on_the_host())
+    assert pending.namespace == pending.body["metadata"]["namespace"] == "default"
+    assert pending.body["involvedObject"] == {"apiVersion": "v1", "kind": "Node", "name": NODE, "uid": NODE}
+    assert pending.body["reason"] == "ProcessOOMKilled"
+    assert pending.name == f"{NODE}.{'0' * 16}.node"
     namesake = compose(incident(pod=replace(POD, namespace="default", name=NODE)))
     assert (namesake.namespace, namesake.name) == ("default", f"{NODE}.{'0' * 16}"), "a Pod that is called so"
 

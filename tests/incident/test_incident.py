@@ -106,7 +106,7 @@ def test_a_process_of_the_host() -> None:
 
 
 def test_every_fact_of_the_victim() -> None:
-    """What the kernel said of the victim stands in the incident, with the time of the host's clock."""
+    """What the kernel recorded of the victim stands in the incident, with the time of the host's clock."""
     first = kill(shmem_bytes=3, swap_bytes=5)
     made = assemble((first,), Observation(), {first.process: Taskstats(**asdict(STATISTICS))}, HOST, Redaction())
     assert made.victims == (
@@ -172,7 +172,7 @@ def test_arguments_from_proc_fill_in() -> None:
 
 
 def test_what_is_missing_is_noted() -> None:
-    """A victim that was gone too soon, and what was cut, are told in words; nothing is refused for it."""
+    """A victim that was gone too soon, and what was cut, are noted in words; nothing is refused for it."""
     made = assembled(kill(arguments=None, environment=None, missing=Missing.TRIGGER_CGROUP | Missing.LEVELS))
     assert (made.chosen.command, made.chosen.environment, made.truncated) == (None, None, True)
     assert made.notes == (

@@ -16,7 +16,7 @@ from oomeventer.incident.events import compose_all
 from oomeventer.incident.incident import Incident
 from oomeventer.incident.masked import KEPT, Masked
 from oomeventer.incident.redaction import MASK, Redaction
-from oomeventer.incident.unmask import digests, said_openly, unmask
+from oomeventer.incident.unmask import digests, unmask, words_in_clear
 from oomeventer.kernel.kill import Kill, Missing
 from oomeventer.node.procfs import Observation
 from samples import CONTAINER, HOST, POD, POD_CGROUP, kill
@@ -25,16 +25,16 @@ KEY = bytes(range(32))
 SAFE = Redaction()
 
 
-def said(argv: Sequence[str], spec: Sequence[str], key: bytes = KEY, **cut: bool) -> tuple[str, ...]:
+def shown_by_spec(argv: Sequence[str], spec: Sequence[str], key: bytes = KEY, **cut: bool) -> tuple[str, ...]:
     """argv, redacted, then unmasked by a spec."""
     raw = [word.encode() for word in argv]
     masked = digests(SAFE, raw, b"hog", KEY, **cut)
-    return unmask(SAFE.command(raw, b"hog", **cut), masked, said_openly(spec), key)
+    return unmask(SAFE.command(raw, b"hog", **cut), masked, words_in_clear(spec), key)
 
 
 def whole(*argv: str) -> tuple[str, ...]:
     """A command that is its container's own."""
-    return said(argv, argv)
+    return shown_by_spec(argv, argv)
 
 
 @pytest.mark.parametrize(
@@ -102,30 +102,34 @@ def test_secrets_stay_masked_there_too(argv: tuple[str, ...], expected: tuple[st
     ],
 )
 def test_other_specs_show_nothing(spec: tuple[str, ...]) -> None:
-    """What is not said there, or only behind a name that tells."""
-    assert said(["hog", "tortoise"], spec) == ("hog", MASK)
+    """What is not in clear there, or only behind a name that tells."""
+    assert shown_by_spec(["hog", "tortoise"], spec) == ("hog", MASK)
 
 
 def test_unexpanded() -> None:
     """What the kubelet would expand is no word, also where a victim has it literally; nor what a shell expands."""
-    assert said(["hog", "$(NAME)", "--x=$(NAME)"], ["hog", "$(NAME)", "--x=$(NAME)"]) == ("hog", MASK, f"--x={MASK}")
-    assert said_openly(["sh", "-c", "a $B `c` d* 'e f'"]) == {"sh", "-c", "a $B `c` d* 'e f'", "a", "e f"}
+    assert shown_by_spec(["hog", "$(NAME)", "--x=$(NAME)"], ["hog", "$(NAME)", "--x=$(NAME)"]) == (
+        "hog",
+        MASK,
+        f"--x={MASK}",
+    )
+    assert words_in_clear(["sh", "-c", "a $B `c` d* 'e f'"]) == {"sh", "-c", "a $B `c` d* 'e f'", "a", "e f"}
 
 
 def test_a_script_says_the_words_of_its_commands() -> None:
     """A shell hands them over in turn."""
     argv = ("celery", "-A", "proj")
-    assert said(argv, ["sh", "-c", "cd /app && celery -A proj"]) == argv
+    assert shown_by_spec(argv, ["sh", "-c", "cd /app && celery -A proj"]) == argv
 
 
 def test_what_is_cut_stays_masked() -> None:
     """Though the spec says the half of it."""
-    assert said(["hog", "tort"], ["hog", "tort"], cut=True) == ("hog", MASK)
+    assert shown_by_spec(["hog", "tort"], ["hog", "tort"], cut=True) == ("hog", MASK)
 
 
 def test_another_key_shows_nothing() -> None:
     """A digest tells nothing to who does not have the key."""
-    assert said(["hog", "tortoise"], ["tortoise"], key=bytes(32)) == ("hog", MASK)
+    assert shown_by_spec(["hog", "tortoise"], ["tortoise"], key=bytes(32)) == ("hog", MASK)
     assert unmask(("hog", MASK), (None, b"x", b"y"), ["tortoise"], KEY) == ("hog", MASK)
 
 
@@ -144,8 +148,8 @@ def test_nothing_is_shown_that_the_spec_does_not_say(argv: list[str], spec: list
     """Whatever the words: each is as before, or a word of the spec, on one line."""
     raw = [word.encode() for word in argv]
     before = SAFE.command(raw, b"hog")
-    after = said(argv, spec)
-    openly = said_openly(spec)
+    after = shown_by_spec(argv, spec)
+    openly = words_in_clear(spec)
     for given_, masked, unmasked in zip(argv, before, after, strict=True):
         assert unmasked == masked or given_ in openly
         assert unmasked.isprintable()
@@ -172,7 +176,7 @@ def test_beside_the_incident() -> None:
     assert "serve" not in repr(vars(masked))
     assert masked.unmask(made) == made
     made, masked = incident_of(SERVE)
-    masked.said(made.key, ("hog", "serve"))
+    masked.keep_spec_words(made.key, ("hog", "serve"))
     assert masked.unmask(made).chosen.command == ("hog", "serve", "--password", MASK)
     assert masked.unmask(made) == made
 
@@ -181,7 +185,7 @@ def test_an_earlier_processs_incident_stays_masked() -> None:
     """Its key is gone, and its digests."""
     made, _ = incident_of(SERVE)
     masked = Masked(SAFE)
-    masked.said(made.key, ("hog", "serve"))
+    masked.keep_spec_words(made.key, ("hog", "serve"))
     assert masked.unmask(made) == made
 
 
@@ -189,7 +193,7 @@ def test_only_the_container_itself() -> None:
     """A group kill can reach into others of the Pod, whose words the spec says elsewhere."""
     other = kill(4218, cgroup=f"{POD_CGROUP}/{'4e' * 32}", arguments=b"hog\0serve\0")
     made, masked = incident_of(SERVE, other, kill(4219, arguments=None))
-    masked.said(made.key, ("serve",))
+    masked.keep_spec_words(made.key, ("serve",))
     first, second, third = masked.unmask(made).victims
     assert first.command == ("hog", "serve", "--password", MASK)
     assert second.command == ("hog", MASK)
@@ -199,13 +203,13 @@ def test_only_the_container_itself() -> None:
 @pytest.mark.parametrize("policy", [Redaction(arguments="none"), Redaction(arguments="all")])
 def test_nothing_is_kept_for_other_policies(policy: Redaction) -> None:
     made, masked = incident_of(SERVE, policy=policy)
-    masked.said(made.key, ("serve",))
+    masked.keep_spec_words(made.key, ("serve",))
     assert masked.unmask(made) == made
 
 
 def test_a_cut_argument_has_no_digest() -> None:
     made, masked = incident_of(kill(arguments=b"hog\0serv", missing=Missing.ARGUMENTS))
-    masked.said(made.key, ("serv",))
+    masked.keep_spec_words(made.key, ("serv",))
     assert masked.unmask(made).chosen.command == ("hog", MASK)
 
 
@@ -224,7 +228,7 @@ def test_what_is_kept_is_bounded() -> None:
         masked.keep(incident, (one,), Observation())
     unmasked = []
     for incident, _ in made:
-        masked.said(incident.key, ("serve",))
+        masked.keep_spec_words(incident.key, ("serve",))
         unmasked.append(masked.unmask(incident) != incident)
     assert unmasked == [False] * 2 + [True] * (KEPT // 128)
 
@@ -233,7 +237,7 @@ def test_as_many_victims_as_an_event_has() -> None:
     """Of a large group; the others stay as they are."""
     many = [kill(pid, arguments=b"hog\0serve\0") for pid in range(9000, 9000 + VICTIMS_WITH_TEXT + 4)]
     made, masked = incident_of(*many)
-    masked.said(made.key, ("serve",))
+    masked.keep_spec_words(made.key, ("serve",))
     commands = [victim.command for victim in masked.unmask(made).victims]
     assert commands == [("hog", "serve")] * VICTIMS_WITH_TEXT + [None] * 4
 
@@ -244,7 +248,7 @@ def test_hostile_words_are_quick(word: str) -> None:
     text = (word * 4096)[:4096]
     started = time.process_time()
     for argv in ([text], [text[i : i + 500] for i in range(0, 4096, 500)], [text[:30]] * 130):
-        said(argv, argv)
+        shown_by_spec(argv, argv)
     assert time.process_time() - started < 1
 
 
@@ -252,7 +256,7 @@ def test_the_nodes_event_stays_masked() -> None:
     """It lies in namespace default, whose readers need not be the Pod's."""
     made, masked = incident_of(kill(arguments=b"hog\0serve\0", domain_inode=0))
     made = replace(made, pod=POD, container=CONTAINER)
-    masked.said(made.key, ("serve",))
+    masked.keep_spec_words(made.key, ("serve",))
     on_pod, on_node = compose_all(masked.unmask(made), made)
     assert on_pod.body["message"].endswith("Command: hog serve")
     assert on_node.body["message"].endswith(f"Command: hog {MASK}")

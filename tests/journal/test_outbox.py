@@ -131,7 +131,7 @@ def test_similar_series(store: Database, time: Time) -> None:
     assert COMBINED not in described(store, kill(22, "p98"))[0].series
 
 
-def drafts(store: Database) -> list[bool]:
+def with_body(store: Database) -> list[bool]:
     """Whether the Events that wait have their bodies, the oldest first."""
     with store.errors() as db:
         query = "SELECT draft IS NOT NULL FROM events WHERE state = 'waiting' ORDER BY id"
@@ -139,18 +139,18 @@ def drafts(store: Database) -> list[bool]:
 
 
 def test_of_many_that_wait_the_ends_are_kept(store: Database) -> None:
-    """The first, the latest and a count are enough. What was planned, and may have been sent, keeps what it said."""
+    """The first, the latest and a count are enough. What was planned, and may have been sent, keeps its body."""
     (waiting,) = described(store, kill(1))
     for number in range(2, 6):
         described(store, kill(number))
-    assert drafts(store) == [True, False, False, False, True]
+    assert with_body(store) == [True, False, False, False, True]
     plan = planned(store, waiting)
     assert (plan.name, plan.count, plan.kills) == (compose(kill(1)).name, 5, 5)
     assert plan.body["message"] == compose(kill(5)).body["message"]
     assert plan.body["firstTimestamp"] == compose(kill(1)).body["firstTimestamp"]
     for number in range(6, 9):
         described(store, kill(number))
-    assert drafts(store) == [True, False, False, False, True, False, False, True]
+    assert with_body(store) == [True, False, False, False, True, False, False, True]
     assert planned(store, waiting) == plan, "again, as it was"
     assert outbox.settle(store, plan, "delivered", "")
     following = planned(store, waiting)
@@ -171,8 +171,8 @@ def test_damage_at_the_end_of_many(store: Database, damaged: int) -> None:
         db.execute("UPDATE events SET draft = 'damaged' WHERE id = ?", (ids[damaged - 1],))
     plan = planned(store, waiting)
     assert plan.kills == 5
-    said = kill(6 if damaged != 6 else 1)
-    assert plan.body["message"] == compose(said).body["message"]
+    latest = kill(6 if damaged != 6 else 1)
+    assert plan.body["message"] == compose(latest).body["message"]
     last = kill(5 if damaged == 6 else 6)
     assert plan.body["lastTimestamp"] == compose(last).body["lastTimestamp"]
     assert figures(store) == (6, 0, 0, {"damaged in the journal": 1}, 5)

@@ -188,7 +188,7 @@ def test_the_triggers_own_end_completes_a_group() -> None:
 
 
 def test_a_later_group_kill_is_another_episode() -> None:
-    """The same trigger and memcg, after the first was taken, begin anew."""
+    """The same trigger and memcg, after the first was taken, begin another episode."""
     episodes = Episodes(ran_out_here)
     episodes.feed(member(1), 5.0)
     first = episodes.take(6.0)

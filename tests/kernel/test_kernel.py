@@ -170,7 +170,7 @@ async def test_odd_bytes(tracer: Tracer, program: Path, tmp_path: Path) -> None:
 
 
 async def test_long_arguments_are_cut(tracer: Tracer, program: Path) -> None:
-    """What does not fit is cut and said: 128 KiB of arguments and of environment."""
+    """What does not fit is cut, and marked as cut: 128 KiB of arguments and of environment."""
     long = "x" * 65536
     with Cgroup(LIMIT) as cgroup, Victim(program, cgroup, ["hog", "100", long, long], {"A": long, "B": long}) as victim:
         victim.go()
@@ -314,7 +314,7 @@ def test_second_tracer_beside_the_first(tracer: Tracer) -> None:
 
 
 def test_too_small_a_ring() -> None:
-    """A ring that cannot hold what it must is refused, with the way out."""
+    """A ring that cannot hold what it must is refused, and the message says what to do."""
     with pytest.raises(KernelError, match=r"32768 bytes is too small.*--ring-bytes"):
         Tracer(ring_bytes=1 << 15)
 
@@ -327,14 +327,14 @@ def test_no_library(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_privilege() -> None:
-    """Without capabilities the error says which are needed, and what libbpf said."""
+    """Without capabilities the error says which are needed, and has libbpf's log."""
 
     def refused() -> bool:
         try:
             with Tracer():
                 return False
         except KernelError as e:
-            return "CAP_BPF and CAP_PERFMON" in str(e) and "libbpf said" in str(e)
+            return "CAP_BPF and CAP_PERFMON" in str(e) and "libbpf's log" in str(e)
 
     assert without(refused)
 
@@ -351,7 +351,7 @@ def test_no_btf(command: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "said", "sentence"),
+    ("number", "libbpf_log", "sentence"),
     [
         (errno.EINVAL, "libbpf: map 'ring': failed to create: Invalid argument(-22)", "no BPF ring buffer"),
         (errno.EINVAL, "unknown func bpf_probe_read_kernel#113", "locked down for confidentiality"),
@@ -362,9 +362,9 @@ def test_no_btf(command: str) -> None:
         (errno.E2BIG, "", "does not take the BPF object"),
     ],
 )
-def test_advice(number: int, said: str, sentence: str) -> None:
-    """What libbpf and the kernel say of a kernel that lacks something becomes the way out."""
-    assert re.search(sentence, advice(number, said))
+def test_advice(number: int, libbpf_log: str, sentence: str) -> None:
+    """What libbpf and the kernel report of a kernel that lacks something becomes a sentence that says what to do."""
+    assert re.search(sentence, advice(number, libbpf_log))
 
 
 def test_two_capabilities_are_enough() -> None:

@@ -105,7 +105,7 @@ def test_a_start_that_fails_leaves_nothing(pins: Pins, monkeypatch: pytest.Monke
 
 
 async def test_what_was_read_and_not_freed_comes_again(pins: Pins, dies: Callable[..., int]) -> None:
-    """An agent that ended before an episode was in safety has not reported it: the next one reads it."""
+    """An agent that ended before an episode was freed has not reported it: the next one reads it."""
     mine = [dies()]
     with Tracer(pins=pins) as first:
         mine += [dies(), dies()]
@@ -121,7 +121,7 @@ async def test_what_was_read_and_not_freed_comes_again(pins: Pins, dies: Callabl
 
 
 async def test_an_episode_that_is_freed_out_of_order(pins: Pins, dies: Callable[..., int]) -> None:
-    """One that is in safety may be reported again if one before it is not; none is lost."""
+    """One that was freed may be reported again if one before it is not; none is lost."""
     with Tracer(pins=pins) as first:
         mine = [dies(), dies(), dies()]
         episodes: list[Episode] = []
@@ -264,7 +264,7 @@ async def test_a_generation_that_a_crash_left(pins: Pins, dies: Callable[..., in
         assert await reported(tracer, [*mine, between]) == [between]
 
 
-async def test_an_attachment_that_fails_leaves_nothing_in_the_way(
+async def test_an_attachment_that_fails_leaves_nothing_behind(
     pins: Pins, dies: Callable[..., int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The object is refused while it is pinned; the next start attaches, and what an earlier version left is
@@ -316,7 +316,7 @@ async def test_records_of_another_format(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """They are said and counted, never guessed at, and they are in nobody's way."""
+    """They are logged and counted, never guessed at, and they hold up nothing."""
     with monkeypatch.context() as patch:
         patch.setattr(attachment, "object_bytes", lambda: other_format)
         with Tracer(pins=pins) as other:
@@ -357,7 +357,7 @@ def test_a_directory_that_is_no_bpf_file_system(tmp_path: Path) -> None:
 
 
 def test_a_directory_that_cannot_be_made(bpffs: Path) -> None:
-    """A name that a BPF file system refuses, and a parent that is not there: a sentence with the way out."""
+    """A name that a BPF file system refuses, and a parent that is not there: a sentence that says what to do."""
     for directory in (bpffs / "a.b", bpffs / "nowhere" / "oomeventer"):
         with pytest.raises(PinsError, match=r"--pins"):
             Pins(directory)

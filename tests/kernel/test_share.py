@@ -1,6 +1,6 @@
 """How the kernel shares out its ring: past half of it records are short, in its last quarter each cgroup has one.
 
-In: real kills, and a reader that frees nothing until it is told to. Out: which kills are in the ring, how large, and
+In: real kills, and a reader that frees nothing until it is asked to. Out: which kills are in the ring, how large, and
 whose are counted as lost.
 """
 
@@ -103,16 +103,16 @@ def test_past_half_records_are_short(attached: Attachment, program: Path, tenant
 
 def test_the_last_quarter_is_for_others(attached: Attachment, program: Path, tenants: list[Cgroup]) -> None:
     """Who has had a record past half has no more there, and what that costs is counted as its own, one for one; others
-    have theirs, once. When there is room again all begins anew."""
+    have theirs, once. When there is room again all begins again."""
     greedy, *others = tenants
     fill(attached, program, greedy, 0.76)
     before = attached.lost
     refused = [dies(program, greedy) for _ in range(30)]
-    told = [dies(program, other) for other in others]
+    expected = [dies(program, other) for other in others]
     again = dies(program, others[0])
     records = read(attached, *tenants)
     reported = [kill.process.pid for _, _, kill in records]
-    assert reported[-len(told) :] == told
+    assert reported[-len(expected) :] == expected
     assert not {*refused, again} & set(reported)
     losses = attached.take_losses()
     assert (losses[inode(greedy)], losses[inode(others[0])]) == (30, 1)

@@ -132,13 +132,13 @@ def test_a_real_node(machine: Machine, init: str, caplog: pytest.LogCaptureFixtu
 def test_where_it_cannot_be_told(
     machine: Machine, mounted: str | None, own: str, init: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Then all are the node's: none of a real node is lost. It is said once."""
+    """Then all are the node's: none of a real node is lost. It is logged once."""
     if mounted:
         machine.mount(mounted, 555)
     node = machine.node(own, init)
     assert node.below((kill(), IN_KIND)) == (kill(), IN_KIND)
     assert node.below((BESIDE,)) == (BESIDE,)
-    assert caplog.text.count("cannot be told") == 1
+    assert caplog.text.count("cannot be determined") == 1
 
 
 def test_mounts_that_are_hidden_or_not_the_nodes(machine: Machine) -> None:
@@ -170,7 +170,7 @@ def test_a_kill_of_the_nodes_own_processes(machine: Machine) -> None:
 
 
 def test_the_trigger(machine: Machine) -> None:
-    """Its path is the node's, too; of one that is elsewhere none is told."""
+    """Its path is the node's, too; of one that is elsewhere none is reported."""
     machine.mount(UP, 900)
     node = machine.node("/", UP + "/init.scope")
     for theirs, seen in [(DOCKER + POD_CGROUP, POD_CGROUP), (DOCKER, "/"), (BESIDE.cgroup, "…"), ("…", "…")]:

@@ -358,7 +358,7 @@ async def test_many_scrapers_cost_one_rendering(start: Start, monkeypatch: pytes
 
 
 async def tell(watched: Watched, number: int) -> None:
-    """The way of a kill through the journal, to the delivery."""
+    """The path of a kill through the journal, to the delivery."""
     journal, done = watched.parts.journal, asyncio.Event()
     await journal.record(incident(number, pod=replace(POD, uid=f"uid-{number % 7}", name=f"pod-{number % 7}")))
     done.set()

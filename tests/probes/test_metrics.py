@@ -108,7 +108,7 @@ def test_the_document_is_the_code() -> None:
 
 
 async def test_the_figures_of_the_parts(parts: Parts) -> None:
-    """What other parts count is what is said, and gone with them."""
+    """What other parts count is what is shown, and gone with them."""
     metrics = Metrics()
     with metrics.watching(replace(parts, pins=Path("/sys/fs/bpf/oomeventer"))):
         assert of(metrics, "oomeventer_ring_lost_records_total") == 3
@@ -230,7 +230,7 @@ def test_many_pods_are_bounded() -> None:
 
 
 def test_who_is_killed_again_stays() -> None:
-    """Beyond the bound the set that was killed least recently goes, and one that comes back begins anew. No sum falls,
+    """Beyond the bound the set that was killed least recently goes, and one that comes back begins at 0. No sum falls,
     at no moment."""
     metrics, sums = Metrics(), [0.0, 0.0, 0.0]
     again = replace(POD, name="crash-loop")

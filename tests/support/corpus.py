@@ -2,7 +2,7 @@
 
 In: data/redaction/*.txt. Out: Lines, and what this program shows of one, before the Pod's spec is known and after.
 `PYTHONPATH=tests/support python -m corpus` prints the figures by class.
-Rules: a line goes the whole way, from the record's bytes to the incident's JSON.
+Rules: a line goes the whole path, from the record's bytes to the incident's JSON.
 """
 
 import json
@@ -85,7 +85,7 @@ def shown(line: Line, with_spec: bool = False) -> dict[str, Any]:
     if with_spec:
         masked = Masked(policy)
         masked.keep(incident, (one,), Observation())
-        masked.said(incident.key, line.spec)
+        masked.keep_spec_words(incident.key, line.spec)
         incident = masked.unmask(incident)
     victim: dict[str, Any] = as_json(incident)["victims"][0]
     return victim

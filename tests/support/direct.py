@@ -34,17 +34,17 @@ class Direct(Cluster):
 
     async def request(self, method: str, path: str, body: Any = None, content_type: str | None = None) -> Answer:
         await asyncio.sleep(0)
-        way = self.answers.pop(0) if self.answers else "carried out"
+        kind = self.answers.pop(0) if self.answers else "carried out"
         asked = Request(method, unquote(path), {}, {"Content-Type": content_type or "application/json"}, body, 0.0)
-        if isinstance(way, int):
-            return Answer(way, status(way, "scripted"), 2.0 if way == 429 else None)
-        if way.startswith("late"):
-            self._late.append((int(way.removeprefix("late")) + 1, asked))
-        if way in ("carried out", "lost"):
+        if isinstance(kind, int):
+            return Answer(kind, status(kind, "scripted"), 2.0 if kind == 429 else None)
+        if kind.startswith("late"):
+            self._late.append((int(kind.removeprefix("late")) + 1, asked))
+        if kind in ("carried out", "lost"):
             answer = self._carry_out(asked)
         self.arrive(1)
-        if way != "carried out":
-            raise Unreachable(way)
+        if kind != "carried out":
+            raise Unreachable(kind)
         return answer
 
     def _carry_out(self, asked: Request) -> Answer:

@@ -130,7 +130,7 @@ class Prometheus:
         self._last[target] = set(found)
 
     def sleep(self, minutes: float) -> None:
-        """It is away itself."""
+        """It is unreachable itself."""
         self.at += round(minutes * 60 / STEP_SECONDS)
 
     def fires(self, *alerts: str) -> None:
@@ -367,7 +367,7 @@ async def test_a_cron_jobs_pods(start: Start, begin: Begin) -> None:
 
 
 async def test_one_pod_is_killed_again_and_again(start: Start, begin: Begin) -> None:
-    """All of it between two scrapes, or after the agent has begun anew under the same labels: each kill counts once."""
+    """All of it between two scrapes, or after the agent has restarted under the same labels: each kill counts once."""
     repeatedly = f'ContainerOOMKilledRepeatedly{{namespace="{POD.namespace}", container="app"}}'
     prometheus = start()
     async with begin("a", "one") as a:

@@ -62,7 +62,7 @@ def test_made(file: Path, text: str) -> None:
 
 
 def test_without_helm() -> None:
-    """daemonset.yaml is the chart's default, in a namespace that admits it, and not said to be Helm's."""
+    """daemonset.yaml is the chart's default, in a namespace that admits it, and without Helm's labels."""
     text = (REPOSITORY / "daemonset.yaml").read_text()
     namespace, *rest = list(yaml.safe_load_all(text))
     assert namespace["metadata"]["labels"] == {"pod-security.kubernetes.io/enforce": "privileged"}
@@ -172,7 +172,7 @@ def with_image(given: dict[str, Any]) -> dict[str, Any]:
     ids=str,
 )
 def test_wrong_value(wrong: dict[str, Any]) -> None:
-    """Is refused by the schema before anything is installed, and said by name."""
+    """Is refused by the schema before anything is installed, and named."""
     (name,) = wrong
     with pytest.raises(helm_python.HelmValuesError, match=f"at '/{name}"):
         render.texts(with_image(wrong))
@@ -318,9 +318,9 @@ def test_numbers_stay_as_written() -> None:
 
 def test_lint(given: dict[str, Any]) -> None:
     """Helm has nothing to say but that an icon is recommended."""
-    said = helm_python.lint(CHART, given, strict=True, namespace=render.NAMESPACE)
-    assert [message["error"] for message in said["messages"]] == ["icon is recommended"]
-    assert said["errors"] == []
+    found = helm_python.lint(CHART, given, strict=True, namespace=render.NAMESPACE)
+    assert [message["error"] for message in found["messages"]] == ["icon is recommended"]
+    assert found["errors"] == []
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -425,14 +425,14 @@ def test_notes(given: dict[str, Any]) -> None:
     ids=str,
 )
 def test_warnings(risky: dict[str, Any], words: str) -> None:
-    """What is likely to be a mistake is said first."""
+    """What is likely to be a mistake is printed first."""
     notes = render.texts(LEAST | risky)["NOTES.txt"]
     assert notes.startswith("!")
     assert words in notes.partition("The agent uses")[0]
 
 
 def test_a_scraper_without_a_door() -> None:
-    """Where nobody may scrape a PodMonitor is a mistake, and the way out is said."""
+    """Where nobody may scrape a PodMonitor is a mistake, and what to do is printed."""
     scraped = {"podMonitor": {"enabled": True}}
     with pytest.raises(helm_python.HelmError, match=r"name your Prometheus in networkPolicy\.from"):
         render.texts(LEAST | scraped)

@@ -249,7 +249,7 @@ def test_of_a_path_that_is_not_known_nobody_is_named() -> None:
     properties.reported(what)
     assert what.incident.identity == Identity()
     assert what.incident.container is None
-    assert what.drafts[0].body["involvedObject"]["kind"] == "Node"
+    assert what.events[0].body["involvedObject"]["kind"] == "Node"
 
 
 # Redaction

@@ -55,7 +55,7 @@ class Answer:
         return named and self.body.get("kind") == kind
 
     @property
-    def said(self) -> list[str]:
+    def reasons(self) -> list[str]:
         """The causes and the reason that a Status names."""
         details = self.body.get("details")
         causes = details.get("causes") if isinstance(details, dict) else None
@@ -71,7 +71,7 @@ class Answer:
 
     @property
     def words(self) -> str:
-        """What the server said, for a log: its Status message, or the bare status."""
+        """What the server answered, for a log: its Status message, or the bare status."""
         message = self.body.get("message") if self.is_status else None
         return f"{self.status} {cut_bytes(message, WORDS_BYTES)}" if isinstance(message, str) else str(self.status)
 

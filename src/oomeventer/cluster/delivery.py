@@ -142,7 +142,7 @@ class Delivery:
                 outcome = await self._send(series, plan)
                 if outcome.verdict is Verdict.RECREATE:
                     plan = await self._journal.plan(name, recreate=True)
-                elif outcome.verdict is Verdict.COUNT_AHEAD:
+                elif outcome.verdict is Verdict.RECOUNT:
                     log.warning("Event %s counts %d kills already, more than the journal", plan.name, outcome.counted)
                     plan = await self._journal.plan(name, counted=outcome.counted)
                 else:

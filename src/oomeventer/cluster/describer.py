@@ -32,13 +32,13 @@ LONGEST_SECONDS = 10.0
 class Describer:
     """Call it with an incident. is_unreachable: whether the API gives no answer at present, as far as it was asked.
 
-    said: told of an incident, by its key, the command and args of its container as the Pod's spec has them.
+    keep_spec_words: called with an incident's key, and its container's command and args as the Pod's spec has them.
     """
 
-    def __init__(self, api: Api, pods: Pods, said: Callable[[str, tuple[str, ...]], None]) -> None:
+    def __init__(self, api: Api, pods: Pods, keep_spec_words: Callable[[str, tuple[str, ...]], None]) -> None:
         self._api = api
         self._pods = pods
-        self._said = said
+        self._keep_spec_words = keep_spec_words
         self._asking = asyncio.Lock()
         self._mute_since: float | None = None
         self._warned = False
@@ -63,7 +63,7 @@ class Describer:
             return replace(incident, notes=(*incident.notes, "pod: gone from the API"))
         described = as_set(incident, spec)
         if described.container and (entry := spec.containers.get(described.container.name or "")):
-            self._said(incident.key, entry.words)
+            self._keep_spec_words(incident.key, entry.words)
         return described
 
     def _warn_of_listing(self) -> None:

@@ -34,7 +34,7 @@ _Event = tuple[str, str]
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What follows, and why; the server's words, or why there are none; after how many seconds it asks to be asked
-    again; how many requests it took. counted: how many kills the Event counts without the plan's, if COUNT_AHEAD."""
+    again; how many requests it took. counted: how many kills the Event counts without the plan's, if RECOUNT."""
 
     rule: Rule
     words: str
@@ -71,7 +71,7 @@ class Poster:
                 if (counted := _counted(answer, plan)) > plan.count - plan.kills:
                     outcome = replace(
                         outcome,
-                        rule=Rule(Verdict.COUNT_AHEAD, "it counts more kills than the journal"),
+                        rule=Rule(Verdict.RECOUNT, "it counts more kills than the journal"),
                         counted=counted,
                     )
                     break

@@ -23,7 +23,7 @@ class Verdict(Enum):
     DELIVERED = "delivered"
     RETRY = "retry"
     RECREATE = "recreate"  # the Event that was to be patched has expired: post one
-    COUNT_AHEAD = "count ahead"  # the Event counts more kills than the journal: go on from there
+    RECOUNT = "recount"  # the Event counts more kills than the journal: go on from there
     GIVE_UP = "give up"
 
 
@@ -69,8 +69,8 @@ def rule(method: str, answer: Answer, namespace: str, name: str) -> Rule:
     if answer.status >= 500:
         return SERVER_ERROR
     for of in (method, None):
-        for said in (*answer.said, None):
-            if found := RULES.get((of, answer.status, said)):
+        for reason in (*answer.reasons, None):
+            if found := RULES.get((of, answer.status, reason)):
                 return found if answer.is_status or found.verdict is Verdict.RETRY else NOT_ITS_WORDS
     return NOT_UNDERSTOOD if answer.is_status else NOT_ITS_WORDS
 

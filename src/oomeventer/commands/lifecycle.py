@@ -153,7 +153,7 @@ async def _is_going(cluster: Api, namespace: str) -> bool:
     metadata = {"name": f"{COMPONENT}.leaves", "namespace": namespace}
     body = {"apiVersion": "v1", "kind": "Event", "metadata": metadata, "involvedObject": involved}
     answer = await cluster.request("POST", path, body=body, query={"dryRun": "All"})
-    return answer.status == 403 and "NamespaceTerminating" in answer.said
+    return answer.status == 403 and "NamespaceTerminating" in answer.reasons
 
 
 def clear(settings: Settings, pins: Pins | None) -> str:

@@ -42,7 +42,7 @@ async def run(settings: Settings) -> None:
         rights = asyncio.create_task(warn_of_lacking(cluster))
         stack.callback(rights.cancel)
         resolver = await wiring.resolver(settings, settings.cri_patience_seconds, wants_runtime=True)
-        describer = Describer(cluster, Pods(cluster, settings.node_name), observer.masked.said)
+        describer = Describer(cluster, Pods(cluster, settings.node_name), observer.masked.keep_spec_words)
         delivery = Delivery(cluster, journal, _limits(settings), metrics.delivered)
         agent = Agent(tracer, node, observer, journal, resolver, describer, delivery, metrics, health.progress)
         parts = Parts(tracer, pins.directory if pins else None, journal, cluster, delivery, agent.pipelines)

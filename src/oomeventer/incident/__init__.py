@@ -1,4 +1,4 @@
-"""What is known of a kill, and how it is said.
+"""What is known of a kill, and how it is shown.
 
 In: an episode, and what the stations add to it. Out: an Incident, without secrets; its Events, its text for a terminal,
 its JSON (codec.py, schema.json).

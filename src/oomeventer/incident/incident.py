@@ -69,7 +69,7 @@ class Container:
     limit_bytes: Annotated[
         int | None,
         meaning(
-            "Its memory limit as set in the Pod's spec, else as the runtime was told, in bytes; null for none", NATURAL
+            "Its memory limit as set in the Pod's spec, else as the runtime has it, in bytes; null for none", NATURAL
         ),
     ] = None
 
@@ -161,15 +161,15 @@ class Incident:
     pid1: Annotated[
         Pid1 | None,
         meaning(
-            "PID 1 of the container after the kill; gone: it ended before it was looked at; null where it cannot be "
-            "told."
+            "PID 1 of the container after the kill; gone: it ended before it was looked at; null where that is "
+            "not known."
         ),
     ]
     neighbours: Annotated[
         tuple[Neighbour, ...], meaning("Other processes of the container that live on, the largest five.")
     ]
     neighbours_total: Annotated[
-        int | None, meaning("How many processes of the container live on; null where it cannot be told", NATURAL)
+        int | None, meaning("How many processes of the container live on; null where that is not known", NATURAL)
     ]
     container: Annotated[Container | None, meaning("The container; null for a process outside any.")]
     pod: Annotated[

@@ -1,5 +1,5 @@
 """What was masked of the victims' arguments, until the Pod's spec is known. In: incidents, then the words of their
-containers' specs. Out: an incident with the words that its spec says anyway.
+containers' specs. Out: an incident with the words that its spec shows anyway.
 
 Rules: in memory only, and of each word only its digest (unmask.py); the key is of this process, so an incident that an
 earlier one left stays masked. Bounded: of the oldest incidents nothing is unmasked any more.
@@ -14,7 +14,7 @@ from oomeventer.incident.assemble import argv_of, kept
 from oomeventer.incident.bounds import VICTIMS_WITH_TEXT
 from oomeventer.incident.incident import Incident
 from oomeventer.incident.redaction import Redaction
-from oomeventer.incident.unmask import KEY_BYTES, Digests, digests, said_openly, unmask
+from oomeventer.incident.unmask import KEY_BYTES, Digests, digests, unmask, words_in_clear
 from oomeventer.kernel import Kill
 from oomeventer.node import Observation, identify
 
@@ -55,19 +55,19 @@ class Masked:
         while self._size > KEPT:
             self._forget(next(iter(self._kept)))
 
-    def said(self, key: str, spec_words: Sequence[str]) -> None:
+    def keep_spec_words(self, key: str, spec_words: Sequence[str]) -> None:
         """The command and args of the incident's container, as its Pod's spec has them."""
         if entry := self._kept.get(key):
             entry.spec_words = spec_words
 
     def unmask(self, incident: Incident) -> Incident:
-        """The incident with the words that its spec says. Once: then its digests are gone."""
+        """The incident with the words that its spec shows. Once: then its digests are gone."""
         entry = self._forget(incident.key)
         if entry is None or not entry.spec_words:
             return incident
-        said = said_openly(entry.spec_words)
+        clear = words_in_clear(entry.spec_words)
         victims = tuple(
-            replace(victim, command=unmask(victim.command, masked, said, self._key)) if victim.command else victim
+            replace(victim, command=unmask(victim.command, masked, clear, self._key)) if victim.command else victim
             for victim, masked in zip(incident.victims, entry.victims, strict=False)
         )
         return replace(incident, victims=victims + incident.victims[len(victims) :])

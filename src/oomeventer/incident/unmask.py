@@ -1,4 +1,4 @@
-"""Words that were masked, and that the Pod's spec says in clear anyway: they may be shown again.
+"""Words that were masked, and that the Pod's spec shows anyway: they may be shown again.
 
 In: masked words with their keyed digests, and the container's `command` and `args`. Out: the command with those words
 unmasked.
@@ -43,17 +43,17 @@ def digests(policy: Redaction, argv: Sequence[bytes], comm: bytes, key: bytes, c
     )
 
 
-def unmask(command: Sequence[str], masked: Digests, said: Iterable[str], key: bytes) -> tuple[str, ...]:
-    """The command with those of its masked words that are said openly; as it is if the digests are not its own."""
+def unmask(command: Sequence[str], masked: Digests, clear: Iterable[str], key: bytes) -> tuple[str, ...]:
+    """The command with those of its masked words that are in clear there; as it is if the digests are not its own."""
     if len(masked) != len(command):
         return tuple(command)
-    clear = {_digest(_raw(word), key): printable(word) for word in said}
+    shown_by = {_digest(_raw(word), key): printable(word) for word in clear}
     return tuple(
-        shown if digest is None else clear.get(digest, shown) for shown, digest in zip(command, masked, strict=True)
+        shown if digest is None else shown_by.get(digest, shown) for shown, digest in zip(command, masked, strict=True)
     )
 
 
-def said_openly(spec_words: Sequence[str]) -> frozenset[str]:
+def words_in_clear(spec_words: Sequence[str]) -> frozenset[str]:
     """The words of a container's command and args that no name there tells to be secrets, each as the kubelet hands it
     over. A script's words are among them, since a shell hands them over in turn; what it would expand is not."""
     words: set[str] = set()

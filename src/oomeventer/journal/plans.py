@@ -97,12 +97,12 @@ def pending(
 
 def plan(series: str, decided: Decision, span: Span) -> Plan:
     """The request for the kills of that span."""
-    first, last, said = span.first, span.last, span.body
+    first, last, event = span.first, span.last, span.body
     begin, end = _timestamp(first.killed_at), _timestamp(last.killed_at)
     if decided.create:
-        body = _created(said, begin, end, decided.name, decided.count)
+        body = _created(event, begin, end, decided.name, decided.count)
     else:
-        body = _patched(said, end, decided.count)
+        body = _patched(event, end, decided.count)
     return Plan(
         series=series,
         create=decided.create,
@@ -117,19 +117,19 @@ def plan(series: str, decided: Decision, span: Span) -> Plan:
     )
 
 
-def _created(said: dict[str, Any], begin: str, end: str, name: str, count: int) -> dict[str, Any]:
+def _created(event: dict[str, Any], begin: str, end: str, name: str, count: int) -> dict[str, Any]:
     """The Event for several kills: the first one's name and time, the last one's message."""
-    metadata = said["metadata"] | {"name": name}
-    return said | {"metadata": metadata, "count": count, "firstTimestamp": begin, "lastTimestamp": end}
+    metadata = event["metadata"] | {"name": name}
+    return event | {"metadata": metadata, "count": count, "firstTimestamp": begin, "lastTimestamp": end}
 
 
-def _patched(said: dict[str, Any], end: str, count: int) -> dict[str, Any]:
+def _patched(event: dict[str, Any], end: str, count: int) -> dict[str, Any]:
     """What a further kill changes of an Event."""
     return {
         "count": count,
         "lastTimestamp": end,
-        "message": said["message"],
-        "metadata": {"annotations": {ANNOTATION: said["metadata"]["annotations"][ANNOTATION]}},
+        "message": event["message"],
+        "metadata": {"annotations": {ANNOTATION: event["metadata"]["annotations"][ANNOTATION]}},
     }
 
 

@@ -25,26 +25,26 @@ _Check = Callable[[Any, Any, tuple[Any, ...]], Any]
 
 
 class KernelError(OomeventerError):
-    """The kernel, or libbpf on its behalf, refused; the message holds libbpf's log and the way out."""
+    """The kernel, or libbpf on its behalf, refused; the message has libbpf's log, and what to do."""
 
 
 class LibraryError(OomeventerError):
     """libbpf is missing or too old."""
 
 
-def advice(number: int, said: str) -> str:
-    """The way out for an errno of loading or attaching, and what libbpf said with it: one sentence."""
+def advice(number: int, libbpf_log: str) -> str:
+    """What to do about an errno of loading or attaching, by libbpf's log of it: one sentence."""
     if not Path("/sys/kernel/btf/vmlinux").exists():
         return (
             "this kernel has no BTF (/sys/kernel/btf/vmlinux is missing): it needs CONFIG_DEBUG_INFO_BTF=y, "
             "which distributions' kernels from 5.10 on have"
         )
-    if re.search(r"(unknown func|cannot use helper) bpf_probe_read", said):  # LOCKDOWN_BPF_READ_KERNEL
+    if re.search(r"(unknown func|cannot use helper) bpf_probe_read", libbpf_log):  # LOCKDOWN_BPF_READ_KERNEL
         return (
             "this kernel is locked down for confidentiality, so that BPF may not read its memory: boot it with "
             "lockdown=integrity, or without lockdown"
         )
-    if "map 'ring'" in said and number == errno.EINVAL:
+    if "map 'ring'" in libbpf_log and number == errno.EINVAL:
         return "this kernel has no BPF ring buffer: it needs Linux 5.8 or newer"
     if number in (errno.EPERM, errno.EACCES):
         return "run as root or with CAP_BPF and CAP_PERFMON (before kernel 5.11 also CAP_SYS_RESOURCE)"
@@ -126,7 +126,7 @@ class Library:
         return result
 
     def _error(self, number: int, function: str) -> KernelError:
-        said = "\n  ".join(self.log)
+        lines = "\n  ".join(self.log)
         self.log.clear()
-        sentence = f"{advice(number, said)} ({function}: {os.strerror(number)})"
-        return KernelError(sentence + (f"\nlibbpf said:\n  {said}" if said else ""))
+        sentence = f"{advice(number, lines)} ({function}: {os.strerror(number)})"
+        return KernelError(sentence + (f"\nlibbpf's log:\n  {lines}" if lines else ""))

@@ -34,7 +34,7 @@ class Generation:
 
     @property
     def code(self) -> str:
-        """What it was loaded from, as Pins.new() was told."""
+        """What it was loaded from: the code that was given to Pins.new()."""
         return self.directory.name.partition("-")[0]
 
     def has(self, *names: str) -> bool:

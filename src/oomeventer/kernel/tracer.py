@@ -1,10 +1,10 @@
 """The kernel's side of the agent: attaches the BPF object, or goes on with what an earlier agent left attached, and
 reads episodes from its ring.
 
-In: kills on this machine. Out: episodes, through an async iterator, and back in: which of them are safe.
+In: kills on this machine; which episodes are on disk. Out: episodes, through an async iterator.
 
 Rules: no thread, no timer while nothing is open. A record stays in the ring until its episode is given to free(): so
-what the next process reads is just what this one had not brought into safety. While nobody frees, records stay in the
+what the next process reads is just what this one had not freed. While nobody frees, records stay in the
 ring; a full ring is counted.
 """
 
@@ -104,7 +104,7 @@ class Tracer:
 
     @property
     def used_bytes(self) -> int:
-        """What waits in the ring to be read, or to be brought into safety."""
+        """What waits in the ring to be read, or to be freed."""
         return sum(attachment.ring.used_bytes for attachment in self._attachments())
 
     def _attachments(self) -> list[Attachment]:
@@ -174,7 +174,7 @@ class Tracer:
             self._paths.popitem(last=False)
 
     def free(self, episode: Episode) -> None:
-        """The episode is in safety, or not wanted: the ring may forget it."""
+        """The episode is on disk, or not wanted: the ring may forget it."""
         positions = [place for kill in episode for place in self._positions.pop(kill.process, ())]
         for ring in {ring for ring, _ in positions}:
             ring.free(position for of, position in positions if of is ring)

@@ -12,8 +12,8 @@ Rules:
 
 - A mount is the node's if PID 1, which is the node's with hostPID, is in it, and the agent further down. The agent's
   own container has one, too, and it must not be taken for the node's.
-- Where none is found, that is said once, and all kills are the node's: one too many is better than one that nobody is
-  told of.
+- Where none is found, that is logged once, and all kills are the node's: one too many is better than one that is not
+  reported.
 - A path that is given is believed.
 - A record has 16 levels from the machine's root on (bpf/oom.h): a node further down is none that we know of.
 - Only reads, and these can block: make it in a thread.
@@ -59,7 +59,7 @@ class _Place:
 class NodeCgroup:
     """path: its own cgroup as the machine names it, or AUTO. cgroups: where the memory hierarchy is mounted.
 
-    inodes: with AUTO, of the directories that were found, by whether it is cgroup v2; None where it cannot be told.
+    inodes: with AUTO, of the directories that were found, by whether it is cgroup v2; None where none was found.
     """
 
     def __init__(self, path: str = AUTO, proc: Path = Path("/proc"), cgroups: Path | None = None) -> None:
@@ -67,7 +67,7 @@ class NodeCgroup:
         self._proc = proc
         self._cgroups = cgroups
         self.inodes = {unified: self._find(unified) for unified in (False, True)} if path == AUTO else {}
-        self._said = False
+        self._is_logged = False
 
     def below(self, episode: Episode) -> Episode:
         """Those of its kills that are this node's, as this node sees them."""
@@ -90,26 +90,26 @@ class NodeCgroup:
         if self._names is not None:
             return len(self._names) if names[: len(self._names)] == self._names else None
         inode = self.inodes[kill.unified]
-        self._say(inode)
+        self._log_once(inode)
         if inode is None or inode == _ROOT_INODE:
             return 0
         below = next((i for i, level in enumerate(kill.levels) if level.inode == inode), None)
         return None if below is None else len(names) - below
 
-    def _say(self, inode: int | None) -> None:
-        if self._said:
+    def _log_once(self, inode: int | None) -> None:
+        if self._is_logged:
             return
-        self._said = True
+        self._is_logged = True
         if inode is None:
             log.warning(
-                "which cgroup is the node's own cannot be told: all kills of the machine are taken for the node's. If "
+                "the node's own cgroup cannot be determined: all kills of the machine are taken for the node's. If "
                 "the node is a container (kind), mount its /sys/fs/cgroup and set hostPID, or name it (--node-cgroup)"
             )
         elif inode != _ROOT_INODE:
             log.info("this node is a container: kills outside its own cgroup (inode %d) are not its own", inode)
 
     def _find(self, unified: bool) -> int | None:
-        """The inode of the node's cgroup; None where it cannot be told."""
+        """The inode of the node's cgroup; None where none is found."""
         own, init = self._place("self", unified), self._place("1", unified)
         for point, root in self._mounts(unified):
             try:

@@ -45,7 +45,7 @@ class Neighbour:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """pid1: None where it cannot be told. neighbours: the largest first; neighbours_total counts all, None unknown.
+    """pid1: None where that is not known. neighbours: the largest first; neighbours_total counts all, None unknown.
 
     arguments, environment: of victims whose record has none, by process.
     """

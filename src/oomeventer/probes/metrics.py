@@ -91,7 +91,7 @@ class Metrics(Collector):
         self._elsewhere = 0
         #: None before the agent watches, and after.
         self.parts: Parts | None = None
-        #: What runtime and API said when they were last asked whether they are there.
+        #: Whether runtime and API answered as they should when they were last asked.
         self.answers: dict[str, bool] = {}
         #: When the API server last accepted an Event, by the clock.
         self.accepted_at: float | None = None

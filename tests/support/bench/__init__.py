@@ -7,4 +7,4 @@ anywhere: a figure says something beside another one of the same run, and nothin
 
 
 class BenchError(Exception):
-    """Something could not be measured; the message says what, and the way out."""
+    """Something could not be measured; the message says what, and what to do."""

@@ -1,5 +1,5 @@
 """`PYTHONPATH=tests/support python -m bench` (make bench). In: this machine. Out: a table on stdout, in
-under 90 s; exit status 1 where something could not be measured, with a sentence that says what, and the way out.
+under 90 s; exit status 1 where something could not be measured, with a sentence that says what, and what to do.
 
 First rounds: in each, in turns, kills with no agent, and with an agent of each kind, which is started for them. Then
 agents that are left idle, and a storm for each.
@@ -55,9 +55,9 @@ class Bench:
 
     async def run(self) -> None:
         """All of it."""
-        begun = ended = time.monotonic()
+        started = ended = time.monotonic()
         turns, took = [NOBODY, DISK, MEMORY, STAMPED], 0.0
-        while len(self.figures.imports) < ROUNDS or ended - begun + took < ROUNDS_SECONDS:
+        while len(self.figures.imports) < ROUNDS or ended - started + took < ROUNDS_SECONDS:
             for who in turns:
                 await self._round(who)
             self.figures.imports.append(await asyncio.to_thread(_import_seconds))

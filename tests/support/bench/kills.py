@@ -26,10 +26,10 @@ def make(program: Path, pause_seconds: float, cgroups: Sequence[str]) -> list[tu
     times = []
     for name in cgroups:
         with Victim(program, Cgroup(name=name.lstrip("/")), HOG) as victim:
-            begun, used = time.perf_counter(), _reaped_seconds()
+            started, used = time.perf_counter(), _reaped_seconds()
             victim.go()
             status = victim.wait()
-            times.append((time.perf_counter() - begun, _reaped_seconds() - used))
+            times.append((time.perf_counter() - started, _reaped_seconds() - used))
             if status != -9:
                 raise BenchError(f"a victim ended with {status} in place of being killed: is there swap?")
         _spin(pause_seconds)

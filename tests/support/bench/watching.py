@@ -23,7 +23,7 @@ from standin import ApiServer
 UNBOUNDED = ("--object-burst", "999999", "--burst", "999999", "--events-per-second", "1000")
 PLAIN = (sys.executable, "-m", "oomeventer")
 #: All but the container, for which no runtime is asked here.
-STAGES = ("record", "pod", "draft")
+STAGES = ("record", "pod", "outbox")
 
 
 @dataclass(frozen=True, slots=True)

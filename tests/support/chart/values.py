@@ -75,24 +75,24 @@ def _setting(setting: Setting) -> dict[str, Any]:
     try:
         setting.parse("\n;")
     except ValueError as e:
-        said = str(e)
-    if found := re.match("is not one of (.*)", said):
+        complaint = str(e)
+    if found := re.match("is not one of (.*)", complaint):
         schema: dict[str, Any] = {"enum": found[1].split(", ")}
-    elif found := re.match("must be a (whole )?number.* from (.*) to (.*)", said):
+    elif found := re.match("must be a (whole )?number.* from (.*) to (.*)", complaint):
         schema = {"type": "integer" if found[1] else "number"}
         schema |= {"minimum": json.loads(found[2]), "maximum": json.loads(found[3])}
-    elif found := re.match("must be a power of two from ([0-9]+) to ([0-9]+)", said):
+    elif found := re.match("must be a power of two from ([0-9]+) to ([0-9]+)", complaint):
         schema = {"enum": _powers(int(found[1]), int(found[2]))}
-    elif found := re.match("must be a size from ([0-9]+)Mi to ([0-9]+)Gi", said):
+    elif found := re.match("must be a size from ([0-9]+)Mi to ([0-9]+)Gi", complaint):
         schema = _size(int(found[1]) << 20, int(found[2]) << 30)
-    elif said.startswith("has names that no variable can have"):
+    elif complaint.startswith("has names that no variable can have"):
         schema = {"type": "string", "pattern": "^( *([A-Za-z_][A-Za-z0-9_]*[*]?)? *(,|$))*$"}
-    elif said in ("is not a directory", "is no file"):
+    elif complaint in ("is not a directory", "is no file"):
         schema = {"type": "string", "pattern": "^/."}
-    elif said.startswith("must be auto or the path of a cgroup"):
+    elif complaint.startswith("must be auto or the path of a cgroup"):
         schema = {"type": "string", "pattern": "^(auto|/.*)$"}
     else:
-        raise ValueError(f"no schema is known for {setting.name}, which {said}")
+        raise ValueError(f"no schema is known for {setting.name}, which {complaint}")
     return {"description": setting.help, **schema}
 
 

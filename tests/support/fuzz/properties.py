@@ -13,7 +13,7 @@ from fuzz.reported import Reported
 from oomeventer.incident.codec import as_json
 from oomeventer.incident.events import ANNOTATION, MESSAGE_BYTES, PendingEvent
 from oomeventer.incident.redaction import MASK, Redaction, quote
-from oomeventer.incident.unmask import digests, said_openly, unmask
+from oomeventer.incident.unmask import digests, unmask, words_in_clear
 from oomeventer.text import printable
 from standin.decoding import decode
 from standin.event import CORE
@@ -42,9 +42,9 @@ def one_line(text: str) -> None:
 
 def reported(what: Reported) -> None:
     """All properties of what is reported of one incident."""
-    assert what.drafts
-    for draft in what.drafts:
-        event(draft)
+    assert what.events
+    for pending in what.events:
+        event(pending)
     for line in (*what.log_lines, what.json_line, what.row):
         one_line(line)
     assert json.loads(what.log_lines[1])["incident"] == as_json(what.incident)
@@ -56,15 +56,15 @@ def reported(what: Reported) -> None:
         assert line.startswith("  ")
 
 
-def event(draft: PendingEvent) -> None:
+def event(pending: PendingEvent) -> None:
     """An Event that the API server takes, and that a reader of lines cannot be deceived by."""
-    body = draft.body
+    body = pending.body
     assert create_causes(decode(body, CORE), CORE) == []
     assert len(json.dumps(body).encode()) <= REQUEST_BYTES
-    assert len(draft.name) <= 253
-    assert _NAME.fullmatch(draft.name), draft.name
-    assert re.fullmatch(_LABEL, draft.namespace)
-    assert (body["metadata"]["name"], body["metadata"]["namespace"]) == (draft.name, draft.namespace)
+    assert len(pending.name) <= 253
+    assert _NAME.fullmatch(pending.name), pending.name
+    assert re.fullmatch(_LABEL, pending.namespace)
+    assert (body["metadata"]["name"], body["metadata"]["namespace"]) == (pending.name, pending.namespace)
     assert 0 < len(body["message"].encode()) <= MESSAGE_BYTES == 1024
     annotation = body["metadata"]["annotations"][ANNOTATION]
     for text in {*strings(body), *strings(json.loads(annotation))}:
@@ -111,7 +111,7 @@ def command(argv: list[bytes], comm: bytes, policy: Redaction) -> tuple[str, ...
 def unmasked(argv: list[bytes], comm: bytes, policy: Redaction) -> tuple[str, ...]:
     """A command that its container's spec says: each argument as it is masked, or as it is, on one line."""
     key = b"key"
-    words = said_openly([argument.decode("utf-8", "replace") for argument in argv])
+    words = words_in_clear([argument.decode("utf-8", "replace") for argument in argv])
     before = policy.command(argv, comm)
     shown = unmask(before, digests(policy, argv, comm, key), words, key)
     for argument, masked, text in zip(argv, before, shown, strict=True):

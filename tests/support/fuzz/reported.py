@@ -29,7 +29,7 @@ class Reported:
     """What leaves the node of one incident."""
 
     incident: Incident
-    drafts: list[PendingEvent]
+    events: list[PendingEvent]
     log_lines: tuple[str, str]
     json_line: str
     row: str
@@ -41,11 +41,11 @@ class Reported:
         yield self.json_line
         yield self.row
         yield self.block
-        for draft in self.drafts:
-            yield json.dumps(draft.body, ensure_ascii=False)
-            yield draft.body["message"]
-            yield draft.body["metadata"]["annotations"][ANNOTATION]
-            yield " ".join(draft.series)
+        for pending in self.events:
+            yield json.dumps(pending.body, ensure_ascii=False)
+            yield pending.body["message"]
+            yield pending.body["metadata"]["annotations"][ANNOTATION]
+            yield " ".join(pending.series)
 
 
 def report(
@@ -82,7 +82,7 @@ def of(
     _, row = table([as_json(incident) | {"events": events[0].name}])
     return Reported(
         incident=incident,
-        drafts=[*events, *map(combine, events)],
+        events=[*events, *map(combine, events)],
         log_lines=(Text().format(record), Json().format(record)),
         json_line=encode(incident),
         row=row,

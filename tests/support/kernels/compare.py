@@ -92,7 +92,7 @@ def _victim(case: Case, pair: Pair) -> Iterator[str]:
         yield f"swap is {victim['swap_bytes']} bytes, at most {most} were to be had"
     numbers = process["proc"].get("NSpid", "").split()
     if numbers and victim["container_pid"] != int(numbers[-1]):
-        yield f"container_pid is {victim['container_pid']}, /proc said {numbers}"
+        yield f"container_pid is {victim['container_pid']}, /proc has {numbers}"
 
 
 def _text(case: Case, pair: Pair) -> Iterator[str]:

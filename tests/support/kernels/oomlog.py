@@ -23,7 +23,7 @@ _KILLED = re.compile(
 
 @dataclass(frozen=True)
 class Killed:
-    """One line "Killed process", with what the lines before it said of its OOM.
+    """One line "Killed process", with what the lines before it have of its OOM.
 
     pid: of the thread that the kernel chose. trigger: the thread that allocated. limit: the cgroup that ran out, None
     for the machine. Where the header was kept back, it, constraint, trigger and cgroup are None. kib: total_vm, anon,

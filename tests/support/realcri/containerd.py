@@ -162,7 +162,7 @@ class Containerd:
                     return
             time.sleep(0.05)
         log = (self.base / "containerd.log").read_text(errors="replace")
-        raise TimeoutError(f"containerd does not get ready; it said:\n{log[-4000:]}")
+        raise TimeoutError(f"containerd does not get ready; its log:\n{log[-4000:]}")
 
     def _tell(self, line: str) -> None:
         assert self._keeper.stdin

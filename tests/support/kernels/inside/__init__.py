@@ -1,4 +1,4 @@
-"""What runs in a guest: makes real kills under the shipped agent, and tells what the agent and the kernel said."""
+"""What runs in a guest: makes real kills under the shipped agent, and prints what the agent and the kernel reported."""
 
 #: The cases in cases.py, by name and in their order; the host reads this, and cannot import them.
 NAMES = (

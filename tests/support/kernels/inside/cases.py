@@ -1,6 +1,6 @@
 """The cases: ways in which the kernel comes to kill. In: nothing. Out: the cases by name, and their needs.
 
-Rules: a case provokes the kernel by means that any container has, and says what must have happened by the way it was
+Rules: a case provokes the kernel by means that any container has, and says what must have happened by how it was
 built; sizes leave no doubt who is chosen. Each takes as little memory as will do: every page is touched by an emulated
 processor.
 """

@@ -1,4 +1,4 @@
-"""The processes of a case. In: a cgroup, the victim's arguments. Out: processes, and what /proc said of
+"""The processes of a case. In: a cgroup, the victim's arguments. Out: processes, and what /proc has of
 them while they lived. Rules: each waits for go() in its cgroup before it begins; what still lives when a case ends is
 killed and reaped."""
 

@@ -116,7 +116,7 @@ class Stage:
         } | more
 
     def seen(self) -> dict[str, Any]:
-        """All that the kernel and the agent said."""
+        """All that the kernel and the agent reported."""
         victims = sum(len(episode) for episode in self._expected.get("episodes", ()))
         incidents = self._agent.incidents(victims, INCIDENT_SECONDS, SETTLE_SECONDS)
         for process in self.processes:

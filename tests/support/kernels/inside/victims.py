@@ -18,7 +18,7 @@ def bystander(s: Stage) -> None:
 
 
 def threads(s: Stage) -> None:
-    """Eight threads die, each marked anew by some kernels: one incident."""
+    """Eight threads die, each marked once more by some kernels: one incident."""
     cgroup = s.cgroups.make(container("threads"), limit=24 * MIB)
     hog = s.start(cgroup, "threads", "64", "8")
     hog.go()
@@ -45,7 +45,7 @@ def shared(s: Stage) -> None:
 
 
 def long_arguments(s: Stage) -> None:
-    """More arguments and environment than a record holds: cut, and said so."""
+    """More arguments and environment than a record holds: cut, and noted."""
     cgroup = s.cgroups.make(container("long-arguments"), limit=24 * MIB)
     environment = {f"V{number}": "v" * 40 for number in range(300)}
     hog = s.start(cgroup, "hog", "64", *(f"--option-{number}=x" for number in range(400)), environment=environment)
