@@ -152,7 +152,7 @@ async def test_long_words_are_cut(api: ApiServer, cluster: Api) -> None:
 async def test_no_answer_is_unreachable(api: ApiServer, cluster: Api, fault: Fault) -> None:
     """A connection that ends without an answer: the message names the request, the library's exception is the cause."""
     api.faults.append(fault)
-    with pytest.raises(Unreachable, match=f"POST {api.url}{EVENTS}: .") as caught:
+    with pytest.raises(Unreachable, match=f"^the API server is unreachable: POST {api.url}{EVENTS}: .") as caught:
         await cluster.request("POST", EVENTS, body={})
     assert caught.value.__cause__ is not None
     assert len(api.requests) == 1

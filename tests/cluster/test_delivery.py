@@ -195,9 +195,11 @@ def name(number: int = 1, pod: int = 0) -> str:
 # -- one Event ---------------------------------------------------------------------------------------------------------
 
 
-async def test_the_first_kill_is_posted(api: ApiServer, send: Sending) -> None:
-    """It becomes an Event with all of the pending Event in it."""
+async def test_the_first_kill_is_posted(api: ApiServer, send: Sending, caplog: pytest.LogCaptureFixture) -> None:
+    """It becomes an Event with all of the pending Event in it, and the log says so."""
+    caplog.set_level("INFO")
     await send(kill())
+    assert f"Event {name()} is delivered, count 1" in caplog.messages
     pending = compose(kill())
     stored = events(api)[pending.name]
     assert {key: stored[key] for key in pending.body if key != "metadata"} == {

@@ -81,8 +81,10 @@ async def test_an_api_that_answers(api: Api) -> None:
     assert api.asked == {POD.name: 1}
 
 
-async def test_an_unreachable_api(api: Api) -> None:
-    """The incident waits, however long, and is whole in the end; it asks whether the server is back."""
+async def test_an_unreachable_api(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    """The incident waits, however long, and is whole in the end; it asks whether the server is back. The log has when
+    that began, and when it ended."""
+    caplog.set_level("INFO")
     api.unreachable = True
     waiting = asyncio.create_task(describer(api)(bare()))
     await asyncio.sleep(WAIT * 10.5)
@@ -92,6 +94,9 @@ async def test_an_unreachable_api(api: Api) -> None:
     api.unreachable = False
     async with asyncio.timeout(5):
         assert whole(await waiting)
+    began, ended = caplog.messages
+    assert began == "incidents wait in the journal: refused"
+    assert ended == "the API server is no longer unreachable"
 
 
 async def test_a_refuted_path_is_not_looked_up(api: Api) -> None:

@@ -225,7 +225,7 @@ async def test_an_incident_that_cannot_be_read(path: Path, caplog: pytest.LogCap
             await until(lambda: not agent.journal.totals.waiting)
             assert agent.journal.totals.given_up.total() == 1
             agent.check()
-    assert "given up" in caplog.text
+    assert "is dropped: it cannot be read" in caplog.text
     assert counts(api) == {compose(kill(2)).name: 1}
 
 

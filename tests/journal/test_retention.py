@@ -95,8 +95,8 @@ def test_one_pods_kills_push_out_no_others(path: Path, is_described: bool) -> No
             assert 20 < waiting < 200
 
 
-def test_no_room_for_the_first_of_many(path: Path) -> None:
-    """Where nobody has more than its first and its latest the oldest of all goes."""
+def test_no_room_for_the_first_of_many(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Where nobody has more than its first and its latest the oldest of all goes; the log has how many are dropped."""
     with closing(opened(path, size_bytes=1 << 20)) as store:
         for number in range(1, 301):
             record(store, large(number, pod=number))
@@ -106,6 +106,8 @@ def test_no_room_for_the_first_of_many(path: Path) -> None:
         assert used(store) <= 1 << 20
         assert 20 < len(kept) < 200
         assert kept == [kill(number).key for number in range(301 - len(kept), 301)]
+    logged = [int(record.message.split()[0]) for record in caplog.records if "are dropped: no room" in record.message]
+    assert sum(logged) == 300 - len(kept)
 
 
 def test_a_clock_that_was_ahead(store: Database, time: Time) -> None:

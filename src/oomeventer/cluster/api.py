@@ -140,10 +140,13 @@ class Api:
                 raw = await _read(response)
         except Exception as e:  # aiohttp's, the loop's, the credentials': whatever it is, there is no answer
             what = str(e) or type(e).__name__
-            raise Unreachable(f"{method} {self.server}{path}: {what}") from e
+            raise Unreachable(f"the API server is unreachable: {method} {self.server}{path}: {what}") from e
         if 300 <= response.status < 400:
             elsewhere = printable(response.headers.get("Location", "nowhere"), WORDS_BYTES)
-            raise Unreachable(f"{method} {self.server}{path}: redirected to {elsewhere}, which no API server does")
+            request = f"{method} {self.server}{path}"
+            raise Unreachable(
+                f"the API server is unreachable: {request}: redirected to {elsewhere}, which no API server does"
+            )
         return _answer(response.status, raw, response.headers.get("Retry-After"))
 
     async def _renew(self, used: Any) -> bool:

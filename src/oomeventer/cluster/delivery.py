@@ -191,11 +191,11 @@ class Delivery:
     async def _settle(self, series: Series, plan: Plan, outcome: Outcome) -> None:
         if outcome.verdict is Verdict.DELIVERED:
             more = await self._journal.settle(plan, "delivered", "")
-            log.debug("Event %s delivered, count %d", plan.name, plan.count)
+            log.info("Event %s is delivered, count %d", plan.name, plan.count)
             self._delivered(plan)
         else:
             reason = outcome.rule.reason
-            log.error("Event %s is dropped: %s; the server answered: %s", plan.name, reason, outcome.words)
+            log.error("Event %s is dropped: %s; the last answer: %s", plan.name, reason, outcome.words)
             more = await self._journal.settle(plan, "given up", reason)
         self._go_on(series, more)
 

@@ -101,9 +101,13 @@ class Describer:
             for wait in backoff(longest_seconds=LONGEST_SECONDS):
                 try:
                     await self._api.request("GET", "/version")
-                except Unreachable:
+                except Unreachable as e:
+                    if not self.is_unreachable:
+                        log.warning("incidents wait in the journal: %s", e)
                     self.is_unreachable = True
                     await asyncio.sleep(wait)
                 else:
+                    if self.is_unreachable:
+                        log.info("the API server is no longer unreachable")
                     self.is_unreachable = False
                     return

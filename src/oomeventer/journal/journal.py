@@ -208,7 +208,7 @@ class Journal:
         try:
             return RecordedIncident(number, decode(body))
         except IncidentError as e:
-            log.error("incident %d cannot be read and is given up: %s", number, e)
+            log.error("incident %d is dropped: it cannot be read: %s", number, e)
             await self.give_up(number, "written by another version")
             return None
 

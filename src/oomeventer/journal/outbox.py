@@ -164,7 +164,7 @@ def _span(db: sqlite3.Connection, series: str, upto: int | None) -> Span | None:
         change = f"UPDATE events SET state = 'given up', reason = ?, draft = NULL WHERE {where} AND state = 'waiting'"
         damaged = db.execute(change, (_DAMAGED, *values)).rowcount
         add(db, "given up", damaged, _DAMAGED)
-        log.error("series %.200s: %d pending Events are damaged, and given up", series, damaged)
+        log.error("series %.200s: %d pending Events are dropped: %s", series, damaged, _DAMAGED)
 
 
 def _pending(db: sqlite3.Connection, number: int) -> Pending | None:

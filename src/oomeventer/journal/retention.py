@@ -5,6 +5,7 @@ with a reason: a clock that was wrong and is set makes all old. It is taken from
 push out no other's. Each function is one transaction. Raises StoreError.
 """
 
+import logging
 import sqlite3
 import time
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 from oomeventer.journal import budgets, incidents
 from oomeventer.journal.database import Database
 from oomeventer.journal.totals import add
+
+log = logging.getLogger(__name__)
 
 #: Series that are remembered: as many as client-go's recorder has. Of a forgotten one the next kill is a new Event.
 SERIES = 4096
@@ -40,13 +43,22 @@ def trim(database: Database) -> int:
         db.execute(f"DELETE FROM series WHERE plan IS NULL AND series NOT IN ({latest})", (SERIES,))
         budgets.trim(db)
         incidents.trim(db)
-        before = gone
+        before, dropped_before = gone, _dropped(db)
         while gone - before < _TRIM and (excess := used_bytes(db) - database.size_bytes) > 0:
             done = forget(db, settled, (), "", _TRIM_STEP) or _thin(db) or _evict(db, excess)
             if not done:
                 break
             gone += done
+        dropped = _dropped(db) - dropped_before
+    if dropped:
+        log.error("%d Events are dropped: %s (--journal-bytes)", dropped, _NO_ROOM)
     return gone
+
+
+def _dropped(db: sqlite3.Connection) -> int:
+    """How many Events found no room so far."""
+    row = db.execute("SELECT count FROM totals WHERE what = 'given up' AND reason = ?", (_NO_ROOM,)).fetchone()
+    return int(row[0]) if row else 0
 
 
 def _set_right(db: sqlite3.Connection, now: float) -> None:
