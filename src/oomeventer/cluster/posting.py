@@ -33,8 +33,8 @@ _Event = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What follows, and why; the server's words, or why there are none; after how many seconds it asks to be asked
-    again; how many requests it took. counted: how many kills the Event counts without the plan's, if RECOUNT."""
+    """What follows, and why. words: the server's, or why there are none. retry_after_seconds: how long it asks us to
+    wait. requests: how many it took. counted: how many kills the Event counts without the plan's, if RECOUNT."""
 
     rule: Rule
     words: str

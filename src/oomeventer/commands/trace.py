@@ -40,5 +40,6 @@ async def trace(settings: Settings, as_json: bool, out: TextIO = sys.stdout) -> 
         await Pipeline(stages).run(wiring.episodes(tracer, stop), stop)
         if tracer.lost:
             log.error(
-                "%d kills found the kernel's ring full and are not shown: choose a larger --ring-bytes", tracer.lost
+                "%d records found the kernel's ring full, so kills are not shown: choose a larger --ring-bytes",
+                tracer.lost,
             )

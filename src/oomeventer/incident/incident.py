@@ -177,11 +177,15 @@ class Incident:
         meaning("The Pod; null for a process outside any, or where neither the runtime nor the API knew it."),
     ]
     truncated: Annotated[
-        bool, meaning("Something was cut: paths or texts by the kernel's record, victims by the annotation's room.")
+        bool,
+        meaning(
+            "Something was cut: paths or texts by the kernel's record; victims, texts or notes by the bounds of an "
+            "incident, of an annotation or of a log line."
+        ),
     ]
     lost_before: Annotated[
         int,
-        meaning("Kills that found the kernel's ring full since the agent began, and are reported nowhere", NATURAL),
+        meaning("Records that found the kernel's ring full before this one, since the object was loaded", NATURAL),
     ]
     notes: Annotated[tuple[str, ...], meaning("What is missing and why, for people.")]
     victims_total: Annotated[

@@ -78,7 +78,8 @@ FAMILIES = {
         Family(
             "oomeventer_ring_lost_records_total",
             "counter",
-            "Records that found the kernel's ring full, or their cgroup's share of it: their kills are not reported.",
+            "Records that found the kernel's ring full, or their cgroup's share of it: their kills, or only their "
+            "arguments, are not reported.",
         ),
         Family("oomeventer_ring_used_bytes", "gauge", "What waits in the kernel's ring to be read and written down."),
         Family("oomeventer_unreadable_records_total", "counter", "Records that this program could not read."),
