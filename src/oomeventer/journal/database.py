@@ -19,6 +19,8 @@ from oomeventer.errors import OomeventerError
 FORMAT = 1
 MEMORY = ":memory:"
 
+#: Some names are an earlier version's, and stay, so that its file can be read: state 'begun' is recorded, draft is a
+#: pending Event's body, told is the count that a series' Event has.
 _TABLES = """
 CREATE TABLE incidents (
     id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, seen_at REAL NOT NULL, state TEXT NOT NULL, body TEXT NOT NULL

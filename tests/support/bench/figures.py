@@ -15,7 +15,7 @@ AGENTS = (DISK, MEMORY)
 
 @dataclass
 class Figures:
-    """By who watches, in seconds where nothing else is said.
+    """By who watches, in seconds unless noted.
 
     deaths, victims: of each victim, from its start to its end, and its CPU time, by round. first, delays: of a new
     agent's first kill, and of the others, to its request. reader: to its record being read. programs: BPF's seconds and
