@@ -1,7 +1,6 @@
 """`oomeventer run`: the node's agent. In: Settings. Out: Events for the kills on this node.
 
-Rules: wiring, and the kills of other nodes on this machine, which are freed and counted here. What is opened first is
-closed last; from the moment that the tracer is open all is recorded.
+Rules: wiring, no logic. What is opened first is closed last; from the moment that the tracer is open all is recorded.
 """
 
 import asyncio
