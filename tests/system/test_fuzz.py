@@ -30,6 +30,7 @@ from fuzz.runtime import Runtime
 from oomeventer.cri import ContainerInfo, CriError
 from oomeventer.cri._cri.runtime import v1
 from oomeventer.incident.arguments import Word
+from oomeventer.incident.bounds import VICTIMS
 from oomeventer.incident.codec import as_json
 from oomeventer.incident.redaction import Redaction
 from oomeventer.incident.variables import MEMORY_VARIABLES
@@ -166,11 +167,11 @@ def test_128_kib_of_arguments(argv: list[bytes], policy: Redaction) -> None:
 
 
 def test_a_large_group_without_arguments() -> None:
-    """A note for each of 3,000 victims with ugly names: an Event that the API server takes."""
+    """3,000 victims with ugly names: the first are kept, all are counted, and the API server takes the Event."""
     group = RawLevel(7, 1, 1, 1, 0, 0, 1, record.LEVEL_GROUP | record.LEVEL_LOCKED)
     marks = [raw_mark(tgid=number, start_ns=1, levels=[group], comm=b"\xff" * 15) for number in range(1, 3001)]
     (what,) = reported.report(*marks)
-    assert len(what.incident.victims) == 3000
+    assert (len(what.incident.victims), what.incident.victims_total) == (VICTIMS, 3000)
     properties.reported(what)
 
 
