@@ -20,12 +20,12 @@ from oomeventer.agent import Agent
 from oomeventer.commands.run import _reported_losses
 from oomeventer.cri.resolver import Resolver
 from oomeventer.incident.incident import Incident
-from oomeventer.incident.masked import Masked
-from oomeventer.incident.redaction import Redaction
+from oomeventer.incident.unmasking import Unmasking
 from oomeventer.journal.journal import Journal
 from oomeventer.kernel import Episode, Held, Lock
 from oomeventer.pipeline import QUEUE
 from oomeventer.probes.metrics import Metrics
+from oomeventer.redaction.policy import Redaction
 from samples import POD, incident
 
 
@@ -60,10 +60,12 @@ class Wired:
     def __init__(self, journal: Journal, resolver: Any, describer: Any) -> None:
         self.journal, self.metrics, self.added = journal, Metrics(), []  # type: ignore[var-annotated]
         nobody: Any = SimpleNamespace()
-        observer: Any = SimpleNamespace(masked=Masked(Redaction()))
+        unmasking = Unmasking(Redaction())
         outbox: Any = SimpleNamespace(add=self.added.extend)
         outbox.run = asyncio.Event.wait
-        self.agent = Agent(nobody, nobody, observer, journal, resolver, describer, outbox, self.metrics, nobody)
+        self.agent = Agent(
+            nobody, nobody, nobody, journal, resolver, describer, unmasking, outbox, self.metrics, nobody
+        )
         self._stop = asyncio.Event()
 
     async def __aenter__(self) -> "Wired":

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from oomeventer.command_line import COMMANDS
-from oomeventer.incident.redaction import Redaction
-from oomeventer.incident.variables import MEMORY_VARIABLES
 from oomeventer.kernel import DEFAULT_PINS
+from oomeventer.redaction.policy import Redaction
+from oomeventer.redaction.variables import MEMORY_VARIABLES
 from oomeventer.settings import SETTINGS, Setting, Settings, SettingsError
 from reading import read
 

@@ -19,13 +19,13 @@ from oomeventer.cluster.describer import Describer
 from oomeventer.cluster.pods import Pods
 from oomeventer.cluster.schedule import Limits
 from oomeventer.cri.resolver import Resolver
+from oomeventer.incident import Observer, Unmasking
 from oomeventer.incident.events import ANNOTATION
-from oomeventer.incident.observer import Observer
-from oomeventer.incident.redaction import MASK, Redaction
 from oomeventer.journal.journal import Journal
 from oomeventer.kernel import Episode
 from oomeventer.node.procfs import Procfs
 from oomeventer.probes.metrics import Metrics
+from oomeventer.redaction.policy import MASK, Redaction
 from samples import CONTAINER_ID, NODE, UID, kill
 from standin import ApiServer
 
@@ -49,14 +49,18 @@ def pod(kind: str) -> dict[str, Any]:
 def agent(journal: Journal, cluster: Api, observer: Observer) -> Agent:
     """All of it but the ring and the runtime."""
     nobody: Any = SimpleNamespace(free=lambda _: None, freed=lambda: None)
-    describer = Describer(cluster, Pods(cluster, NODE), observer.masked.keep_spec_words)
+    unmasking = observer._unmasking
+    assert unmasking
+    describer = Describer(cluster, Pods(cluster, NODE), unmasking.keep_spec_words)
     metrics = Metrics()
     delivery = Delivery(cluster, journal, Limits(), metrics.delivered)
-    return Agent(nobody, nobody, observer, journal, Resolver("none", 1), describer, delivery, metrics, nobody)
+    return Agent(
+        nobody, nobody, observer, journal, Resolver("none", 1), describer, unmasking, delivery, metrics, nobody
+    )
 
 
 def watching(tmp_path: Path) -> Observer:
-    return Observer(Procfs(tmp_path / "proc"), NODE, Redaction(), statistics=False)
+    return Observer(Procfs(tmp_path / "proc"), NODE, Redaction(), statistics=False, unmasking=Unmasking(Redaction()))
 
 
 async def no_episodes(stop: asyncio.Event) -> AsyncIterator[Episode]:
@@ -70,7 +74,7 @@ async def no_episodes(stop: asyncio.Event) -> AsyncIterator[Episode]:
 async def test_the_path_of_a_word(
     api: ApiServer, cluster: Api, tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: str, restarted: bool
 ) -> None:
-    """Masked on disk until the Pod is known; then in the Event, what the spec says openly. After a restart nobody
+    """Unmasking on disk until the Pod is known; then in the Event, what the spec says openly. After a restart nobody
     knows any more what was masked."""
     api.put_pod(pod(kind))
     observer = watching(tmp_path)

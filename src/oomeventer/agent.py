@@ -20,7 +20,7 @@ from typing import Any
 
 from oomeventer.cluster import Delivery, Describer
 from oomeventer.cri import Resolver
-from oomeventer.incident import LOG_BYTES, Incident, Observer, compose_all, fitted, message
+from oomeventer.incident import LOG_BYTES, Incident, Observer, Unmasking, compose_all, fitted, message
 from oomeventer.journal import Journal, RecordedIncident
 from oomeventer.kernel import Episode, Tracer
 from oomeventer.node import NodeCgroup
@@ -48,6 +48,7 @@ class Agent:
         journal: Journal,
         resolver: Resolver,
         describer: Describer,
+        unmasking: Unmasking,
         delivery: Delivery,
         metrics: Metrics,
         progress: Progress,
@@ -58,6 +59,7 @@ class Agent:
         self._journal = journal
         self._resolver = resolver
         self._describer = describer
+        self._unmasking = unmasking
         self._delivery = delivery
         self._metrics = metrics
         self._progress = progress
@@ -118,7 +120,7 @@ class Agent:
     async def queue(self, described: RecordedIncident) -> None:
         """The incident's Events are in the outbox, from which Delivery sends them. What the Pod's spec says of the
         victim's arguments is unmasked: from here on, and not before."""
-        masked, incident = described.incident, self._observer.masked.unmask(described.incident)
+        masked, incident = described.incident, self._unmasking.unmask(described.incident)
         events = compose_all(incident, masked)
         waiting = await self._journal.describe(described.id, incident, events)
         if waiting:  # else it was recorded twice, when the journal's disk had failed, and is in the outbox already

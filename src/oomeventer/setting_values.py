@@ -113,7 +113,7 @@ def address(text: str) -> tuple[str, int] | None:
 
 def names(text: str) -> frozenset[str]:
     """Names of variables, and those that are always listed."""
-    from oomeventer.incident import MEMORY_VARIABLES
+    from oomeventer.redaction import MEMORY_VARIABLES
 
     found = frozenset(name.strip() for name in text.split(",") if name.strip())
     if wrong := [name for name in found if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*\*?", name)]:

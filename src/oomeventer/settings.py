@@ -17,7 +17,7 @@ from oomeventer.errors import OomeventerError
 from oomeventer.spelling import closest
 
 if TYPE_CHECKING:
-    from oomeventer.incident import Redaction
+    from oomeventer.redaction import Redaction
 
 PREFIX = "OOMEVENTER_"
 #: Read elsewhere: by the libbpf binding, before there are settings.
@@ -65,7 +65,7 @@ class Settings:
     @property
     def redaction(self) -> "Redaction":
         """The policy for arguments and environment."""
-        from oomeventer.incident import Redaction
+        from oomeventer.redaction import Redaction
 
         return Redaction(self.arguments, self.environment, self.environment_names)  # type: ignore[arg-type]
 

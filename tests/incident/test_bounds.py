@@ -25,9 +25,9 @@ from oomeventer.incident.bounds import (
     fitted,
 )
 from oomeventer.incident.events import ANNOTATION
-from oomeventer.incident.redaction import Redaction
 from oomeventer.kernel import Kill
 from oomeventer.node import Observation
+from oomeventer.redaction.policy import Redaction
 from oomeventer.text import CUT
 from samples import CGROUP, HOST, POD, UID, incident, kill, victim
 

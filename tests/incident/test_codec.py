@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 
 from oomeventer.incident.assemble import assemble
 from oomeventer.incident.codec import IncidentError, as_json, decode, encode, from_json
+from oomeventer.incident.fields import Moment, rfc3339
 from oomeventer.incident.incident import SCHEMA, Container, Incident, Neighbour, Owner, Pod, Trigger
-from oomeventer.incident.redaction import Redaction
 from oomeventer.incident.victim import Statistics, Victim
-from oomeventer.incident.wire import Moment, rfc3339
 from oomeventer.kernel.kill import Kill, Missing
 from oomeventer.node.procfs import Observation
+from oomeventer.redaction.policy import Redaction
 from places import DATA
 from samples import BOOT, CGROUP, HOST, KI, MI, POD, POD_CGROUP, group_of, incident, kill, on_the_host, victim
 from schema import FILE, text

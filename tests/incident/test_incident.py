@@ -11,13 +11,13 @@ import pytest
 
 from oomeventer.incident.assemble import assemble
 from oomeventer.incident.incident import Incident
-from oomeventer.incident.redaction import Redaction
 from oomeventer.incident.victim import Statistics
 from oomeventer.kernel.kill import CHARGE_BATCH_PAGES, Kill, Missing, Process, Trigger
 from oomeventer.kernel.record import PAGE
 from oomeventer.node import procfs
 from oomeventer.node.procfs import Observation
 from oomeventer.node.taskstats import Statistics as Taskstats
+from oomeventer.redaction.policy import Redaction
 from samples import (
     BOOT,
     CGROUP,

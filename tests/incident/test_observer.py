@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from oomeventer.incident import Observer
-from oomeventer.incident.redaction import Redaction
 from oomeventer.kernel import Process
 from oomeventer.node import Procfs, taskstats_permitted
+from oomeventer.redaction.policy import Redaction
 from samples import NODE, kill
 
 pytestmark = pytest.mark.skipif(not taskstats_permitted(), reason="needs CAP_NET_ADMIN: taskstats")

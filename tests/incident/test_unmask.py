@@ -14,11 +14,11 @@ from oomeventer.incident.assemble import assemble
 from oomeventer.incident.bounds import VICTIMS_WITH_TEXT
 from oomeventer.incident.events import compose_all
 from oomeventer.incident.incident import Incident
-from oomeventer.incident.masked import KEPT, Masked
-from oomeventer.incident.redaction import MASK, Redaction
-from oomeventer.incident.unmask import digests, unmask, words_in_clear
+from oomeventer.incident.unmasking import KEPT, Unmasking
 from oomeventer.kernel.kill import Kill, Missing
 from oomeventer.node.procfs import Observation
+from oomeventer.redaction.policy import MASK, Redaction
+from oomeventer.redaction.spec_words import digests, unmask, words_in_clear
 from samples import CONTAINER, HOST, POD, POD_CGROUP, kill
 
 KEY = bytes(range(32))
@@ -158,8 +158,8 @@ def test_nothing_is_shown_that_the_spec_does_not_say(argv: list[str], spec: list
             assert value == MASK
 
 
-def incident_of(*kills: Kill, policy: Redaction = SAFE) -> tuple[Incident, Masked]:
-    masked = Masked(policy)
+def incident_of(*kills: Kill, policy: Redaction = SAFE) -> tuple[Incident, Unmasking]:
+    masked = Unmasking(policy)
     made = assemble(kills, Observation(), {}, HOST, policy)
     masked.keep(made, kills, Observation())
     return made, masked
@@ -184,7 +184,7 @@ def test_beside_the_incident() -> None:
 def test_an_earlier_processs_incident_stays_masked() -> None:
     """Its key is gone, and its digests."""
     made, _ = incident_of(SERVE)
-    masked = Masked(SAFE)
+    masked = Unmasking(SAFE)
     masked.keep_spec_words(made.key, ("hog", "serve"))
     assert masked.unmask(made) == made
 
@@ -215,7 +215,7 @@ def test_a_cut_argument_has_no_digest() -> None:
 
 def test_what_is_kept_is_bounded() -> None:
     """The oldest go."""
-    masked = Masked(SAFE)
+    masked = Unmasking(SAFE)
     arguments = b"hog\0" + b"serve\0" * 127
     made = [
         (incident, one)

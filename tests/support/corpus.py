@@ -15,10 +15,10 @@ from typing import Any
 
 from oomeventer.incident.assemble import assemble
 from oomeventer.incident.codec import as_json
-from oomeventer.incident.masked import Masked
-from oomeventer.incident.redaction import Redaction
+from oomeventer.incident.unmasking import Unmasking
 from oomeventer.kernel.kill import Missing
 from oomeventer.node.procfs import Observation
+from oomeventer.redaction.policy import Redaction
 from samples import HOST, kill
 
 DATA = Path(__file__).parent / "data/redaction"
@@ -83,7 +83,7 @@ def shown(line: Line, with_spec: bool = False) -> dict[str, Any]:
     one = line.kill()
     incident = assemble((one,), Observation(), {}, HOST, policy)
     if with_spec:
-        masked = Masked(policy)
+        masked = Unmasking(policy)
         masked.keep(incident, (one,), Observation())
         masked.keep_spec_words(incident.key, line.spec)
         incident = masked.unmask(incident)

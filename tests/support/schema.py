@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
+from oomeventer.incident.fields import Moment
 from oomeventer.incident.incident import Incident
-from oomeventer.incident.wire import Moment
 from places import REPOSITORY
 
 FILE = REPOSITORY / "src/oomeventer/incident/schema.json"

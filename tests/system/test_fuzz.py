@@ -29,15 +29,15 @@ from fuzz import hostile, properties, reported, seeds, targets
 from fuzz.runtime import Runtime
 from oomeventer.cri import ContainerInfo, CriError
 from oomeventer.cri._cri.runtime import v1
-from oomeventer.incident.arguments import Word
 from oomeventer.incident.bounds import VICTIMS
 from oomeventer.incident.codec import as_json
-from oomeventer.incident.redaction import Redaction
-from oomeventer.incident.variables import MEMORY_VARIABLES
 from oomeventer.kernel import record
 from oomeventer.kernel.record import RawLevel
 from oomeventer.node.cgroup_path import Identity, identify
 from oomeventer.node.procfs import Neighbour, Observation
+from oomeventer.redaction.arguments import Word
+from oomeventer.redaction.policy import Redaction
+from oomeventer.redaction.variables import MEMORY_VARIABLES
 from oomeventer.text import printable
 from places import SUPPORT
 from samples import CONTAINER_ID, POD, UID, raw_arguments, raw_mark
@@ -462,14 +462,14 @@ def raw_text(raw: bytes | str, limit: int | None = None) -> str:
         ("path", "oomeventer.incident.events.cut_bytes", lambda text, limit: text),
         (
             "path",
-            "oomeventer.incident.redaction.Redaction.command",
+            "oomeventer.redaction.policy.Redaction.command",
             lambda policy, argv, comm: tuple(map(printable, argv)),
         ),
-        ("path", "oomeventer.incident.redaction._variable", printable),
+        ("path", "oomeventer.redaction.policy._variable", printable),
         ("cgroup", "fuzz.targets.identify", lambda path: identify(path[path.rfind("/kubepods") :])),
-        ("redaction", "oomeventer.incident.redaction.walk", lambda arguments, *_, **__: map(Word, arguments)),
-        ("redaction", "oomeventer.incident.shapes.is_name", lambda text: True),
-        ("redaction", "oomeventer.incident.shapes._AMOUNT", re.compile(".*")),
+        ("redaction", "oomeventer.redaction.policy.walk", lambda arguments, *_, **__: map(Word, arguments)),
+        ("redaction", "oomeventer.redaction.shapes.is_name", lambda text: True),
+        ("redaction", "oomeventer.redaction.shapes._AMOUNT", re.compile(".*")),
         ("text", "fuzz.targets.printable", raw_text),
         ("text", "fuzz.targets.cut_bytes", raw_text),
         ("cri", "oomeventer.cri.answers.ContainerInfo", lambda **fields: ContainerInfo(**fields | {"id": 7})),

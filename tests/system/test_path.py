@@ -20,9 +20,9 @@ import pytest
 from machine import Agent, Cgroup, Victim, free_port, kubeconfig
 from oomeventer.cri.resolver import Resolver
 from oomeventer.incident.observer import Observer
-from oomeventer.incident.redaction import Redaction
 from oomeventer.kernel import Tracer
 from oomeventer.node.procfs import Procfs
+from oomeventer.redaction.policy import Redaction
 from realcri import Containerd, Pod
 from standin import ApiServer
 

@@ -4,7 +4,7 @@ In: incidents, and what waits in the outbox. Out: incidents with the Pod's owner
 and aiohttp's client live here.
 """
 
-from oomeventer.cluster.api import Answer, Api, Unreachable
+from oomeventer.cluster.api import Api, Unreachable
 from oomeventer.cluster.connection import NoCluster, connect
 from oomeventer.cluster.delivery import Delivery
 from oomeventer.cluster.describer import Describer
@@ -16,7 +16,6 @@ from oomeventer.cluster.schedule import Limits
 __all__ = [
     "GIVE_UP_REASONS",
     "RIGHTS",
-    "Answer",
     "Api",
     "Delivery",
     "Describer",

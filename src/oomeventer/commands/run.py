@@ -12,6 +12,7 @@ from oomeventer import __version__
 from oomeventer.agent import Agent
 from oomeventer.cluster import Delivery, Describer, Limits, Pods, connect, warn_of_lacking
 from oomeventer.commands import lifecycle, wiring
+from oomeventer.incident import Unmasking
 from oomeventer.journal import Journal
 from oomeventer.kernel import Episode, Tracer
 from oomeventer.node import NodeCgroup
@@ -34,7 +35,8 @@ async def run(settings: Settings) -> None:
         tracer = stack.enter_context(Tracer(settings.ring_bytes, pins))
         lifecycle.protect()
         node = await asyncio.to_thread(NodeCgroup, settings.node_cgroup, cgroups=settings.cgroup_root)
-        observer = wiring.observer(settings, stack)
+        unmasking = Unmasking(settings.redaction)
+        observer = wiring.observer(settings, stack, unmasking)
         journal = await stack.enter_async_context(
             Journal(settings.journal, settings.journal_bytes, settings.journal_days * 86400)
         )
@@ -42,9 +44,10 @@ async def run(settings: Settings) -> None:
         rights = asyncio.create_task(warn_of_lacking(cluster))
         stack.callback(rights.cancel)
         resolver = await wiring.resolver(settings, settings.cri_patience_seconds, wants_runtime=True)
-        describer = Describer(cluster, Pods(cluster, settings.node_name), observer.masked.keep_spec_words)
+        describer = Describer(cluster, Pods(cluster, settings.node_name), unmasking.keep_spec_words)
         delivery = Delivery(cluster, journal, _limits(settings), metrics.delivered)
-        agent = Agent(tracer, node, observer, journal, resolver, describer, delivery, metrics, health.progress)
+        stages = observer, journal, resolver, describer, unmasking, delivery
+        agent = Agent(tracer, node, *stages, metrics, health.progress)
         parts = Parts(tracer, pins.directory if pins else None, journal, cluster, delivery, agent.pipelines)
         stack.enter_context(metrics.watching(parts))
         log.info("oomeventer %s watches node %s and sends to %s", __version__, settings.node_name, cluster.server)

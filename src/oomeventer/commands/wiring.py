@@ -11,7 +11,7 @@ import signal
 from collections.abc import AsyncIterator, Iterator
 
 from oomeventer.cri import CriError, Resolver
-from oomeventer.incident import Observer
+from oomeventer.incident import Observer, Unmasking
 from oomeventer.kernel import Episode, Tracer
 from oomeventer.node import Procfs, taskstats_permitted
 from oomeventer.settings import Settings
@@ -23,10 +23,11 @@ log = logging.getLogger(__name__)
 WHOSE = 5
 
 
-def observer(settings: Settings, stack: contextlib.AsyncExitStack) -> Observer:
+def observer(settings: Settings, stack: contextlib.AsyncExitStack, unmasking: Unmasking | None = None) -> Observer:
     """The stage that makes an incident of an episode."""
     statistics = settings.taskstats == "auto" and taskstats_permitted()
-    stage = Observer(Procfs(cgroups=settings.cgroup_root), settings.node_name, settings.redaction, statistics)
+    procfs = Procfs(cgroups=settings.cgroup_root)
+    stage = Observer(procfs, settings.node_name, settings.redaction, statistics, unmasking)
     stack.callback(stage.close)
     return stage
 

@@ -10,11 +10,11 @@ from dataclasses import asdict
 
 from oomeventer.incident import bounds
 from oomeventer.incident.incident import SCHEMA, Container, Host, Incident, Neighbour, Scope, Trigger
-from oomeventer.incident.redaction import Redaction, parse_arguments, parse_environment
 from oomeventer.incident.victim import Statistics, Victim
 from oomeventer.kernel import Kill, Missing, Process, ran_out_here
 from oomeventer.node import ARGUMENTS_BYTES, ENVIRONMENT_BYTES, Identity, Observation, identify
 from oomeventer.node import Statistics as Taskstats
+from oomeventer.redaction import Redaction, parse_arguments, parse_environment
 from oomeventer.text import printable
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from oomeventer.errors import OomeventerError
+from oomeventer.incident.fields import Moment, rfc3339
 from oomeventer.incident.incident import SCHEMA, Incident
-from oomeventer.incident.wire import Moment, rfc3339
 
 
 class IncidentError(OomeventerError):

@@ -15,9 +15,9 @@ from typing import Any
 
 from oomeventer.incident.bounds import ANNOTATION_BYTES, fitted
 from oomeventer.incident.incident import Incident, Pod
-from oomeventer.incident.redaction import quote
 from oomeventer.incident.victim import Victim
 from oomeventer.node import Identity, identify
+from oomeventer.redaction import quote
 from oomeventer.text import cut_bytes, size
 
 COMPONENT = "oomeventer"

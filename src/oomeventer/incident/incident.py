@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import Annotated, Final, Literal
 
+from oomeventer.incident.fields import NATURAL, NOT_EMPTY, U32, Moment, meaning
 from oomeventer.incident.victim import Victim
-from oomeventer.incident.wire import NATURAL, NOT_EMPTY, U32, Moment, meaning
 from oomeventer.node import Identity, Pid1, identify
 
 SCHEMA: Final = "oomeventer/v1"

@@ -12,10 +12,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from oomeventer.incident.assemble import assemble
 from oomeventer.incident.incident import Host, Incident
-from oomeventer.incident.masked import Masked
-from oomeventer.incident.redaction import Redaction
+from oomeventer.incident.unmasking import Unmasking
 from oomeventer.kernel import Episode, Process
 from oomeventer.node import Observation, Procfs, Statistics, Taskstats, TaskstatsError
+from oomeventer.redaction import Redaction
 
 log = logging.getLogger(__name__)
 
@@ -26,15 +26,17 @@ _STATISTICS = 8
 
 
 class Observer:
-    """Call it with an episode. statistics: ask taskstats, which needs CAP_NET_ADMIN. masked: what it masked."""
+    """Call it with an episode. statistics: ask taskstats, which needs CAP_NET_ADMIN. unmasking: has what was masked."""
 
-    def __init__(self, procfs: Procfs, node: str, redaction: Redaction, statistics: bool) -> None:
+    def __init__(
+        self, procfs: Procfs, node: str, redaction: Redaction, statistics: bool, unmasking: Unmasking | None = None
+    ) -> None:
         self._procfs = procfs
         self._node = node
         self._boot_id = procfs.boot_id() or "unknown"
         self._redaction = redaction
         self._wants_statistics = statistics
-        self.masked = Masked(redaction)
+        self._unmasking = unmasking
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="observe")
         self._running: set[Future[tuple[Observation, dict[Process, Statistics]]]] = set()
         if statistics:  # the first time it takes a while, which no incident shall wait for
@@ -50,7 +52,8 @@ class Observer:
         offset_ns = time.clock_gettime_ns(time.CLOCK_REALTIME) - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
         host = Host(node=self._node, boot_id=self._boot_id, boot_offset_ns=offset_ns)
         incident = assemble(episode, observation, statistics, host, self._redaction)
-        self.masked.keep(incident, episode, observation)
+        if self._unmasking:
+            self._unmasking.keep(incident, episode, observation)
         return incident
 
     async def _look(self, episode: Episode) -> tuple[Observation, dict[Process, Statistics]]:

@@ -5,9 +5,9 @@ from typing import Any
 
 from oomeventer.incident.codec import from_json
 from oomeventer.incident.events import message
+from oomeventer.incident.fields import rfc3339
 from oomeventer.incident.incident import Incident
-from oomeventer.incident.redaction import quote
-from oomeventer.incident.wire import rfc3339
+from oomeventer.redaction import quote
 from oomeventer.text import duration, size
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from oomeventer.incident.wire import NATURAL, U32, Moment, meaning
+from oomeventer.incident.fields import NATURAL, U32, Moment, meaning
 
 _DELAYS = "in seconds; null where the kernel keeps no delay accounting"
 

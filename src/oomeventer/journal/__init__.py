@@ -10,7 +10,6 @@ from oomeventer.journal.history import read_history
 from oomeventer.journal.journal import UNFINISHED, Journal, RecordedIncident
 from oomeventer.journal.outbox import Waiting
 from oomeventer.journal.plans import Plan
-from oomeventer.journal.totals import Totals
 
 __all__ = [
     "UNFINISHED",
@@ -19,7 +18,6 @@ __all__ = [
     "RecordedIncident",
     "Spent",
     "StoreError",
-    "Totals",
     "Waiting",
     "read_history",
 ]

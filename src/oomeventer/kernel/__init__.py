@@ -4,33 +4,27 @@ In: kills on this machine. Out: episodes of Kills, each the kernel's own word, w
 """
 
 from oomeventer.kernel.episodes import Episode
-from oomeventer.kernel.kill import Arguments, Kill, Level, Missing, Process, RanOut, Trigger, ran_out_here, what_ran_out
+from oomeventer.kernel.kill import Kill, Missing, Process, ran_out_here
 from oomeventer.kernel.libbpf import KernelError, LibraryError
 from oomeventer.kernel.lock import Held, Lock
 from oomeventer.kernel.pins import DEFAULT as DEFAULT_PINS
 from oomeventer.kernel.pins import Pins, PinsError, filesystem
-from oomeventer.kernel.tracer import RING_BYTES, RING_BYTES_LEAST, Tracer
+from oomeventer.kernel.tracer import RING_BYTES_LEAST, Tracer
 
 __all__ = [
     "DEFAULT_PINS",
-    "RING_BYTES",
     "RING_BYTES_LEAST",
-    "Arguments",
     "Episode",
     "Held",
     "KernelError",
     "Kill",
-    "Level",
     "LibraryError",
     "Lock",
     "Missing",
     "Pins",
     "PinsError",
     "Process",
-    "RanOut",
     "Tracer",
-    "Trigger",
     "filesystem",
     "ran_out_here",
-    "what_ran_out",
 ]

@@ -5,14 +5,13 @@ In: a kernel's Kill, a path. Out: an Observation, Statistics, an Identity. Only 
 
 from oomeventer.node.cgroup_path import Identity, identify
 from oomeventer.node.own_cgroup import NodeCgroup
-from oomeventer.node.procfs import ARGUMENTS_BYTES, ENVIRONMENT_BYTES, Neighbour, Observation, Pid1, Procfs
+from oomeventer.node.procfs import ARGUMENTS_BYTES, ENVIRONMENT_BYTES, Observation, Pid1, Procfs
 from oomeventer.node.taskstats import Statistics, Taskstats, TaskstatsError, taskstats_permitted
 
 __all__ = [
     "ARGUMENTS_BYTES",
     "ENVIRONMENT_BYTES",
     "Identity",
-    "Neighbour",
     "NodeCgroup",
     "Observation",
     "Pid1",

@@ -14,13 +14,13 @@ from oomeventer.incident.assemble import assemble
 from oomeventer.incident.codec import as_json, decode, encode
 from oomeventer.incident.events import ANNOTATION, PendingEvent, combine, compose_all, message
 from oomeventer.incident.incident import Container, Incident, Pod
-from oomeventer.incident.redaction import Redaction
 from oomeventer.incident.report import block, table
 from oomeventer.kernel.episodes import Episodes
 from oomeventer.kernel.kill import Kill, ran_out_here
 from oomeventer.kernel.record import parse
 from oomeventer.logs import Json, Text
 from oomeventer.node.procfs import Observation
+from oomeventer.redaction.policy import Redaction
 from samples import HOST
 
 

@@ -11,9 +11,9 @@ from hyperframe.frame import DataFrame, GoAwayFrame, HeadersFrame, RstStreamFram
 from fuzz import hostile
 from fuzz.targets import REAL
 from oomeventer.cri._cri.runtime import v1
-from oomeventer.incident.variables import MEMORY_VARIABLES
 from oomeventer.kernel import record
 from oomeventer.kernel.record import RawLevel
+from oomeventer.redaction.variables import MEMORY_VARIABLES
 from samples import CGROUP, CONTAINER_ID, UID, raw_arguments, raw_mark
 
 

@@ -16,12 +16,12 @@ from fuzz import hostile, planted, properties, reported
 from fuzz.runtime import Runtime
 from oomeventer.cri import CriError, answers
 from oomeventer.cri._cri.runtime import v1
-from oomeventer.incident.redaction import Redaction, parse_arguments, parse_environment
 from oomeventer.kernel import record
 from oomeventer.kernel.kill import Arguments, Kill, Missing
 from oomeventer.kernel.record import RecordError, parse
 from oomeventer.node.cgroup_path import ancestors, identify
 from oomeventer.node.procfs import Neighbour, Observation
+from oomeventer.redaction.policy import Redaction, parse_arguments, parse_environment
 from oomeventer.text import CUT, cut_bytes, printable
 from samples import CGROUP, CONTAINER_ID, POD, POD_CGROUP, UID, raw_mark
 

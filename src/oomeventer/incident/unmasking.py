@@ -1,8 +1,8 @@
 """What was masked of the victims' arguments, until the Pod's spec is known. In: incidents, then the words of their
 containers' specs. Out: an incident with the words that its spec shows anyway.
 
-Rules: in memory only, and of each word only its digest (unmask.py); the key is of this process, so an incident that an
-earlier one left stays masked. Bounded: of the oldest incidents nothing is unmasked any more.
+Rules: in memory only, and of each word only its digest (redaction/spec_words.py); the key is of this process, so an
+incident that an earlier one left stays masked. Bounded: of the oldest incidents nothing is unmasked any more.
 """
 
 import secrets
@@ -13,10 +13,9 @@ from dataclasses import dataclass, replace
 from oomeventer.incident.assemble import argv_of, kept
 from oomeventer.incident.bounds import VICTIMS_WITH_TEXT
 from oomeventer.incident.incident import Incident
-from oomeventer.incident.redaction import Redaction
-from oomeventer.incident.unmask import KEY_BYTES, Digests, digests, unmask, words_in_clear
 from oomeventer.kernel import Kill
 from oomeventer.node import Observation, identify
+from oomeventer.redaction import KEY_BYTES, Digests, Redaction, digests, unmask, words_in_clear
 
 #: Digests that are kept at most, of all incidents: 1 MiB.
 KEPT = 16_384
@@ -32,7 +31,7 @@ class _Entry:
         return sum(map(len, self.victims))
 
 
-class Masked:
+class Unmasking:
     """Beside the incidents, by their keys. policy: as their arguments were redacted."""
 
     def __init__(self, policy: Redaction) -> None:

@@ -16,9 +16,9 @@ import re
 import shlex
 from collections.abc import Iterable, Sequence
 
-from oomeventer.incident.arguments import Word, walk
-from oomeventer.incident.credentials import LONGEST_WORD, is_credential
-from oomeventer.incident.redaction import Redaction
+from oomeventer.redaction.arguments import Word, walk
+from oomeventer.redaction.credentials import LONGEST_WORD, is_credential
+from oomeventer.redaction.policy import Redaction
 from oomeventer.text import printable
 
 KEY_BYTES, _DIGEST_BYTES = 32, 16

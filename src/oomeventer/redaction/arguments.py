@@ -15,9 +15,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from oomeventer.incident import programs
-from oomeventer.incident.secret_names import tells, tells_plainly
-from oomeventer.incident.shapes import is_dotted, is_name, is_path, is_setting, is_value
+from oomeventer.redaction import programs
+from oomeventer.redaction.secret_names import tells, tells_plainly
+from oomeventer.redaction.shapes import is_dotted, is_name, is_path, is_setting, is_value
 
 MASK = "***"
 

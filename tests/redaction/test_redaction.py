@@ -10,9 +10,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from oomeventer.incident.redaction import MASK, Redaction, parse_arguments, parse_environment, quote
-from oomeventer.incident.unmask import digests, unmask, words_in_clear
-from oomeventer.incident.variables import MEMORY_VARIABLES
+from oomeventer.redaction.policy import MASK, Redaction, parse_arguments, parse_environment, quote
+from oomeventer.redaction.spec_words import digests, unmask, words_in_clear
+from oomeventer.redaction.variables import MEMORY_VARIABLES
 
 SAFE = Redaction()
 

@@ -6,8 +6,8 @@ access than to the Pod. Pure; the cost is linear.
 
 import re
 
-from oomeventer.incident.secret_names import tells
-from oomeventer.incident.shapes import is_amount, is_known_mixture, is_word
+from oomeventer.redaction.secret_names import tells
+from oomeventer.redaction.shapes import is_amount, is_known_mixture, is_word
 
 #: Bytes; a longer word is not looked through.
 LONGEST_WORD = 512

@@ -22,11 +22,11 @@ from dataclasses import dataclass
 from itertools import islice, takewhile
 from typing import Literal
 
-from oomeventer.incident.arguments import MASK, Word, walk
-from oomeventer.incident.credentials import LONGEST_WORD
-from oomeventer.incident.secret_names import tells
-from oomeventer.incident.shapes import is_name, is_path
-from oomeventer.incident.variables import MEMORY_VARIABLES, is_listed
+from oomeventer.redaction.arguments import MASK, Word, walk
+from oomeventer.redaction.credentials import LONGEST_WORD
+from oomeventer.redaction.secret_names import tells
+from oomeventer.redaction.shapes import is_name, is_path
+from oomeventer.redaction.variables import MEMORY_VARIABLES, is_listed
 from oomeventer.text import printable
 
 _COMM_BYTES = 15  # TASK_COMM_LEN less the closing NUL: a longer name is cut to that
