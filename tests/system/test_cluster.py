@@ -676,8 +676,6 @@ def test_uninstall(kubectl: Kubectl, release: Release, asked: Asked, all_eyes: d
     assert not kubectl("get", kinds, "-A", "-l", INSTANCE, "-o", "name").split()
     assert not kubectl("get", "secrets", "-n", NAME, "-o", "name").split(), "Helm's record of the release"
     nothing_left(kubectl, asked, all_eyes)
-    for node, eyes in all_eyes.items() if asked.pins else ():
-        assert eyes.sh(f"[ -e /host{asked.pins} ] || echo gone").strip() == "gone", node
 
 
 def hold(asked: Asked, all_eyes: dict[str, Eyes]) -> None:
