@@ -4,16 +4,18 @@ In: files. Out: what is read again, or StoreError.
 """
 
 import os
+import resource
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
 from moving import Time
-from oomeventer.journal import database
+from oomeventer.journal import database, outbox, transfer
 from oomeventer.journal.database import MEMORY, Database, StoreError
-from stores import deliver, figures, kill, opened, record
+from stores import deliver, described, figures, kill, opened, planned, record
 
 pytestmark = pytest.mark.usefixtures("time")
 
@@ -90,3 +92,28 @@ def test_its_owner_alone_reads_it(path: Path, before: int | None) -> None:
     finally:
         os.umask(mask)
     assert modes == dict.fromkeys([path.name, f"{path.name}-wal", f"{path.name}-shm"], 0o600)
+
+
+def test_no_temporary_files(store: Database) -> None:
+    """The agent's Pod has no place for any: its root is read-only. So a series with many kills is settled, and a whole
+    journal taken over, without one."""
+    (waiting, *_) = described(store, *(kill(number) for number in range(1, 1001)))
+    plan = planned(store, waiting)
+    with no_file_opened():
+        outbox.settle(store, plan, "delivered", "")
+    described(store, *(kill(number, pod=number % 300) for number in range(2001, 3001)))
+    held = transfer.export(store, whole=True)
+    with no_file_opened():
+        transfer.replace(store, held)
+    assert figures(store)[0] == 2000
+
+
+@contextmanager
+def no_file_opened() -> Iterator[None]:
+    """Whoever opens one meanwhile cannot."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)

@@ -363,13 +363,17 @@ def test_a_directory_that_cannot_be_made(bpffs: Path) -> None:
             Pins(directory)
 
 
-def test_a_directory_that_is_mounted(bpffs: Path, tmp_path: Path) -> None:
-    """As the chart does: of the file system its own directory alone is there, which the kubelet has made. Generations
-    are pinned and removed in it; it stays itself."""
+@pytest.mark.parametrize("parent", ["rw", "ro"])
+def test_a_directory_that_is_mounted(bpffs: Path, tmp_path: Path, parent: str) -> None:
+    """As the chart does: of the file system its own directory alone is there, which the kubelet has made, and the
+    container's root is read-only. Generations are pinned and removed in it; it stays itself."""
     (bpffs / "oomeventer").mkdir(mode=0o755)
-    place = tmp_path / "place"
-    place.mkdir()
+    root = tmp_path / "root"
+    place = root / "place"
+    place.mkdir(parents=True)
+    subprocess.run(["mount", "--bind", root, root], check=True)
     subprocess.run(["mount", "--bind", bpffs / "oomeventer", place], check=True)
+    subprocess.run(["mount", "-o", f"remount,bind,{parent}", root], check=True)
     try:
         pins = Pins(place)
         pins.new("0123456789ab")
@@ -378,6 +382,7 @@ def test_a_directory_that_is_mounted(bpffs: Path, tmp_path: Path) -> None:
         assert list(place.iterdir()) == []
     finally:
         subprocess.run(["umount", place], check=True)
+        subprocess.run(["umount", root], check=True)
     with pytest.raises(PinsError, match="is not in a BPF file system"):
         Pins(place)  # a directory that is there, and nothing mounted
 

@@ -26,7 +26,7 @@ import pytest
 
 from cluster import Arrivals, Asked, Eyes, Kubectl, Refused, Release, Reported, schedulable, scrape, wait
 from cluster.node import static_pod_path
-from cluster.reported import described, events, listed
+from cluster.reported import LastWords, described, events, kills_logged, listed
 from cluster.victims import SMALL, Victims, idle
 
 KUBECONFIG, IMAGE = os.environ.get("KUBECONFIG"), os.environ.get("CLUSTER_IMAGE")
@@ -35,6 +35,8 @@ NEXT_IMAGE = os.environ.get("CLUSTER_IMAGE_NEXT") or IMAGE
 VICTIM_IMAGE = os.environ.get("VICTIM_IMAGE") or "busybox"
 VICTIM_COMMAND = os.environ.get("VICTIM_COMMAND") or "/bin/dd if=/dev/zero of=/dev/null bs=100M count=1"
 NODES = os.environ.get("CLUSTER_NODES") or "3"
+#: How often the release is installed and uninstalled in the test of that.
+UNINSTALLS = int(os.environ.get("CLUSTER_UNINSTALLS") or 1)
 #: Both, so that nobody's cluster is tested because a KUBECONFIG happens to be set.
 NAMED = bool(KUBECONFIG and IMAGE)
 #: It is not imported here: it brings a runtime with signal handlers along (cluster/helm.py).
@@ -58,6 +60,12 @@ INSTANCE = f"app.kubernetes.io/instance={NAME}"
 LOOPS = 10
 #: Containers that are killed one after the other while the agent is replaced, and the seconds between them.
 TURNS, TURN_SECONDS = 20, 1.5
+#: An address that nobody has (RFC 5737): what is sent there is lost, or comes back.
+NOWHERE = "192.0.2.1"
+#: A kill is in the log so soon, whatever the API server does.
+LOGGED_SECONDS = 2.0
+#: Rights that are given are noticed so soon: /readyz asks for them once a minute, and the kubelet asks it.
+NOTICED_SECONDS = 100
 
 Run = Callable[[dict[str, Any]], str]
 Shown = Callable[[str], Reported]
@@ -321,6 +329,17 @@ def test_permissions(kubectl: Kubectl, release: Release, asked: Asked) -> None:
         assert may - anybody == expected
 
 
+def test_mounts(kubectl: Kubectl, release: Release, asked: Asked, eyes: Eyes) -> None:
+    """Of the node's BPF file system the container has the agent's own directory: other programs' pins are out of its
+    reach, though its capabilities would let it open them."""
+    if not can_pin(eyes, asked):
+        pytest.skip(f"the agent of {eyes.node} has no pins")
+    mounts = eyes.bpf_mounts(states(agents(kubectl)[eyes.node])["oomeventer"]["containerID"])
+    print(f"\n  {eyes.node}: mounted of BPF file systems: {mounts}")
+    assert len(mounts) == 1
+    assert PurePosixPath(*mounts.values()).name == PurePosixPath(str(asked.pins)).name
+
+
 def permitted(kubectl: Kubectl, namespace: str, account: str) -> set[tuple[str, str, frozenset[str]]]:
     """The rows of kubectl auth can-i --list. Accounts are the release's namespace's."""
     name = f"system:serviceaccount:{NAME}:{account}"
@@ -580,6 +599,36 @@ def test_upgrade(
         assert early, "there were kills before the new agent"
 
 
+def test_no_agent(
+    kubectl: Kubectl, run: Run, release: Release, asked: Asked, victims: Victims, all_eyes: dict[str, Eyes]
+) -> None:
+    """Kills on nodes that have no agent at the time are reported by the next one, which is of another version of the
+    release."""
+    if not all(can_pin(eyes, asked) for eyes in all_eyes.values()):
+        pytest.skip("kills are not recorded without an agent where there are no pins")
+    away = {"nodeSelector": {f"{NAME}/nowhere": "true"}}
+    patch = ("patch", "daemonset", asked.name, "-n", NAME, "--type=merge", "-p")
+    kubectl(*patch, json.dumps({"spec": {"template": {"spec": away}}}))
+    wait("no agent is left", lambda: not kubectl.json("get", "pods", "-n", NAME)["items"])
+    pods = {node: run(victims.pod("noagent", node, victims.container("app", victims.once))) for node in all_eyes}
+    for pod in pods.values():
+        assert container_ended(kubectl, pod)["exitCode"] == 137
+    before = {pod: events(kubectl, PODS, pod) for pod in pods.values()}
+    back = {"nodeSelector": {f"{NAME}/nowhere": None}}
+    kubectl(*patch, json.dumps({"spec": {"template": {"spec": back}}}))
+    at_once = {"updateStrategy": {"rollingUpdate": {"maxUnavailable": "100%"}}}
+    release.upgrade(values(NEXT_IMAGE, object_burst=BURST + 1) | at_once)
+    for node, pod in pods.items():
+        (one,) = wait(f"the kill of {pod} is reported", lambda pod=pod: events(kubectl, PODS, pod))
+        started = states(agents(kubectl)[node])["oomeventer"]["state"]["running"]["startedAt"]
+        early = datetime.fromisoformat(started).timestamp() - one.killed_at
+        print(f"\n  {pod}: killed {early:.1f} s before the agent began: {one.message}")
+        assert not before[pod], "nobody was there to report it"
+        assert early > 0
+        assert one.message.startswith(ran_out("app"))
+        assert one.count == 1
+
+
 def replaced(kubectl: Kubectl, before: dict[str, dict[str, Any]]) -> bool:
     """Whether each node has another agent, and it is ready."""
     now = agents(kubectl)
@@ -627,8 +676,6 @@ def test_uninstall(kubectl: Kubectl, release: Release, asked: Asked, all_eyes: d
     assert not kubectl("get", kinds, "-A", "-l", INSTANCE, "-o", "name").split()
     assert not kubectl("get", "secrets", "-n", NAME, "-o", "name").split(), "Helm's record of the release"
     nothing_left(kubectl, asked, all_eyes)
-    for node, eyes in all_eyes.items() if asked.pins else ():
-        assert eyes.sh(f"[ -e /host{asked.pins} ] || echo gone").strip() == "gone", node
 
 
 def hold(asked: Asked, all_eyes: dict[str, Eyes]) -> None:
@@ -671,6 +718,121 @@ def test_uninstall_with_events_waiting(
     hold(asked, all_eyes)
     removed(kubectl, release)
     nothing_left(kubectl, asked, all_eyes)
+
+
+def test_uninstall_after_kills(
+    kubectl: Kubectl, run: Run, release: Release, asked: Asked, victims: Victims, all_eyes: dict[str, Eyes]
+) -> None:
+    """Nothing is left on any node where a container is killed, and then the release is uninstalled, CLUSTER_UNINSTALLS
+    times. What an agent said that left something is printed."""
+    clean = 0
+    removed(kubectl, release)
+    for turn in range(UNINSTALLS):
+        release.install(values())
+        pods = [run(victims.pod(f"last{turn}", node, victims.container("app", victims.once))) for node in all_eyes]
+        for pod in pods:
+            container_ended(kubectl, pod)
+        hold(asked, all_eyes)
+        said = {node: LastWords(kubectl, NAME, pod["metadata"]["name"]) for node, pod in agents(kubectl).items()}
+        removed(kubectl, release)
+        for node, eyes in all_eyes.items():
+            words = said[node].close()
+            if found := sweep(kubectl, eyes, asked):
+                print(
+                    f"\n  {node}, uninstallation {turn + 1}: {', '.join(found)} left; its agent's last words:\n{words}"
+                )
+            clean += not found
+    print(f"\n  {clean} of {UNINSTALLS * len(all_eyes)} nodes were left clean, in {UNINSTALLS} uninstallations")
+    assert clean == UNINSTALLS * len(all_eyes)
+
+
+# -- troubles ----------------------------------------------------------------------------------------------------------
+
+
+def test_without_rights(kubectl: Kubectl, release: Release, asked: Asked, all_eyes: dict[str, Eyes]) -> None:
+    """Agents that may not create Events are not ready, and say what is missing: /readyz, one line of the log, and
+    doctor. Once they may, they are ready, as they are."""
+    if not asked.pod_verbs:
+        pytest.skip("the chart is to make no roles (rbac.create)")
+    removed(kubectl, release)
+    release.install(values() | {"rbac": {"create": False}}, ready=False)
+    for node, eyes in all_eyes.items():
+        name = wait(f"an agent runs on {node}", lambda node=node: running(kubectl, node))
+        address = agents(kubectl)[node]["status"]["podIP"]
+        page = wait("/readyz says what is missing", lambda e=eyes, a=address: refused(e.page(a, asked.port, "/readyz")))
+        print(f"\n  {node}: {page}")
+        status, findings = kubectl.attempt("exec", name, "-n", NAME, "--", "oomeventer", "doctor")
+        assert status == 1
+        for right in ("create events", "patch events"):
+            assert re.search(rf"^MISSING +may {right} +no: ", findings, re.MULTILINE), findings
+        log = kubectl("logs", name, "-n", NAME)
+        assert log.count("this account may not create events, patch events, so there are no Events") == 1, log
+    rollout = ("rollout", "status", f"daemonset/{asked.name}", "-n", NAME)
+    status, words = kubectl.attempt(*rollout, "--timeout=25s")
+    print(f"  kubectl rollout status: {words.strip().splitlines()[-1]}")
+    assert status, "an agent that may not report is no success"
+    before, since = {node: pod["metadata"]["uid"] for node, pod in agents(kubectl).items()}, time.monotonic()
+    release.upgrade(values())
+    kubectl(*rollout, f"--timeout={NOTICED_SECONDS}s")
+    print(f"  ready {time.monotonic() - since:.0f} s after the rights were given")
+    assert time.monotonic() - since < NOTICED_SECONDS
+    assert {node: pod["metadata"]["uid"] for node, pod in agents(kubectl).items()} == before
+
+
+def running(kubectl: Kubectl, node: str) -> str | None:
+    """The name of a node's agent, once its container runs."""
+    pod = agents(kubectl).get(node)
+    is_there = pod and "running" in states(pod).get("oomeventer", {}).get("state", {})
+    return str(pod["metadata"]["name"]) if pod and is_there else None
+
+
+def refused(page: str) -> str | None:
+    """The line of /readyz about Events that may not be created: as asked for, or as the server put it."""
+    found = re.search(r"^api: .*(may not create events, patch events|cannot create resource .events.).*$", page, re.M)
+    return found[0] if found and " 503 " in page.splitlines()[0] else None
+
+
+def test_api_out_of_reach(
+    kubectl: Kubectl, run: Run, release: Release, asked: Asked, victims: Victims, all_eyes: dict[str, Eyes]
+) -> None:
+    """Agents that are given an address where no API server is: each kill is logged within two seconds, and counted, and
+    waits; agents that reach the server deliver them all."""
+    if not asked.journal or asked.environ.get("OOMEVENTER_KUBECONFIG"):
+        pytest.skip("without a journal nothing outlives the agent, and a kubeconfig says where the server is")
+    removed(kubectl, release)
+    installed = values()
+    elsewhere = [*installed.get("extraEnv", []), {"name": "KUBERNETES_SERVICE_HOST", "value": NOWHERE}]
+    release.install(installed | {"extraEnv": elsewhere}, ready=False)
+    made = {}
+    for node in all_eyes:
+        wait(f"an agent runs on {node}", lambda node=node: running(kubectl, node))
+        apps = [victims.container(f"app{turn}", victims.in_turn(turn, TURN_SECONDS)) for turn in range(LOOPS)]
+        made[node] = run(victims.pod("unreachable", node, victims.container("start", idle(), SMALL), *apps))
+    for node, pod in made.items():
+        wait(f"{pod} runs", lambda pod=pod: body(kubectl, pod)["status"]["phase"] == "Running", 400)
+        kubectl("exec", pod, "-n", PODS, "-c", "start", "--", "sh", "-c", ": >/shared/go")
+        wait(f"all of {pod} are killed", lambda pod=pod: ended(kubectl, pod) == LOOPS, 240)
+        time.sleep(LOGGED_SECONDS)
+        eyes = all_eyes[node]
+        late = [
+            one.logged_at - one.killed_at
+            for one in kills_logged(kubectl("logs", str(running(kubectl, node)), "-n", NAME), pod)
+        ]
+        metrics = figures(kubectl, asked, eyes)
+        print(f"\n  {pod}: {len(late)} of {LOOPS} kills logged, at the latest {max(late):.2f} s after the kill")
+        assert len(late) == LOOPS
+        assert max(late) < LOGGED_SECONDS
+        assert metrics["oomeventer_kills_total"] >= LOOPS
+        assert metrics["oomeventer_events_waiting"] >= 1
+        assert not metrics["oomeventer_events_delivered_total"]
+    at_once = {"updateStrategy": {"rollingUpdate": {"maxUnavailable": "100%"}}}
+    release.upgrade(installed | at_once)
+
+    def reported(pod: str) -> bool:
+        return sum(one.count for one in events(kubectl, PODS, pod)) == LOOPS
+
+    for pod in made.values():
+        wait(f"all of {pod} are reported", lambda pod=pod: reported(pod))
 
 
 def test_namespace_deleted(kubectl: Kubectl, release: Release, asked: Asked, all_eyes: dict[str, Eyes]) -> None:

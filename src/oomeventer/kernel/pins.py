@@ -93,15 +93,15 @@ class Pins:
         return generation
 
     def remove(self) -> int:
-        """Remove all generations and the directory, but where it is a mount point: then it stays, empty. Returns how
-        many generations there were."""
+        """Remove all generations and the directory, but where it is a mount point, or what it is in is read-only, as in
+        the chart's container: then it stays, empty. Returns how many generations there were."""
         generations = self.generations()
         for generation in generations:
             generation.remove()
         try:
             self.directory.rmdir()
         except OSError as e:
-            if e.errno != errno.EBUSY:
+            if e.errno not in (errno.EBUSY, errno.EROFS):
                 raise
         return len(generations)
 

@@ -25,13 +25,13 @@ class Release:
         self.namespace = namespace
         self.name = name
 
-    def install(self, values: dict[str, Any]) -> None:
-        """Install it and wait until all is ready."""
-        self._run("install", values)
+    def install(self, values: dict[str, Any], ready: bool = True) -> None:
+        """Install it. ready: and wait until all is ready."""
+        self._run("install", values, "watcher" if ready else None)
 
     def upgrade(self, values: dict[str, Any]) -> None:
         """Upgrade it to these values and wait until all is ready."""
-        self._run("upgrade", values)
+        self._run("upgrade", values, "watcher")
 
     def uninstall(self) -> None:
         """Remove it; that it is not there is no mistake."""
@@ -45,8 +45,8 @@ class Release:
         """All that is installed of it, as YAML."""
         return self._run("manifest")
 
-    def _run(self, action: str, values: dict[str, Any] | None = None) -> str:
-        reported = json.dumps([action, self.namespace, self.name, values])
+    def _run(self, action: str, values: dict[str, Any] | None = None, waits: str | None = None) -> str:
+        reported = json.dumps([action, self.namespace, self.name, values, waits])
         command = [sys.executable, "-m", "cluster.library"]
         done = subprocess.run(
             command,

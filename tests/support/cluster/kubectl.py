@@ -23,13 +23,23 @@ class Kubectl:
         self.environ = os.environ | {"KUBECONFIG": kubeconfig}
 
     def __call__(self, *arguments: str, stdin: str | None = None, seconds: float = 120) -> str:
-        command = ["kubectl", *arguments]
-        done = subprocess.run(
-            command, input=stdin, capture_output=True, text=True, env=self.environ, timeout=seconds, check=False
-        )
+        done = self._run(arguments, stdin, seconds)
         if done.returncode:
             raise Refused(f"kubectl {' '.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}")
         return done.stdout
+
+    def attempt(self, *arguments: str) -> tuple[int, str]:
+        """Its exit status, which is that of the command that it executes, and all that it prints."""
+        done = self._run(arguments)
+        return done.returncode, done.stdout + done.stderr
+
+    def _run(
+        self, arguments: tuple[str, ...], stdin: str | None = None, seconds: float = 120
+    ) -> subprocess.CompletedProcess[str]:
+        command = ["kubectl", *arguments]
+        return subprocess.run(
+            command, input=stdin, capture_output=True, text=True, env=self.environ, timeout=seconds, check=False
+        )
 
     def json(self, *arguments: str) -> dict[str, Any]:
         """An object, or a list of them."""

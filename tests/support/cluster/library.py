@@ -1,5 +1,6 @@
 """`python -m cluster.library`: what helm.py asks of Helm. In, on standard input: action, namespace, the release's
-name, values. Out: the manifest, where that was asked for: of what is installed, or of what would be."""
+name, values, how Helm waits. Out: the manifest, where that was asked for: of what is installed, or of what would
+be."""
 
 import json
 import sys
@@ -11,13 +12,13 @@ from cluster.helm import CHART, SECONDS
 
 def main() -> None:
     """Do it."""
-    action, namespace, name, values = json.load(sys.stdin)
+    action, namespace, name, values, waits = json.load(sys.stdin)
     with Config(namespace=namespace) as config:
         match action:
             case "install":
-                config.install(CHART, name, values, namespace=namespace, wait="watcher", timeout=SECONDS)
+                config.install(CHART, name, values, namespace=namespace, wait=waits, timeout=SECONDS)
             case "upgrade":
-                config.upgrade(CHART, name, values, namespace=namespace, wait="watcher", timeout=SECONDS)
+                config.upgrade(CHART, name, values, namespace=namespace, wait=waits, timeout=SECONDS)
             case "uninstall":
                 config.uninstall(name, ignore_not_found=True)
             case "render":

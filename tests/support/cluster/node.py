@@ -115,9 +115,22 @@ class Eyes:
 
     def status(self, container_id: str) -> dict[str, str]:
         """The kernel's word about the process of a container that has one."""
+        lines = self._proc(container_id, "status").splitlines()
+        return {name: text.strip() for name, _, text in (line.partition(":") for line in lines)}
+
+    def bpf_mounts(self, container_id: str) -> dict[str, str]:
+        """What that container has of BPF file systems, by where it has it: a path in that, of which / is the whole."""
+        lines = self._proc(container_id, "mountinfo").splitlines()
+        return {fields[4]: fields[3] for fields in map(str.split, lines) if fields[fields.index("-") + 1] == "bpf"}
+
+    def _proc(self, container_id: str, file: str) -> str:
+        """A file in /proc of a container's process."""
         bare = container_id.rpartition("/")[2]
-        found = self.sh(f"cat $(grep -l {bare} /proc/[0-9]*/cgroup | sed s/cgroup$/status/ | head -n 1)")
-        return {name: text.strip() for name, _, text in (line.partition(":") for line in found.splitlines())}
+        return self.sh(f"cat $(grep -l {bare} /proc/[0-9]*/cgroup | sed s/cgroup$/{file}/ | head -n 1)")
+
+    def page(self, address: str, port: int, path: str) -> str:
+        """What a server of the node's says to a GET, whatever the status, which is in it. It may take 3 s."""
+        return self.sh(f"{{ printf 'GET {path} HTTP/1.0\\r\\n\\r\\n'; sleep 3; }} | nc {address} {port}")
 
     def files(self, directory: str) -> list[str]:
         """All that lies in a directory of the node; nothing where there is no such directory."""

@@ -82,6 +82,44 @@ def scrape(eyes: Eyes, address: str, port: int = 9836) -> dict[str, float]:
     return sums
 
 
+@dataclass(frozen=True)
+class Logged:
+    """A kill in the agent's log: the moments of both in seconds of UNIX time, by the node's clock."""
+
+    killed_at: float
+    logged_at: float
+
+
+def kills_logged(log: str, pod: str) -> list[Logged]:
+    """Those of one Pod, from lines of JSON."""
+    lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    found = [(line["incident"]["time"], line["time"]) for line in lines if _of(line.get("incident")) == pod]
+    return [Logged(*(datetime.fromisoformat(moment).timestamp() for moment in moments)) for moments in found]
+
+
+def _of(incident: dict[str, Any] | None) -> str | None:
+    pod = (incident or {}).get("pod")
+    return str(pod["name"]) if pod else None
+
+
+class LastWords:
+    """What a Pod logs from now on until it ends."""
+
+    def __init__(self, kubectl: Kubectl, namespace: str, pod: str) -> None:
+        command = ["kubectl", "logs", "-f", "--tail=5", pod, "-n", namespace]
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=kubectl.environ
+        )
+
+    def close(self) -> str:
+        """These, once it has ended; else what came so far."""
+        try:
+            return self._process.communicate(timeout=30)[0]
+        except subprocess.TimeoutExpired:
+            self._process.terminate()
+            return self._process.communicate()[0]
+
+
 class Arrivals:
     """Watches a namespace's Events from here, and notes when each change came. seen: by (arrival in seconds of UNIX
     time, kind of change, Event)."""
