@@ -20,13 +20,16 @@ ARG SNAPSHOT=
 # Of the secret ca, if it is there: apt, pip and curl read it beside what the system trusts.
 ENV SSL_CERT_FILE=/run/secrets/ca
 WORKDIR /build
-COPY Makefile requirements.lock requirements-build.lock ./
+COPY Makefile ./
 COPY .ci/packages .ci/snapshot .ci/
+# Without --error-on=any apt goes on with what lists it has, and what is missing then says nothing of the cause.
 RUN --mount=type=secret,id=ca,mode=0444 \
     --mount=type=secret,id=apt,target=/etc/apt/apt.conf.d/90build,mode=0444 \
+    .ci/snapshot $SNAPSHOT && apt-get update -q --error-on=any && \
+    DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends make && make packages-build
+COPY requirements.lock requirements-build.lock ./
+RUN --mount=type=secret,id=ca,mode=0444 \
     --mount=type=secret,id=pip,target=/etc/pip.conf,mode=0444 \
-    .ci/snapshot $SNAPSHOT && apt-get update -q && apt-get install -q -y --no-install-recommends make && \
-    make packages-build && \
     python3 -m venv /venv && /venv/bin/pip install -q --require-hashes -r requirements-build.lock
 
 # -- wheel: the BPF object, and the package with it -------------------------------------------------------------------
@@ -49,7 +52,7 @@ COPY .ci/debs.lock /build/.ci/
 # What is needed, and not all that these depend on: below, those of Python's modules go whose libraries are not here.
 RUN --mount=type=secret,id=ca,mode=0444 \
     --mount=type=secret,id=apt,target=/etc/apt/apt.conf.d/90build,mode=0444 \
-    dpkg --add-architecture $TARGETARCH && apt-get update -q && \
+    dpkg --add-architecture $TARGETARCH && apt-get update -q --error-on=any && \
     apt-get download -q -o APT::Sandbox::User= $(printf "%s:$TARGETARCH " \
         base-files libc6 libbpf1 libelf1t64 zlib1g libzstd1 \
         python3.13-minimal libpython3.13-minimal libpython3.13-stdlib \
@@ -57,7 +60,8 @@ RUN --mount=type=secret,id=ca,mode=0444 \
 # Those of the lock, where the archive's date is; else it is shown which are not.
 RUN sha256sum *.deb >/debs && \
     { grep "_$TARGETARCH\.deb$" /build/.ci/debs.lock | diff - /debs || \
-      { echo "< .ci/debs.lock, > this image: make lock-image renews the lock"; [ -z "$SNAPSHOT" ]; }; }
+      { echo "This image's packages (>) are not those of .ci/debs.lock (<), which make lock-image renews." \
+             "Only a build with SNAPSHOT fails for it."; [ -z "$SNAPSHOT" ]; }; }
 WORKDIR /image
 # In status.d scanners look for the packages, and their versions, of an image without dpkg.
 RUN mkdir -p var/lib/dpkg/status.d && for file in /packages/*.deb; do \

@@ -52,6 +52,13 @@ def test_build_arguments() -> None:
     assert re.fullmatch("[0-9]{8}T[0-9]{6}Z", pins["SNAPSHOT"])
 
 
+def test_lists_that_cannot_be_had() -> None:
+    """An archive that does not answer ends the build there, and not by a package that is then unknown, or old."""
+    updates = re.findall(r"apt-get update\b[^&\\\n]*", (REPOSITORY / "Dockerfile").read_text())
+    assert updates
+    assert [update for update in updates if "--error-on=any" not in update.split()] == []
+
+
 def snapshot(apt: Path, sources: str, *date: str) -> "subprocess.CompletedProcess[str]":
     """Run .ci/snapshot in that directory, as if it were /etc/apt."""
     for directory in ("sources.list.d", "apt.conf.d"):
