@@ -292,7 +292,7 @@ async def test_the_api_is_gone(start: Start, cluster: Api, api: ApiServer) -> No
     await api.__aexit__(None, None, None)
     status, text = await watched.get("/readyz")
     assert status == 503
-    assert f"api: GET {cluster.server}/version: " in text
+    assert f"api: the API server is unreachable: GET {cluster.server}/version: " in text
 
 
 async def test_events_say_how_the_api_is(start: Start, api: ApiServer) -> None:
