@@ -15,7 +15,9 @@ from typing import Any
 
 import pytest
 
+from machine import kubeconfig
 from oomeventer.cluster.api import Answer, Unreachable
+from oomeventer.cluster.connection import connect
 from oomeventer.commands import lifecycle as module
 from oomeventer.commands.lifecycle import clear, hold, leave
 from oomeventer.kernel import PinsError
@@ -217,6 +219,17 @@ async def test_leaving_without_a_right(
     assert left(tmp_path) == (["something"] if goes else before)
     assert ("pins and journal stay" in caplog.text) == (not goes)
     assert ("3 Events are dropped with" in caplog.text) == bool(goes and waiting)
+
+
+@pytest.mark.parametrize("who", ["token", "powerless_token", "nobody"])
+async def test_leaving_as_the_server_answers(
+    configured: Callable[..., Settings], tmp_path: Path, api: ApiServer, who: str
+) -> None:
+    """By its words for a DaemonSet that is gone, for an account whose rights are gone, and for one that is gone."""
+    token = getattr(api, who, "of-an-account-that-was-removed")
+    async with await connect(str(kubeconfig(tmp_path, api.url, token))) as cluster:
+        await leave(configured("--daemonset", "a/b"), cluster, None)
+    assert "journal.db" not in left(tmp_path)
 
 
 async def test_leaving_with_events_that_wait(

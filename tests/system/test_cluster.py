@@ -62,8 +62,8 @@ LOOPS = 10
 TURNS, TURN_SECONDS = 20, 1.5
 #: An address that nobody has (RFC 5737): what is sent there is lost, or comes back.
 NOWHERE = "192.0.2.1"
-#: A kill is in the log so soon, whatever the API server does.
-LOGGED_SECONDS = 2.0
+#: A kill is in the log so soon, whatever the API server does, on a slow machine, too; a request waits for ten.
+LOGGED_SECONDS = 5.0
 #: Rights that are given are noticed so soon: /readyz asks for them once a minute, and the kubelet asks it.
 NOTICED_SECONDS = 100
 
@@ -795,8 +795,8 @@ def refused(page: str) -> str | None:
 def test_api_out_of_reach(
     kubectl: Kubectl, run: Run, release: Release, asked: Asked, victims: Victims, all_eyes: dict[str, Eyes]
 ) -> None:
-    """Agents that are given an address where no API server is: each kill is logged within two seconds, and counted, and
-    waits; agents that reach the server deliver them all."""
+    """Agents that are given an address where no API server is: each kill is logged soon, and counted, and waits;
+    agents that reach the server deliver them all."""
     if not asked.journal or asked.environ.get("OOMEVENTER_KUBECONFIG"):
         pytest.skip("without a journal nothing outlives the agent, and a kubeconfig says where the server is")
     removed(kubectl, release)

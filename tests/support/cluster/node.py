@@ -129,8 +129,9 @@ class Eyes:
         return self.sh(f"cat $(grep -l {bare} /proc/[0-9]*/cgroup | sed s/cgroup$/{file}/ | head -n 1)")
 
     def page(self, address: str, port: int, path: str) -> str:
-        """What a server of the node's says to a GET, whatever the status, which is in it. It may take 3 s."""
-        return self.sh(f"{{ printf 'GET {path} HTTP/1.0\\r\\n\\r\\n'; sleep 3; }} | nc {address} {port}")
+        """What a server of the node's says to a GET, whatever the status, which is in it; nothing where none listens.
+        It takes 3 s, in which the server may."""
+        return self.sh(f"{{ printf 'GET {path} HTTP/1.0\\r\\n\\r\\n'; sleep 3; }} | nc {address} {port} || :")
 
     def files(self, directory: str) -> list[str]:
         """All that lies in a directory of the node; nothing where there is no such directory."""

@@ -1,10 +1,10 @@
-"""Who set which field of an Event: `metadata.managedFields`.
+"""Who set which field of an Event, or of a review: `metadata.managedFields`.
 
-In: an Event's content before and after a write, and who wrote. Out: the entries after it, and their JSON.
+In: its content before and after a write, and who wrote. Out: the entries after it, and their JSON.
 Rules, those of the operation Update (nobody here uses server-side apply):
 - the writer owns each field that it added or changed, and others no longer do; a removed field has no owner;
 - an object reference is one field, since its type is atomic;
-- "." is the object itself; one that an empty Event has already (`source`, `metadata`) is owned by nobody.
+- "." is the object itself; one that an empty one has already (`source`, `metadata`, `spec`) is owned by nobody.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from .status import Json, Resource
 
 Path = tuple[str, ...]
 _ATOMIC = {"involvedObject", "related"}
-_ALWAYS_THERE = {"source", "metadata"}
+_ALWAYS_THERE = {"source", "metadata", "spec"}
 _METADATA_OWNED = ("generateName", "labels", "annotations")
 
 

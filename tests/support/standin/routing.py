@@ -10,14 +10,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from . import handlers
-from .cluster import Cluster
+from . import handlers, managedfields
+from .cluster import Cluster, now
 from .event import CORE, EVENTS
 from .selection import PODS
-from .status import ApiError, Json, Resource, forbidden, not_served
+from .status import ApiError, Json, Resource, forbidden, not_found, not_served
 
 _VERSION = {"major": "1", "minor": "36", "gitVersion": "v1.36.2", "platform": "linux/amd64"}
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+_REVIEW = Resource("authorization.k8s.io", "v1", "selfsubjectaccessreviews")
+_DAEMONSET, _DAEMONSETS = (
+    re.compile(r"/apis/apps/v1/namespaces/([^/]+)/daemonsets/([^/]+)"),
+    Resource("apps", "v1", "daemonsets"),
+)
 _PATH = re.compile(
     r"/(?P<api>api/v1|apis/events\.k8s\.io/v1)"
     r"(/namespaces/(?P<namespace>[^/]+)/(?P<plural>events|pods)(/(?P<name>[^/]+))?|/(?P<all>events|pods))"
@@ -68,7 +73,13 @@ def carry_out(cluster: Cluster, asked: Request, user: str, powerful: bool) -> tu
     if (asked.method, asked.path) == ("GET", "/version"):
         return 200, _VERSION
     if (asked.method, asked.path) == ("POST", _REVIEWS):
-        return 201, _object(asked) | {"metadata": {}, "status": {"allowed": powerful}}
+        return 201, _review(asked, powerful)
+    if asked.method == "GET" and (daemonset := _DAEMONSET.fullmatch(asked.path)):
+        raise (
+            not_found(_DAEMONSETS, daemonset[2])
+            if powerful
+            else forbidden(user, "get", _DAEMONSETS, *daemonset.groups())
+        )
     parts = _PATH.fullmatch(asked.path)
     resource = _RESOURCES.get((parts["api"], parts["plural"] or parts["all"])) if parts else None
     if parts is None or resource is None:
@@ -86,6 +97,15 @@ def carry_out(cluster: Cluster, asked: Request, user: str, powerful: bool) -> tu
     if verb in _SERVED_TYPES:
         return _write(cluster, asked, verb, resource, namespace, name)
     return 200, _read(cluster, asked.query, resource, namespace, name)
+
+
+def _review(asked: Request, powerful: bool) -> Json:
+    """Whether they may do what is asked for: everything or nothing."""
+    review = _object(asked)
+    fields = {name: review[name] for name in ("spec",) if name in review}
+    entries = managedfields.record([], _manager(asked), _REVIEW, now(), {}, fields)
+    managed = [entry.render(lambda name, _: name) for entry in entries]
+    return review | {"metadata": {"managedFields": managed}, "status": {"allowed": powerful}}
 
 
 def _read(cluster: Cluster, query: dict[str, str], resource: Resource, namespace: str, name: str) -> Json:
@@ -108,11 +128,15 @@ def _write(
         accepted = ", ".join((*_SERVED_TYPES[verb], *_OTHER_TYPES[verb]))
         message = "the body of the request was in an unknown format - accepted media types include: "
         raise ApiError(415, message + accepted)
-    manager = asked.query.get("fieldManager") or asked.headers.get("User-Agent", "").split("/")[0]
     if verb == "create":
         dry_run = "dryRun" in asked.query
-        return 201, handlers.create_event(cluster, resource, namespace, _object(asked), manager, dry_run)
-    return 200, handlers.patch_event(cluster, resource, namespace, name, _object(asked), manager)
+        return 201, handlers.create_event(cluster, resource, namespace, _object(asked), _manager(asked), dry_run)
+    return 200, handlers.patch_event(cluster, resource, namespace, name, _object(asked), _manager(asked))
+
+
+def _manager(asked: Request) -> str:
+    """Who owns what is written, as managedFields name them."""
+    return asked.query.get("fieldManager") or asked.headers.get("User-Agent", "").split("/")[0]
 
 
 def _object(asked: Request) -> Json:
