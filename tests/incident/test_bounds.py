@@ -4,12 +4,13 @@ In: group kills of many with as much text as the kernel's record holds, hostile 
 """
 
 import json
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from oomeventer.incident import Incident, Trigger, as_json, compose, decode, message
+from oomeventer.incident import Incident, IncidentError, Trigger, as_json, compose, decode, message
 from oomeventer.incident import bounds as module
 from oomeventer.incident.assemble import assemble
 from oomeventer.incident.bounds import (
@@ -23,6 +24,7 @@ from oomeventer.incident.bounds import (
     VICTIMS,
     VICTIMS_WITH_TEXT,
     fitted,
+    restored,
 )
 from oomeventer.incident.events import ANNOTATION
 from oomeventer.kernel import Kill
@@ -131,3 +133,48 @@ def test_an_annotation_is_small() -> None:
         annotation = compose(one).body["metadata"]["annotations"][ANNOTATION]
         assert size(annotation) <= ANNOTATION_BYTES
         assert json.loads(annotation)["truncated"]
+
+
+def unbounded(count: int) -> Incident:
+    """As 0.1.0 made it."""
+    one = victim(command=("a",) * 2048, environment={f"V{number:04}": "x" for number in range(1024)})
+    victims = tuple(replace(one, pid=5000 + number) for number in range(count))
+    return incident(victims=victims, notes=tuple(f"note {number}" for number in range(count)))
+
+
+@pytest.mark.parametrize("count", [1, 8, 60, 700])
+def test_what_an_earlier_version_wrote_is_bounded_when_it_is_read(count: int) -> None:
+    """As it would be if it were made now, in whatever way it is large: it was 7 MB of text for 700 victims."""
+    found = restored(module.encode(unbounded(count)))
+    assert found == restored(module.encode(found)), "it is not cut twice"
+    assert (found.victims_total, found.chosen.pid, found.truncated) == (count, 5000, True)
+    assert len(found.victims) == min(count, VICTIMS)
+    assert len([one for one in found.victims if one.command]) <= VICTIMS_WITH_TEXT
+    assert found.chosen.command == ("a",) * ARGUMENTS + (CUT,)
+    assert sum(map(module._text_bytes, found.victims)) <= TEXT_BYTES
+    assert size(module.encode(found)) <= ROW_BYTES // 2
+
+
+def test_those_that_are_only_counted_never_become_objects() -> None:
+    """Of 8 MB of JSON the objects would have 50."""
+    text = module.encode(unbounded(700))
+    tracemalloc.start()
+    try:
+        restored(text)
+        assert tracemalloc.get_traced_memory()[1] < 4 * len(text)
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("count", [1, 60])
+def test_what_this_version_wrote_is_read_as_it_was(count: int) -> None:
+    """Nothing is cut, or marked as cut, by being written down."""
+    for one in (made(*group(count, arguments=MANY)), made(*group(count)), incident()):
+        assert restored(fitted(one, ROW_BYTES)) == one
+
+
+@pytest.mark.parametrize("victims", ["", ', "victims": 1', ', "victims": [1]'])
+def test_a_large_row_that_is_no_incident(victims: str) -> None:
+    """Is refused as a small one is."""
+    with pytest.raises(IncidentError):
+        restored('{"notes": ["' + "x" * ROW_BYTES + '"]' + victims + "}")

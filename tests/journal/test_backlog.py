@@ -5,15 +5,18 @@ In: files, and processes that end while they have an incident in work. Out: what
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
 
+from oomeventer.incident import ROW_BYTES
+from oomeventer.incident.codec import encode
 from oomeventer.incident.events import compose_all
-from oomeventer.journal import UNFINISHED, Journal, journal, read_history
+from oomeventer.journal import UNFINISHED, Journal, incidents, journal, read_history
 from oomeventer.journal.journal import PROCESSES, RecordedIncident
 from stores import kill
+from stores import opened as opened_file
 
 POISON = kill(3).key
 
@@ -133,5 +136,18 @@ async def test_the_backlog_is_read_by_bytes(path: Path, monkeypatch: pytest.Monk
             return rows
 
         monkeypatch.setattr(journal.incidents, "recorded", counted)
-        assert [recorded.incident async for recorded in opened.recorded(stop)] == large
+        found = [recorded.incident.key async for recorded in opened.recorded(stop)]
+    assert found == [one.key for one in large]
     assert max(sizes) == 2
+
+
+async def test_a_row_of_an_earlier_version_is_within_the_bounds(path: Path) -> None:
+    """Which that one had not: it is cut when it is read, and then waits in queues with many others."""
+    with closing(opened_file(path)) as database:
+        assert incidents.record(database, kill(1).key, encode(kill(1, notes=("x" * 600_000,) * 2)))
+    stop = asyncio.Event()
+    stop.set()
+    async with process(path) as opened:
+        (found,) = [recorded.incident async for recorded in opened.recorded(stop)]
+    assert len(encode(found)) < ROW_BYTES // 2
+    assert (found.chosen, found.truncated) == (kill(1).chosen, True)

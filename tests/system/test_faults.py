@@ -13,17 +13,16 @@ import random
 import re
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 
-from faults import POINTS, Partition, Restarted, mounted
-from machine import Cgroup, Victim, free_port, kubeconfig
+from faults import POINTS, Restarted, mounted, running
+from faults.running import UNBOUNDED, far_agent, metrics
+from machine import Cgroup, Victim, free_port
 from machine.process import resident_mib
 from oomeventer.cluster.api import Api
 from oomeventer.journal.history import read_history
@@ -32,26 +31,15 @@ from standin import Answer, ApiServer, Fault, Garbage, Hang, LostAnswer, Reset, 
 
 pytestmark = pytest.mark.kernel
 
-NODE = "lab-node"
 KILLS = 200
 LIMIT = 8 << 20
 SECONDS = 120
 ALL = os.environ.get("FAULTS") == "all"
-#: No budget stands in the way: these tests are about what is reported, and not about how fast.
-UNBOUNDED = ("--object-burst", "999999", "--burst", "999999", "--events-per-second", "1000")
-
-
-@pytest.fixture
-def bpffs(tmp_path: Path) -> Iterator[Path]:
-    """Where the agent leaves its pins."""
-    with mounted(tmp_path / "bpf", "bpf") as directory:
-        yield directory
 
 
 def flags(api: ApiServer, directory: Path, bpffs: Path, *more: str) -> tuple[str, ...]:
-    config = kubeconfig(directory, api.url, api.token)
-    places = ("--journal", str(directory / "state" / "journal.db"), "--pins", str(bpffs / "oomeventer"))
-    return ("--kubeconfig", str(config), "--node-name", NODE, "--cri-endpoint", "none", *places, *UNBOUNDED, *more)
+    """These tests are about what is reported, and not about how fast."""
+    return running.flags(api, directory, bpffs, *UNBOUNDED, *more)
 
 
 class Kills:
@@ -177,22 +165,11 @@ async def test_no_agent_runs(api: ApiServer, program: Path, tmp_path: Path, bpff
         assert entry["victims"][0]["command"][1:] == ["***", "100"]
 
 
-@asynccontextmanager
-async def far_agent(
-    program: Path, directory: Path, bpffs: Path
-) -> AsyncIterator[tuple[Partition, ApiServer, Restarted]]:
-    """An agent on the far side of a network that can be cut."""
-    async with Partition() as network, ApiServer(network.near) as api:
-        settings = flags(api, directory, bpffs, "--api-timeout-seconds", "1")
-        async with Restarted(*settings, command=network.command) as agent:
-            yield network, api, agent
-
-
 async def test_cut_off(program: Path, tmp_path: Path, bpffs: Path) -> None:
     """The network to the API server is cut: nothing is lost, what comes later has the kills' times, and what the
     network kept until then takes nothing back. The agent is ended in between."""
     with Kills(program, 6) as kills:
-        async with far_agent(program, tmp_path, bpffs) as (network, api, agent):
+        async with far_agent(tmp_path, bpffs, *UNBOUNDED) as (network, api, agent):
             await kills.make(10)
             await all_reported(api, kills)
             await network.cut()
@@ -228,17 +205,6 @@ async def storm(program: Path, cgroups: int, kills_each: int) -> Counter[str]:
     return made
 
 
-async def metrics(url: str) -> Counter[str]:
-    """The sums of a scrape's metrics, by name."""
-    sums: Counter[str] = Counter()
-    async with aiohttp.ClientSession() as session, session.get(f"{url}/metrics") as response:
-        for line in (await response.text()).splitlines():
-            if not line.startswith("#"):
-                name, _, value = line.partition(" ") if "{" not in line else re.split(r"\{.*\}( )", line)
-                sums[name] += float(value)
-    return sums
-
-
 async def test_storm(api: ApiServer, program: Path, tmp_path: Path, bpffs: Path) -> None:
     """5,000 kills in 100 cgroups: each is seen, and is delivered, merged, given up or waiting; requests and memory stay
     bounded, under the limits that an agent has by default."""
@@ -251,7 +217,7 @@ async def test_storm(api: ApiServer, program: Path, tmp_path: Path, bpffs: Path)
         took = time.monotonic() - started
         highest = before
         async with asyncio.timeout(SECONDS):
-            while (now := await metrics(f"http://{address}"))["oomeventer_events_seen_total"] < made.total():
+            while (now := await metrics(address))["oomeventer_events_seen_total"] < made.total():
                 highest = max(highest, resident_mib(agent.process.pid))
                 await asyncio.sleep(0.2)
         highest = max(highest, resident_mib(agent.process.pid))
@@ -285,7 +251,7 @@ async def test_no_growth(api: ApiServer, program: Path, tmp_path: Path, bpffs: P
         for _ in range(rounds):
             made += (await storm(program, cgroups, 20)).total()
             until = time.monotonic() + SECONDS
-            while (now := await metrics(f"http://{address}"))["oomeventer_events_seen_total"] < made or (
+            while (now := await metrics(address))["oomeventer_events_seen_total"] < made or (
                 now["oomeventer_events_waiting"]
             ):
                 assert time.monotonic() < until, (made, now, agent.log[-20:])

@@ -4,7 +4,7 @@ In: an episode, and what the stations add to it. Out: an Incident, without secre
 its JSON (codec.py, schema.json).
 """
 
-from oomeventer.incident.bounds import LOG_BYTES, ROW_BYTES, fitted
+from oomeventer.incident.bounds import LOG_BYTES, ROW_BYTES, fitted, restored
 from oomeventer.incident.codec import IncidentError, as_json, decode, encode
 from oomeventer.incident.events import ANNOTATION, COMPONENT, PendingEvent, combine, compose, compose_all, message
 from oomeventer.incident.incident import (
@@ -44,5 +44,6 @@ __all__ = [
     "encode",
     "fitted",
     "message",
+    "restored",
     "table",
 ]

@@ -1,5 +1,5 @@
-"""How large an incident may be: when it is made, and where it is copied to. In: an Incident, or its parts. Out: JSON,
-or parts, that fit.
+"""How large an incident may be: when it is made or read, and where it is copied to. In: an Incident, its parts, or
+JSON. Out: JSON, an Incident or parts that fit.
 
 Rules: pure. The figures stand here alone, and each bound is the agent's own: what the victim, the runtime or the API
 server choose moves none of them. What is left out is counted or noted, and `truncated` is set. After each step the
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
-from oomeventer.incident.codec import encode
+from oomeventer.incident.codec import decode, encode, with_few_victims
 from oomeventer.incident.incident import Incident
 from oomeventer.incident.victim import Victim
 from oomeventer.text import CUT, cut_bytes
@@ -65,6 +65,24 @@ def within_text(victims: Sequence[Victim]) -> tuple[Victim, ...]:
         room -= _text_bytes(victim)
         kept.append(victim if room >= 0 else _without_text(victim))
     return tuple(kept)
+
+
+def restored(text: str) -> Incident:
+    """Of a row's JSON, within the bounds by which one is made: an earlier version's can be larger. Raises
+    IncidentError."""
+    incident = decode(text if len(text) <= ROW_BYTES else with_few_victims(text, VICTIMS))
+    bounded = replace(incident, victims=within_text(tuple(_victims(incident))), notes=notes(incident.notes))
+    return incident if bounded == incident else replace(bounded, truncated=True)
+
+
+def _victims(incident: Incident) -> Iterator[Victim]:
+    for number, victim in enumerate(incident.victims[:VICTIMS]):
+        if number >= VICTIMS_WITH_TEXT:
+            yield _without_text(victim)
+        else:
+            command = None if victim.command is None else arguments(victim.command)
+            environment = None if victim.environment is None else variables(victim.environment)
+            yield replace(victim, command=command, environment=environment)
 
 
 def fitted(incident: Incident, most: int) -> str:

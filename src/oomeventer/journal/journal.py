@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from oomeventer.incident import ROW_BYTES, Incident, IncidentError, PendingEvent, decode, fitted
+from oomeventer.incident import ROW_BYTES, Incident, IncidentError, PendingEvent, fitted, restored
 from oomeventer.journal import budgets, database, incidents, outbox, retention
 from oomeventer.journal.budgets import Spent
 from oomeventer.journal.failover import Failover
@@ -206,7 +206,7 @@ class Journal:
 
     async def _read(self, number: int, body: str) -> RecordedIncident | None:
         try:
-            return RecordedIncident(number, decode(body))
+            return RecordedIncident(number, restored(body))
         except IncidentError as e:
             log.error("incident %d is dropped: it cannot be read: %s", number, e)
             await self.give_up(number, "written by another version")

@@ -21,13 +21,13 @@ from pathlib import Path
 from bench import BenchError
 from bench.figures import DISK, MEMORY, NOBODY, STAMPED, Figures
 from bench.kills import timed
-from bench.pods import Pods
 from bench.programs import BPFTOOL, agents, measured, runs
 from bench.stamped import stamps
 from bench.watching import PLAIN, UNBOUNDED, Watching, watching
 from machine import Cgroup, Victim, build
 from machine.cgroup import hierarchy
 from machine.process import cpu_seconds, kills, resident_mib, switches
+from pods import Pods
 from standin import ApiServer
 
 SECONDS = 88

@@ -13,9 +13,9 @@ import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
 from bench import BenchError
-from bench.pods import NODE
 from machine import Agent, kubeconfig
 from machine.process import cpu_seconds
+from pods import NODE
 from standin import ApiServer
 
 #: Each kill is reported by a request of its own, at once. A storm is reported under the limits that an agent has by

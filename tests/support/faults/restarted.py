@@ -16,8 +16,8 @@ from places import SUPPORT
 class Restarted:
     """`oomeventer run FLAGS...`, again and again. crash: called before each start; (point, number) of crashing.py.
 
-    command: what the command line begins with. deaths: how often it was ended by SIGKILL. Leaving stops it by SIGTERM
-    and waits for it.
+    command: what the command line begins with. program: what the flags are given to, in place of crashing.py. deaths:
+    how often it was ended by SIGKILL. Leaving stops it by SIGTERM and waits for it.
     """
 
     def __init__(
@@ -26,9 +26,11 @@ class Restarted:
         crash: Callable[[random.Random], tuple[str, int]] | None = None,
         seed: int = 0,
         command: Sequence[str] = (),
+        program: Sequence[str] = (),
     ) -> None:
         self._flags = flags
         self._command = command
+        self._program = program
         self._crash = crash
         self._random = random.Random(seed)
         self._going = True
@@ -48,8 +50,9 @@ class Restarted:
         environment.pop("KUBECONFIG", None)
         while self._going:
             point, number = self._crash(self._random) if self._crash else ("none", 0)
+            program = self._program or ("faults.crashing", point, str(number))
             self.process = await asyncio.create_subprocess_exec(
-                *(*self._command, sys.executable, "-m", "faults.crashing", point, str(number), "run", *self._flags),
+                *(*self._command, sys.executable, "-m", *program, "run", *self._flags),
                 stderr=asyncio.subprocess.PIPE,
                 env=environment,
                 limit=1 << 20,

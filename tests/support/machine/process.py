@@ -19,6 +19,12 @@ def resident_mib(pid: int) -> float:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
 
 
+def peak_mib(pid: int) -> float:
+    """The most that it had in memory at once, shared pages too."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
+
+
 def switches(pid: int) -> int:
     """How often its threads that live went to sleep, or had to give way."""
     texts = [file.read_text() for file in Path(f"/proc/{pid}/task").glob("*/status")]

@@ -1,6 +1,7 @@
 """Pods of one container with a limit: as cgroups of our own, named as a kubelet's, and in the stand-in's cluster.
 
-No runtime knows them: so the agent finds each by its uid, with one list of this node's Pods.
+No runtime knows them: so the agent finds each by its uid, with one list of this node's Pods. of_kubelet() is such a Pod
+in the API alone.
 """
 
 import time
@@ -14,29 +15,34 @@ from typing import Any, Self
 from machine import Cgroup
 from standin import ApiServer, Request
 
-NODE, NAMESPACE = "lab-node", "bench"
+NODE = "lab-node"
 LIMIT = 8 << 20
 
 
 class Pods:
-    """Made when entered, gone when left. cgroups: the containers', as the kernel names them."""
+    """Made when entered, gone when left. containers: their cgroups; cgroups: these, as the kernel names them; names:
+    the Pods', in the same order. kubepods: the cgroup above them all."""
 
-    def __init__(self, api: ApiServer, count: int) -> None:
+    def __init__(self, api: ApiServer, count: int, namespace: str = "bench") -> None:
         self._api = api
         self._count = count
-        self._names: list[str] = []
+        self._namespace = namespace
+        self.names: list[str] = []
+        self.containers: list[Cgroup] = []
         self.cgroups: list[str] = []
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             top = _parent(stack, Cgroup())
-            kubepods = _parent(stack, Cgroup(name="kubepods", parent=top))
+            self.kubepods = kubepods = _parent(stack, Cgroup(name="kubepods", parent=top))
             for _ in range(self._count):
                 uid, container = str(uuid.uuid4()), uuid.uuid4().hex * 2
                 pod = _parent(stack, Cgroup(name=f"pod{uid}", parent=kubepods))
-                self.cgroups.append(stack.enter_context(Cgroup(LIMIT, name=container, parent=pod)).path)
-                self._api.put_pod(_pod(uid, container))
-                stack.callback(self._api.delete_pod, NAMESPACE, f"app-{uid}")
+                self.containers.append(stack.enter_context(Cgroup(LIMIT, name=container, parent=pod)))
+                self.cgroups.append(self.containers[-1].path)
+                self.names.append(f"app-{uid}")
+                self._api.put_pod(of_kubelet(self._namespace, self.names[-1], uid, container))
+                stack.callback(self._api.delete_pod, self._namespace, self.names[-1])
             self._stack = stack.pop_all()
         return self
 
@@ -72,10 +78,11 @@ def _incident(body: Any) -> dict[str, Any] | None:
     return loads(annotations["oomeventer/incident"]) if annotations else None
 
 
-def _pod(uid: str, container: str) -> dict[str, Any]:
+def of_kubelet(namespace: str, name: str, uid: str, container: str) -> dict[str, Any]:
+    """As the API has it; container: its id."""
     resources = {"limits": {"memory": str(LIMIT)}}
     return {
-        "metadata": {"name": f"app-{uid}", "namespace": NAMESPACE, "uid": uid},
+        "metadata": {"name": name, "namespace": namespace, "uid": uid},
         "spec": {"nodeName": NODE, "containers": [{"name": "app", "image": "x", "resources": resources}]},
         "status": {"containerStatuses": [{"name": "app", "containerID": f"containerd://{container}"}]},
     }
