@@ -95,6 +95,37 @@ def test_one_pods_kills_push_out_no_others(path: Path, is_described: bool) -> No
             assert 20 < waiting < 200
 
 
+@pytest.mark.parametrize(("count", "has_room"), [(1100, True), (4000, False)])
+def test_what_is_only_counted_pushes_out_nothing(path: Path, count: int, has_room: bool) -> None:
+    """Of one Pod's kills that wait those between the first and the latest take little, and where there is no room for
+    so many, they go before any that is more than a count: the first and the latest stay, and so does another Pod's."""
+    with closing(opened(path, size_bytes=1 << 20)) as store:
+        (quiet,) = described(store, kill(1, pod=1))
+        for number in range(2, count + 2):
+            (loud,) = described(store, kill(number))
+            if number % 50 == 0:
+                retention.trim(store)
+        while retention.trim(store):
+            pass
+        assert used(store) <= 1 << 20
+        assert (planned(store, quiet).name, planned(store, quiet).count) == (compose(kill(1, pod=1)).name, 1)
+        seen, delivered, merged, given_up, waiting = figures(store)
+        assert (seen, delivered, merged) == (count + 1, 0, 0)
+        assert given_up == ({} if has_room else {"no room in the journal": seen - waiting})
+        plan = planned(store, loud)
+        assert (plan.create, plan.name, plan.count) == (True, compose(kill(2)).name, waiting - 1)
+        assert plan.body["message"] == compose(kill(count + 1)).body["message"]
+        assert waiting > 1000
+
+
+def test_an_event_that_is_only_counted_is_small(store: Database) -> None:
+    """Of 400 that wait all but two have lost their bodies of 2 KiB: they take less than a page each."""
+    described(store, *(kill(number) for number in range(400)))
+    with store.transaction() as db:
+        db.execute("DELETE FROM incidents")
+        assert retention.used_bytes(db) < 400 * 1024
+
+
 def test_no_room_for_the_first_of_many(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Where nobody has more than its first and its latest the oldest of all goes; the log has how many are dropped."""
     with closing(opened(path, size_bytes=1 << 20)) as store:

@@ -6,6 +6,7 @@ in the API alone.
 
 import time
 import uuid
+from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from json import loads
@@ -21,13 +22,12 @@ LIMIT = 8 << 20
 
 class Pods:
     """Made when entered, gone when left. containers: their cgroups; cgroups: these, as the kernel names them; names:
-    the Pods', in the same order. kubepods: the cgroup above them all."""
+    the Pods', in the same order, made up if they are not given. kubepods: the cgroup above them all."""
 
-    def __init__(self, api: ApiServer, count: int, namespace: str = "bench") -> None:
+    def __init__(self, api: ApiServer, count: int, namespace: str = "bench", names: Sequence[str] = ()) -> None:
         self._api = api
-        self._count = count
         self._namespace = namespace
-        self.names: list[str] = []
+        self.names = list(names) or [f"app-{uuid.uuid4()}" for _ in range(count)]
         self.containers: list[Cgroup] = []
         self.cgroups: list[str] = []
 
@@ -35,14 +35,13 @@ class Pods:
         with ExitStack() as stack:
             top = _parent(stack, Cgroup())
             self.kubepods = kubepods = _parent(stack, Cgroup(name="kubepods", parent=top))
-            for _ in range(self._count):
+            for name in self.names:
                 uid, container = str(uuid.uuid4()), uuid.uuid4().hex * 2
                 pod = _parent(stack, Cgroup(name=f"pod{uid}", parent=kubepods))
                 self.containers.append(stack.enter_context(Cgroup(LIMIT, name=container, parent=pod)))
                 self.cgroups.append(self.containers[-1].path)
-                self.names.append(f"app-{uid}")
-                self._api.put_pod(of_kubelet(self._namespace, self.names[-1], uid, container))
-                stack.callback(self._api.delete_pod, self._namespace, self.names[-1])
+                self._api.put_pod(of_kubelet(self._namespace, name, uid, container))
+                stack.callback(self._api.delete_pod, self._namespace, name)
             self._stack = stack.pop_all()
         return self
 

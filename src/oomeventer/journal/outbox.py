@@ -136,7 +136,15 @@ def _keep_ends(db: sqlite3.Connection, series: str, latest: int) -> None:
     planned = db.execute("SELECT plan FROM series WHERE series = ?", (series,)).fetchone()
     decided = plans.decision(planned[0]) if planned else None
     if before is not None and before != first and not (decided and decided.upto == before):
-        db.execute("UPDATE events SET draft = NULL WHERE id = ?", (before,))
+        _drop_body(db, before)
+
+
+def _drop_body(db: sqlite3.Connection, number: int) -> None:
+    """That Event needs no body any more. A row that becomes smaller keeps its page to itself; one that is removed, and
+    written again, does not (sqlite3BtreeInsert() balances what is too full, and only a deletion what is too empty)."""
+    row = db.execute("SELECT * FROM events WHERE id = ?", (number,)).fetchone()
+    db.execute("DELETE FROM events WHERE id = ?", (number,))
+    db.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)", row[:-1])
 
 
 def _is_crowded(db: sqlite3.Connection, about: str, series: str, now: float) -> bool:

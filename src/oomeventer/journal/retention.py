@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 #: Series that are remembered: as many as client-go's recorder has. Of a forgotten one the next kill is a new Event.
 SERIES = 4096
 _NO_ROOM = "no room in the journal"
+#: About what an Event takes with its indexes of which there is neither body nor incident.
+_BARE_BYTES = 512
 #: So far ahead the clock may be set back without that being mended.
 _AHEAD_SECONDS = 60.0
 #: Incidents that one trim removes at most, so that no transaction is long; and at once, to remove no more than must.
@@ -77,38 +79,40 @@ def _thin(db: sqlite3.Connection) -> int:
 
 
 # What waits, with whom it is about: an Event's object; of an incident that has none yet the Pod, or else the cgroup.
-_WAITING = """
-    SELECT id, length(body) AS bytes, CASE WHEN json_valid(body) THEN coalesce(
+# is_bare: of it nothing is left but its count, so that it is missed least.
+_WAITING = f"""
+    SELECT id, length(body) AS bytes, 0 AS is_bare, CASE WHEN json_valid(body) THEN coalesce(
         json_extract(body, '$.pod.namespace') || '/' || json_extract(body, '$.pod.uid'), json_extract(body, '$.cgroup')
     ) END AS object FROM incidents WHERE state = 'begun'
     UNION ALL
-    SELECT incident, ifnull(length(draft), 0) + length(body), object FROM events
-    JOIN incidents ON incidents.id = events.incident WHERE events.state = 'waiting'
+    SELECT incident, {_BARE_BYTES} + ifnull(length(draft), 0) + ifnull(length(body), 0), draft IS NULL, object
+    FROM events LEFT JOIN incidents ON incidents.id = events.incident WHERE events.state = 'waiting'
 """
 
 
 def _evict(db: sqlite3.Connection, excess: int) -> int:
-    """Give up so many bytes of what waits, of the object that has most: the oldest first, but not its first and its
-    latest, while any has more than these. Returns how many incidents went."""
+    """Give up so many bytes of what waits, of the object that has most: first what is only counted, then the oldest,
+    but not its first and its latest, while any has more than these. Returns how many incidents went."""
     most = f"SELECT object, min(id), max(id) FROM ({_WAITING}) GROUP BY object HAVING count(DISTINCT id) > 2"
     row = db.execute(f"{most} ORDER BY sum(bytes) DESC LIMIT 1").fetchone()
     if row is None:
         return forget(db, "1", (), _NO_ROOM, _TRIM_STEP)
-    those = f"SELECT id, max(bytes) FROM ({_WAITING}) WHERE object IS ? AND id NOT IN (?, ?) GROUP BY id ORDER BY id"
+    those = f"SELECT id, max(bytes) FROM ({_WAITING}) WHERE object IS ? AND id NOT IN (?, ?) GROUP BY id"
     ids = []
-    for number, size in db.execute(f"{those} LIMIT {_TRIM}", row):
+    for number, size in db.execute(f"{those} ORDER BY min(is_bare) DESC, id LIMIT {_TRIM}", row):
         ids.append(number)
         excess -= size
         if excess <= 0:
             break
-    return forget(db, f"id IN ({','.join('?' * len(ids))})", tuple(ids), _NO_ROOM)
+    _remove(db, ids, _NO_ROOM)
+    return len(ids)
 
 
 def outbox_bytes(database: Database) -> int:
     """About how much is still to be done."""
     recorded = "SELECT ifnull(sum(length(body)), 0) FROM incidents WHERE state = 'begun'"
     waiting = (
-        "SELECT ifnull(sum(length(draft) + length(body)), 0) FROM events "
+        "SELECT ifnull(sum(ifnull(length(draft), 0) + length(body)), 0) FROM events "
         "JOIN incidents ON incidents.id = events.incident WHERE events.state = 'waiting'"
     )
     with database.errors() as db:
@@ -119,13 +123,18 @@ def forget(db: sqlite3.Connection, where: str, values: tuple[Any, ...], reason: 
     """Inside a transaction: the oldest incidents of those go, with their Events; what waits is given up with that
     reason. Returns how many went."""
     ids = [row[0] for row in db.execute(f"SELECT id FROM incidents WHERE {where} ORDER BY id LIMIT {most}", values)]
+    _remove(db, ids, reason)
+    return len(ids)
+
+
+def _remove(db: sqlite3.Connection, ids: list[int], reason: str) -> None:
+    """These incidents, and their Events; of some only these are left."""
     those = ",".join("?" * len(ids))
     recorded = f"SELECT count(*) FROM incidents WHERE id IN ({those}) AND state = 'begun'"
     waiting = f"SELECT count(*) FROM events WHERE incident IN ({those}) AND state = 'waiting'"
     add(db, "given up", sum(db.execute(query, ids).fetchone()[0] for query in (recorded, waiting)), reason)
     db.execute(f"DELETE FROM events WHERE incident IN ({those})", ids)
     db.execute(f"DELETE FROM incidents WHERE id IN ({those})", ids)
-    return len(ids)
 
 
 def used_bytes(db: sqlite3.Connection) -> int:

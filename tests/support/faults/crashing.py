@@ -1,5 +1,6 @@
 """`python -m faults.crashing POINT NUMBER run ...`: the agent, which ends itself by SIGKILL when it comes to that point
-of a kill's path for that time. POINT may be `none`.
+of a kill's path for that time. POINT may be `none`; or `poison`: then NUMBER is the pid of a victim whose incident ends
+whoever takes it up.
 
 Rules: the agent is the shipped one; only the one function at the point is wrapped, before it or after it.
 """
@@ -15,6 +16,8 @@ from typing import Any
 
 from oomeventer.cli import main
 from oomeventer.cluster.api import Api
+from oomeventer.cri import Resolver
+from oomeventer.incident import Incident
 from oomeventer.incident.observer import Observer
 from oomeventer.journal import incidents, outbox
 from oomeventer.kernel import Tracer
@@ -73,7 +76,21 @@ def arm(point: str, number: int) -> None:
     setattr(owner, name, _wrap(getattr(owner, name), side, _Countdown(number)))
 
 
+def poison(pid: int) -> None:
+    """The incident of that victim ends this process when the runtime is to be asked about it."""
+    ask = Resolver.__call__
+
+    async def taken_up(resolver: Resolver, incident: Incident) -> Incident:
+        if incident.chosen.pid == pid:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return await ask(resolver, incident)
+
+    setattr(Resolver, "__call__", taken_up)  # noqa: B010
+
+
 if __name__ == "__main__":
-    if sys.argv[1] != "none":
+    if sys.argv[1] == "poison":
+        poison(int(sys.argv[2]))
+    elif sys.argv[1] != "none":
         arm(sys.argv[1], int(sys.argv[2]))
     sys.exit(main(sys.argv[3:]))

@@ -38,9 +38,12 @@ def kills() -> int:
 
 
 async def grown(pid: int, size_bytes: int) -> None:
-    """Wait until a process holds that much and sleeps."""
+    """Wait until a process holds that much and sleeps. What it held before exec(), as our child, does not count."""
+    ours = os.readlink("/proc/self/exe")
 
     def ready() -> bool:
+        if os.readlink(f"/proc/{pid}/exe") == ours:
+            return False
         state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2][:1]
         return state == b"S" and int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096 >= size_bytes
 
