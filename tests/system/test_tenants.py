@@ -28,7 +28,7 @@ from faults.running import NODE, UNBOUNDED, far_agent, flags, inside, metrics
 from machine import Cgroup, Victim, free_port
 from machine.process import grown, peak_mib
 from oomeventer.cluster import Limits
-from oomeventer.cluster.pods import MIRROR, STATIC_UID
+from oomeventer.cluster.pod_spec import MIRROR, STATIC_UID
 from oomeventer.cluster.schedule import LITTLE
 from oomeventer.incident import Incident, bounds
 from oomeventer.incident.assemble import assemble
