@@ -65,17 +65,17 @@ async def confined(*flags: str, **more: Any) -> AsyncIterator[Restarted]:
         assert agent.deaths == 0
 
 
-def told(api: ApiServer, names: Iterable[str]) -> dict[str, dict[str, Any]]:
+def reported(api: ApiServer, names: Iterable[str]) -> dict[str, dict[str, Any]]:
     """The Events about objects of these names, each object's latest, as core/v1 has them. Others make kills, too."""
     events = (stored.as_core() for stored in api.events.values())
     return {name: event for event in events if (name := event["involvedObject"]["name"]) in names}
 
 
-async def until_told(api: ApiServer, names: Collection[str]) -> dict[str, dict[str, Any]]:
+async def until_reported(api: ApiServer, names: Collection[str]) -> dict[str, dict[str, Any]]:
     """The Events about them, once there is one about each."""
     async with asyncio.timeout(SECONDS):
-        await api.until(lambda: len(told(api, names)) == len(names))
-    return told(api, names)
+        await api.until(lambda: len(reported(api, names)) == len(names))
+    return reported(api, names)
 
 
 @pytest.mark.parametrize("members", [150, 350, 700] if ALL else [700])
@@ -85,7 +85,7 @@ async def test_a_large_group(api: ApiServer, tmp_path: Path, bpffs: Path, member
     shown = ("--arguments", "all", "--environment", "all")
     api.put_pod(of_kubelet("shop", FED, FED_UID, FED_CONTAINER))
     async with confined(*flags(api, tmp_path, bpffs, *shown), program=("faults.fed", str(members))) as agent:
-        event = (await until_told(api, [FED]))[FED]
+        event = (await until_reported(api, [FED]))[FED]
         peak = peak_mib(agent.process.pid)
     print(f"a group of {members}: {peak:.0f} MiB resident at most, Event of {len(json.dumps(event))} bytes")
     assert f"its group of {members} (memory.oom.group)" in event["message"]
@@ -124,7 +124,7 @@ def left_by_an_earlier_version(journal: Path, count: int, victims: int) -> list[
 
 @pytest.mark.parametrize("runtime", ["none", "hangs"] if ALL else ["hangs"])
 async def test_a_backlog(api: ApiServer, tmp_path: Path, bpffs: Path, runtime: str) -> None:
-    """An earlier version has left 32 incidents of 60 victims each: the agent lives, and all are told."""
+    """An earlier version has left 32 incidents of 60 victims each: the agent lives, and all are reported."""
     sizes = left_by_an_earlier_version(tmp_path / "state" / "journal.db", 32, 60)
     names = [f"app-{number}" for number in range(len(sizes))]
     for number, name in enumerate(names):
@@ -133,7 +133,7 @@ async def test_a_backlog(api: ApiServer, tmp_path: Path, bpffs: Path, runtime: s
         patience = ("--cri-timeout-seconds", "1", "--cri-patience-seconds", "3")
         cri = ("--cri-endpoint", socket, *patience) if runtime == "hangs" else ()
         async with confined(*flags(api, tmp_path, bpffs, *UNBOUNDED, *cri)) as agent:
-            events = await until_told(api, names)
+            events = await until_reported(api, names)
             peak = peak_mib(agent.process.pid)
     print(f"{len(sizes)} incidents of {max(sizes) / MI:.2f} MiB, runtime {runtime}: {peak:.0f} MiB resident at most")
     assert {name: event["count"] for name, event in events.items()} == dict.fromkeys(names, 1)
@@ -180,7 +180,7 @@ async def flood(program: Path, container: Cgroup, kills: int) -> int:
 
 async def test_a_poison_pill(api: ApiServer, program: Path, tmp_path: Path, bpffs: Path) -> None:
     """An incident ends each agent that takes it up: after so many it is given up, with its reason, and stays in the
-    history. All others are told, once."""
+    history. All others are reported, once."""
     settings = flags(api, tmp_path, bpffs, *UNBOUNDED)
     journal = tmp_path / "state" / "journal.db"
     with Pods(api, 6, "shop") as pods:
@@ -189,14 +189,14 @@ async def test_a_poison_pill(api: ApiServer, program: Path, tmp_path: Path, bpff
         pids = [await killed(program, container) for container in pods.containers]
         poison, others = pids[2], [name for name in pods.names if name != pods.names[2]]
         async with Restarted(*settings, crash=lambda _: ("poison", poison)) as agent:
-            events = await until_told(api, others)
+            events = await until_reported(api, others)
             async with asyncio.timeout(SECONDS):
                 while given_up(journal) != {UNFINISHED: 1}:
                     await asyncio.sleep(0.2)
             await asyncio.sleep(1)  # one too many would come now
             assert agent.deaths == 1 + PROCESSES
     assert {name: event["count"] for name, event in events.items()} == dict.fromkeys(others, 1)
-    assert not told(api, [pods.names[2]])
+    assert not reported(api, [pods.names[2]])
     known = {entry["victims"][0]["pid"]: entry["events"] for entry in read_history(journal)}
     assert {pid: known[pid] for pid in pids} == dict.fromkeys(pids, "delivered") | {poison: "given up"}
     print(f"given up after {agent.deaths} processes; {len(others)} others delivered once each")
@@ -211,7 +211,7 @@ def given_up(journal: Path) -> dict[str, int]:
 @pytest.mark.parametrize("kept", ["on disk", "in memory"] if ALL else ["in memory"])
 async def test_a_flood_pushes_out_no_others_event(program: Path, tmp_path: Path, bpffs: Path, kept: str) -> None:
     """The API server is unreachable, one Pod has 1,100 kills, another had one before, and the journal has room for some
-    hundreds: when the server is back, both are told."""
+    hundreds: when the server is back, both are reported."""
     kills = 1100 if ALL else 600
     small = ("--journal-bytes", "1Mi", *(() if kept == "on disk" else ("--journal", "none")))
     async with far_agent(tmp_path, bpffs, *UNBOUNDED, *small) as (network, api, agent):
@@ -222,11 +222,11 @@ async def test_a_flood_pushes_out_no_others_event(program: Path, tmp_path: Path,
             await asyncio.sleep(2)
             assert not api.events
             await network.heal()
-            events = await until_told(api, loud.names + quiet.names)
+            events = await until_reported(api, loud.names + quiet.names)
             counted = 0
             while counted != (counted := events[loud.names[0]]["count"]):
                 await asyncio.sleep(3)
-                events = told(api, loud.names + quiet.names)
+                events = reported(api, loud.names + quiet.names)
     print(f"{kept}: of {made} kills of one Pod {made - counted} were given up, of the other's 1 none; {agent.log[-1]}")
     assert events[quiet.names[0]]["count"] == 1
     assert 0 < counted < made, "there was room for all"
@@ -235,7 +235,7 @@ async def test_a_flood_pushes_out_no_others_event(program: Path, tmp_path: Path,
 
 async def test_a_flood_holds_up_no_others_event(api: ApiServer, program: Path, tmp_path: Path, bpffs: Path) -> None:
     """Pods with ten programs each, which are killed one after another, need more requests than a node may make in a
-    minute. Then another's process is killed: it is the next to be told."""
+    minute. Then another's process is killed: it is the next to be reported."""
     programs = [tmp_path / f"program-{number}" for number in range(10)]
     for name in programs:
         os.link(program, name)
@@ -254,11 +254,11 @@ async def test_a_flood_holds_up_no_others_event(api: ApiServer, program: Path, t
             before = len(about(api, "loud"))
             await killed(program, quiet.containers[0])
             began = time.monotonic()
-            await until_told(api, quiet.names)
+            await until_reported(api, quiet.names)
             (request,) = about(api, "quiet")
             peak = peak_mib(agent.process.pid)
     print(
-        f"{made} kills in {took:.1f} s, {before} of them told; another's is told {request.time - began:.2f} s after it;"
+        f"{made} kills in {took:.1f} s, {before} of them reported; another's is reported {request.time - began:.2f} s after it;"
         f" {peak:.0f} MiB resident at most"
     )
     assert before < made, "nothing was left to wait"
