@@ -258,8 +258,8 @@ async def test_a_flood_holds_up_no_others_event(api: ApiServer, program: Path, t
             (request,) = about(api, "quiet")
             peak = peak_mib(agent.process.pid)
     print(
-        f"{made} kills in {took:.1f} s, {before} of them reported; another's is reported {request.time - began:.2f} s after it;"
-        f" {peak:.0f} MiB resident at most"
+        f"{made} kills in {took:.1f} s, {before} of them reported; "
+        f"another's is reported {request.time - began:.2f} s after it; {peak:.0f} MiB resident at most"
     )
     assert before < made, "nothing was left to wait"
     assert request.time - began < 5
