@@ -517,8 +517,8 @@ def test_delay(kubectl: Kubectl, release: Release, asked: Asked, arrivals: Arriv
     for arrived, change, one in arrivals.seen:
         if one.incident["node"] == eyes.node:
             print(f"    {arrived - one.killed_at:6.3f} s {change:8} {one.body['involvedObject']['name']} {one.where}")
-    assert within[1] >= reported / 2, "half of the Events are there within a second of the kill"
-    assert within[30] == reported, "and all, on a slow machine, too"
+    assert within[2.5] >= reported / 2, "half of the Events are there soon, on a slow machine, too"
+    assert within[30] == reported, "and all some time"
     assert metrics["oomeventer_ring_lost_records_total"] == 0
     assert metrics["oomeventer_faults_total"] == 0
     given_up = metrics.get("oomeventer_events_given_up_total", 0)
