@@ -295,3 +295,30 @@ def test_the_whole_library_may_be_imported_before() -> None:
     """A program that has it already keeps it."""
     modules: Any = imported_after("import kubernetes_asyncio.client\nimport oomeventer.cluster.api")
     assert "kubernetes_asyncio.client.models.v1_pod" in modules
+
+
+@pytest.mark.parametrize(
+    ("fault", "may"),
+    [
+        (None, True),
+        (Answer(401), False),
+        (Answer(403), False),
+        (Answer(429), None),
+        (Answer(500), None),
+        (Answer(404), None),
+        (Answer(201, body=b'{"kind": "SelfSubjectAccessReview", "status": {"allowed": false}}'), False),
+        (Answer(201, body=b'{"kind": "SelfSubjectAccessReview", "status": {}}'), None),
+        (Answer(403, body=b"<html>a proxy</html>"), None),
+        (Garbage(), None),
+    ],
+)
+async def test_what_we_may(api: ApiServer, cluster: Api, fault: Fault | None, may: bool | None) -> None:
+    """An answer that says neither yes nor no is none: an overloaded server takes nobody's rights, and an agent that is
+    stopped then removes nothing."""
+    if fault is not None:
+        api.faults += [fault] * (2 if fault == Answer(401) else 1)  # after a 401 credentials are read again
+    if may is None:
+        with pytest.raises(Unreachable, match="may create events is not known"):
+            await cluster.may("create", "events")
+    else:
+        assert await cluster.may("create", "events") is may

@@ -19,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from fakecri import grpc_server, version
 from machine import Agent, Cgroup, Victim, kubeconfig
+from oomeventer.cluster import Describer, Pods
 from oomeventer.cluster.api import Api
 from oomeventer.cluster.connection import connect
 from oomeventer.cluster.delivery import Delivery
@@ -37,7 +38,7 @@ from oomeventer.probes.health import (
 )
 from oomeventer.probes.metrics import Metrics, Parts
 from oomeventer.probes.server import CONNECTIONS, HealthError, serve
-from samples import POD, incident
+from samples import NODE, POD, incident
 from standin import Answer, ApiServer, Hang
 
 WELL = "attached ok\npins none: kills are not recorded while no agent runs\njournal ok\napi ok\n"
@@ -293,6 +294,20 @@ async def test_the_api_is_gone(start: Start, cluster: Api, api: ApiServer) -> No
     status, text = await watched.get("/readyz")
     assert status == 503
     assert f"api: the API server is unreachable: GET {cluster.server}/version: " in text
+
+
+async def test_incidents_that_wait_say_how_the_api_is(start: Start, api: ApiServer, cluster: Api) -> None:
+    """While they wait for an API server that is unreachable nobody else is asked, nor believed."""
+    watched = await start()
+    assert await watched.get("/readyz") == (200, WELL)
+    describer = Describer(cluster, Pods(cluster, NODE), lambda _key, _words: None)
+    watched.metrics.parts = replace(watched.parts, describer=describer)
+    describer.is_unreachable = True
+    status, text = await watched.get("/readyz")
+    assert (status, text) == (503, WELL.replace("api ok", "api: the API server is unreachable"))
+    assert await watched.requests(api) == ASKED
+    describer.is_unreachable = False
+    assert await watched.get("/readyz") == (200, WELL)
 
 
 async def test_events_say_how_the_api_is(start: Start, api: ApiServer) -> None:

@@ -172,7 +172,8 @@ class Api:
 
     async def may(self, verb: str, resource: str, **where: str) -> bool:
         """Whether this account may do that, in every namespace or there: group, namespace, name
-        (SelfSubjectAccessReview, authorization.k8s.io/v1). Raises Unreachable."""
+        (SelfSubjectAccessReview, authorization.k8s.io/v1). Who is not known, or may not ask, may not. Raises
+        Unreachable, also where the answer says neither: an overloaded server's, say."""
         review = {
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SelfSubjectAccessReview",
@@ -180,7 +181,11 @@ class Api:
         }
         answer = await self.request("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body=review)
         status = answer.body.get("status")
-        return isinstance(status, dict) and status.get("allowed") is True
+        if answer.status < 300 and isinstance(status, dict) and isinstance(status.get("allowed"), bool):
+            return bool(status["allowed"])
+        if answer.status in (401, 403) and answer.is_status:
+            return False
+        raise Unreachable(f"whether this account may {verb} {resource} is not known: {answer.words}")
 
 
 class _Session:

@@ -48,7 +48,8 @@ async def run(settings: Settings) -> None:
         delivery = Delivery(cluster, journal, _limits(settings), metrics.delivered)
         stages = observer, journal, resolver, describer, unmasking, delivery
         agent = Agent(tracer, node, *stages, metrics, health.progress)
-        parts = Parts(tracer, pins.directory if pins else None, journal, cluster, delivery, agent.pipelines)
+        place = pins.directory if pins else None
+        parts = Parts(tracer, place, journal, cluster, delivery, agent.pipelines, describer)
         stack.enter_context(metrics.watching(parts))
         log.info("oomeventer %s watches node %s and sends to %s", __version__, settings.node_name, cluster.server)
         await agent.run(_episodes(tracer, journal, stop), stop)

@@ -173,6 +173,8 @@ class Health:
         parts = self._metrics.parts
         if parts and parts.delivery.trouble and parts.delivery.series:  # it is being tried again and again
             return parts.delivery.trouble
+        if parts and parts.describer and parts.describer.is_unreachable:  # incidents wait for it
+            return "the API server is unreachable"
         accepted_at = self._metrics.accepted_at
         if accepted_at is not None and self._clock() - accepted_at < API_SECONDS:
             return None

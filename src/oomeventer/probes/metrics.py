@@ -23,7 +23,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from oomeventer import __version__
-from oomeventer.cluster import GIVE_UP_REASONS, Api, Delivery
+from oomeventer.cluster import GIVE_UP_REASONS, Api, Delivery, Describer
 from oomeventer.incident import Incident, Scope
 from oomeventer.journal import UNFINISHED, Journal, Plan
 from oomeventer.pipeline import Pipeline
@@ -67,7 +67,8 @@ class Ring(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The agent's parts that are looked at. pins: where they are, None without. pipelines: by name."""
+    """The agent's parts that are looked at. pins: where they are, None without. pipelines: by name. describer: knows
+    whether the API server is unreachable."""
 
     ring: Ring
     pins: Path | None
@@ -75,6 +76,7 @@ class Parts:
     cluster: Api
     delivery: Delivery
     pipelines: Mapping[str, Pipeline]
+    describer: Describer | None = None
 
 
 class Metrics(Collector):
