@@ -13,6 +13,7 @@ import random
 import re
 import time
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
@@ -73,12 +74,18 @@ class Kills:
 def counted(api: ApiServer, kills: Kills) -> Counter[str]:
     """By cgroup, the kills that the Events tell."""
     counts: Counter[str] = Counter()
+    for cgroup, event in told(api, kills):
+        counts[cgroup] += event["count"]
+    return counts
+
+
+def told(api: ApiServer, kills: Kills) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The Events about these kills, with their cgroups. Others make kills, too."""
     for stored in api.events.values():
         event = stored.as_core()
         cgroup = json.loads(event["metadata"]["annotations"]["oomeventer/incident"])["cgroup"]
         if cgroup in kills.made:
-            counts[cgroup] += event["count"]
-    return counts
+            yield cgroup, event
 
 
 async def all_reported(api: ApiServer, kills: Kills, seconds: float = SECONDS) -> None:
@@ -183,8 +190,8 @@ async def test_cut_off(program: Path, tmp_path: Path, bpffs: Path) -> None:
             healed = time.time()
             await network.heal()
             await all_reported(api, kills)
-            for stored in api.events.values():
-                assert datetime.fromisoformat(stored.as_core()["lastTimestamp"]).timestamp() <= healed
+            for _, event in told(api, kills):
+                assert datetime.fromisoformat(event["lastTimestamp"]).timestamp() <= healed
     all_accounted(tmp_path / "state" / "journal.db", kills)
 
 
