@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 import zipfile
 from pathlib import Path
 
@@ -104,8 +103,7 @@ def test_source_distribution(clone: Path, tmp_path: Path) -> None:
     done = run([sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(tmp_path)], clone)
     assert done.returncode == 0, done.stderr
     (packed,) = tmp_path.glob("*.tar.gz")
-    with tarfile.open(packed) as archive:
-        archive.extractall(tmp_path, filter="data")
+    subprocess.run(["tar", "-xzf", packed, "-C", tmp_path], check=True)  # Debian 12's tarfile has no filters yet
     source = tmp_path / packed.name.removesuffix(".tar.gz")
     assert not list(source.rglob("*.o"))
     done = build(source)
