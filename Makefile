@@ -38,7 +38,7 @@ test-cluster: $(VENV)/dev ## the chart in the cluster that KUBECONFIG names (doc
 kind: $(VENV)/dev ## the same in a kind cluster that is made for it; KIND_NODE: a version of Kubernetes
 	$(Q)./.ci/kind
 
-test-faults: $(VENV)/dev packages-test ## the agent killed at each point, cut off, starved of disk, flooded: each kill is reported once (11 minutes)
+test-faults: $(VENV)/dev packages-test ## the agent killed at each point, cut off, starved of disk, flooded: each kill is reported once (13 minutes)
 	$(Q)FAULTS=all $(BIN)/python -m pytest -s tests/system/test_faults.py tests/system/test_tenants.py
 
 test-kernels: $(VENV)/dev packages-kernels ## every kernel that we know, under emulation (15 minutes); renews the README's table
