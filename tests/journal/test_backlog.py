@@ -92,6 +92,16 @@ async def test_what_waits_is_no_poison(path: Path) -> None:
         assert not opened.totals.given_up
 
 
+async def test_a_process_counts_once(path: Path) -> None:
+    """A disk that fails and is back gives again what is in work: that is no further process."""
+    async with process(path) as opened:
+        await opened.record(kill(1))
+    async with process(path) as opened:
+        ((number, _),) = await opened._store.call(journal.incidents.recorded, 0, 1)
+        assert [await opened._may_take_up(number) for _ in range(3 * PROCESSES)] == [True] * 3 * PROCESSES
+        assert await opened._write(journal.incidents.take_up, number) == 2
+
+
 async def test_a_suspect_is_in_work_alone(path: Path) -> None:
     """With which a process has ended: the next one is given only when this one is finished. Others do not wait."""
     async with process(path) as opened:

@@ -181,7 +181,7 @@ class Journal:
 
     async def _may_take_up(self, number: int) -> bool:
         """Whether this process may take up an incident that an earlier one has left, or gives it up."""
-        if number >= self._began:
+        if number >= self._began or number in self._left:  # given again since the disk is back: it counts once
             return True
         before = await self._write(incidents.take_up, number) - 1
         if before >= PROCESSES:
