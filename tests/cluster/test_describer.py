@@ -18,7 +18,8 @@ from oomeventer.cluster.api import Answer, Unreachable
 from oomeventer.cluster.connection import connect
 from oomeventer.cluster.describer import Describer
 from oomeventer.cluster.pods import Pods
-from oomeventer.incident.incident import Incident, Owner
+from oomeventer.incident.incident import Incident
+from oomeventer.incident.workload import Owner
 from samples import NODE, POD, UID, incident, on_the_host
 from standin import ApiServer
 

@@ -10,7 +10,8 @@ import pytest
 
 from oomeventer.cluster.limits import as_set
 from oomeventer.cluster.pod_spec import ContainerSpec, Spec, read
-from oomeventer.incident.incident import Container, Incident, Scope
+from oomeventer.incident.incident import Incident, Scope
+from oomeventer.incident.workload import Container
 from oomeventer.kernel.record import PAGE
 from samples import CGROUP, CONTAINER, CONTAINER_ID, LIMIT, MI, POD, POD_CGROUP, incident
 

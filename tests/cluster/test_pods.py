@@ -17,7 +17,7 @@ from oomeventer.cluster.api import Api
 from oomeventer.cluster.connection import connect
 from oomeventer.cluster.pod_spec import MIRROR, STATIC_UID, ContainerSpec, Spec, memory_limit, read
 from oomeventer.cluster.pods import KEEP, KEEP_SECONDS, PAGE, Pods, PodsError
-from oomeventer.incident.incident import Owner
+from oomeventer.incident.workload import Owner
 from samples import CONTAINER_ID, MI, NODE, POD, UID
 from standin import Answer, ApiServer, Fault, Garbage, Hang, Reset, Truncated
 

@@ -10,8 +10,9 @@ from datetime import UTC
 from typing import Any
 
 from oomeventer.incident.fields import Moment
-from oomeventer.incident.incident import SCHEMA, Container, Host, Incident, Owner, Pod, Trigger
+from oomeventer.incident.incident import SCHEMA, Host, Incident, Trigger
 from oomeventer.incident.victim import Victim
+from oomeventer.incident.workload import Container, Owner, Pod
 from oomeventer.kernel import record
 from oomeventer.kernel.kill import Kill, Level, Missing, Process
 from oomeventer.kernel.kill import Trigger as KillTrigger

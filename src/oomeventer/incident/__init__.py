@@ -7,33 +7,43 @@ its JSON (codec.py, schema.json).
 from oomeventer.incident.bounds import LOG_BYTES, ROW_BYTES, fitted, restored
 from oomeventer.incident.codec import IncidentError, as_json, decode, encode
 from oomeventer.incident.events import ANNOTATION, COMPONENT, PendingEvent, combine, compose, compose_all, message
-from oomeventer.incident.incident import (
-    Container,
-    Incident,
-    Owner,
-    Pod,
-    Scope,
-    Trigger,
-)
+from oomeventer.incident.incident import Incident, Neighbour, Scope, Trigger
+from oomeventer.incident.memory import CgroupEvents, Memory, NodeMemory, PodUsage, Pressure
 from oomeventer.incident.observer import Observer
 from oomeventer.incident.report import block, described, table
+from oomeventer.incident.story import Hint, Pattern, Repeats, Sample, Trajectory
 from oomeventer.incident.unmasking import Unmasking
+from oomeventer.incident.victim import Victim
+from oomeventer.incident.workload import Container, MemoryVolume, Owner, Pod
 
 __all__ = [
     "ANNOTATION",
     "COMPONENT",
     "LOG_BYTES",
     "ROW_BYTES",
+    "CgroupEvents",
     "Container",
+    "Hint",
     "Incident",
     "IncidentError",
+    "Memory",
+    "MemoryVolume",
+    "Neighbour",
+    "NodeMemory",
     "Observer",
     "Owner",
+    "Pattern",
     "PendingEvent",
     "Pod",
+    "PodUsage",
+    "Pressure",
+    "Repeats",
+    "Sample",
     "Scope",
+    "Trajectory",
     "Trigger",
     "Unmasking",
+    "Victim",
     "as_json",
     "block",
     "combine",

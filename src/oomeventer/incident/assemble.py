@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 from oomeventer.incident import bounds
-from oomeventer.incident.incident import SCHEMA, Container, Host, Incident, Neighbour, Scope, Trigger
+from oomeventer.incident.incident import SCHEMA, Host, Incident, Neighbour, Scope, Trigger
 from oomeventer.incident.victim import Statistics, Victim
+from oomeventer.incident.workload import Container
 from oomeventer.kernel import Kill, Missing, Process, ran_out_here
 from oomeventer.node import ARGUMENTS_BYTES, ENVIRONMENT_BYTES, Identity, Observation, identify
 from oomeventer.node import Statistics as Taskstats

@@ -98,13 +98,19 @@ def _smaller(incident: Incident) -> Iterator[Incident]:
     yield incident
     incident = replace(incident, truncated=True, victims=incident.victims[:_FEW], notes=incident.notes[:_FEW])
     yield incident
+    if incident.trajectory:
+        incident = replace(incident, trajectory=replace(incident.trajectory, samples=()))
+        yield incident
     chosen, *others = incident.victims
     incident = replace(incident, victims=(chosen, *map(_without_text, others)))
     yield incident
     incident = replace(incident, victims=(_without_text(chosen), *incident.victims[1:]))
     yield incident
-    incident = replace(incident, victims=incident.victims[:1], neighbours=(), notes=())
+    incident = replace(incident, victims=incident.victims[:1], neighbours=(), notes=(), hints=())
     yield incident
+    if incident.node_memory:
+        incident = replace(incident, node_memory=replace(incident.node_memory, pods=()))
+        yield incident
     trigger, limit_cgroup = incident.trigger, incident.limit_cgroup
     yield replace(
         incident,

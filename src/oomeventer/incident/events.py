@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from oomeventer.incident.bounds import ANNOTATION_BYTES, fitted
-from oomeventer.incident.incident import Incident, Pod
+from oomeventer.incident.incident import Incident
 from oomeventer.incident.victim import Victim
+from oomeventer.incident.workload import Pod
 from oomeventer.node import Identity, identify
 from oomeventer.redaction import quote
 from oomeventer.text import cut_bytes, size
@@ -171,7 +172,7 @@ def _pid1(incident: Incident) -> list[str]:
             return ["PID 1 was killed: the container ends with it"]
         case "gone":
             return ["PID 1 has ended, and the container with it"]
-        case None:
+        case "seen" | None:
             return []
 
 

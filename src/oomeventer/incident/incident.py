@@ -13,7 +13,10 @@ from datetime import UTC
 from typing import Annotated, Final, Literal
 
 from oomeventer.incident.fields import NATURAL, NOT_EMPTY, U32, Moment, meaning
+from oomeventer.incident.memory import CgroupEvents, Memory, NodeMemory, Pressure
+from oomeventer.incident.story import Hint, Repeats, Trajectory
 from oomeventer.incident.victim import Victim
+from oomeventer.incident.workload import Container, Pod
 from oomeventer.node import Identity, Pid1, identify
 
 SCHEMA: Final = "oomeventer/v1"
@@ -47,54 +50,13 @@ class Trigger:
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """Another process of the container, alive after the kill."""
+    """Another process below the cgroup that ran out, alive after the kill. (Of the container alone in 0.1.0.)"""
 
     pid: Annotated[int, meaning("As the node numbers it", U32)]
     comm: Annotated[str, meaning("The kernel's name for it, made printable")]
     rss_bytes: Annotated[int, meaning("Memory that it holds, in bytes", NATURAL)]
-
-
-@dataclass(frozen=True, slots=True)
-class Container:
-    """name, image: null outside Kubernetes, or where the runtime no longer knows."""
-
-    id: Annotated[str, meaning("As the runtime has it", NOT_EMPTY)]
-    name: Annotated[str | None, meaning("As the Pod's spec has it")] = None
-    image: Annotated[str | None, meaning("As the runtime has it")] = None
-    runtime: Annotated[str | None, meaning("containerd, cri-o, docker or podman")] = None
-    kind: Annotated[
-        Literal["containers", "initContainers", "ephemeralContainers"] | None,
-        meaning("The list in the Pod's spec that has it."),
-    ] = None
-    limit_bytes: Annotated[
-        int | None,
-        meaning(
-            "Its memory limit as set in the Pod's spec, else as the runtime has it, in bytes; null for none", NATURAL
-        ),
-    ] = None
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """The workload that a person would name."""
-
-    kind: Annotated[str, meaning("Deployment, StatefulSet, DaemonSet, Job, ...")]
-    name: Annotated[str, meaning("Its name")]
-
-
-@dataclass(frozen=True, slots=True)
-class Pod:
-    """As the runtime knows it, and then the API."""
-
-    namespace: Annotated[str, meaning("Its namespace", NOT_EMPTY)]
-    name: Annotated[str, meaning("Its name", NOT_EMPTY)]
-    uid: Annotated[str, meaning("As the kubelet has it; a static Pod's mirror in the API has another", NOT_EMPTY)]
-    owner: Annotated[Owner | None, meaning("The workload that a person would name; null where there is none.")] = None
-    limit_bytes: Annotated[
-        int | None,
-        meaning("The memory limit of the Pod as a whole, in bytes; null where its spec has none", NATURAL),
-    ] = None
-    restart_policy: Annotated[str | None, meaning("Always, OnFailure or Never")] = None
+    container_id: Annotated[str | None, meaning("Its container, as the runtime has it; null outside any")] = None
+    container: Annotated[str | None, meaning("Its container's name in the Pod's spec; null where not known")] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,15 +123,17 @@ class Incident:
     pid1: Annotated[
         Pid1 | None,
         meaning(
-            "PID 1 of the container after the kill; gone: it ended before it was looked at; null where that is "
-            "not known."
+            "PID 1 of the container. killed: it was a victim; gone: it ended with the victim, or right after; lives: "
+            "it ran on once the victim was gone; seen: it ran at the kill, and what came of it was not seen; null "
+            "where nothing is known."
         ),
     ]
     neighbours: Annotated[
-        tuple[Neighbour, ...], meaning("Other processes of the container that live on, the largest five.")
+        tuple[Neighbour, ...],
+        meaning("Other processes below the cgroup that ran out, or of the container, that live on; the largest five."),
     ]
     neighbours_total: Annotated[
-        int | None, meaning("How many processes of the container live on; null where that is not known", NATURAL)
+        int | None, meaning("How many of these processes live on; null where that is not known", NATURAL)
     ]
     container: Annotated[Container | None, meaning("The container; null for a process outside any.")]
     pod: Annotated[
@@ -199,6 +163,34 @@ class Incident:
             "up by that path."
         ),
     ] = False
+
+    message: Annotated[str | None, meaning("What the Event says; null in what no Event was made of.")] = None
+    limit_lowered: Annotated[
+        bool,
+        meaning("The limit was lowered below what was in use; no allocation ran into it (cgroup v2)."),
+    ] = False
+    sandbox: Annotated[
+        bool,
+        meaning(
+            "The victim was of the Pod's sandbox, its pause process or, with Kata, its VM: all its containers restart."
+        ),
+    ] = False
+    memory: Annotated[
+        Memory | None,
+        meaning("What the cgroup that ran out was charged for; null where that was not to be read, or for the node."),
+    ] = None
+    container_memory: Annotated[
+        Memory | None, meaning("The same of the victim's container; null where that was not to be read.")
+    ] = None
+    neighbours_bytes: Annotated[
+        int | None, meaning("What all the neighbours hold together, in bytes; null where that is not known", NATURAL)
+    ] = None
+    cgroup_events: Annotated[CgroupEvents | None, meaning("What happened so far in the cgroup that ran out.")] = None
+    pressure: Annotated[Pressure | None, meaning("How long the cgroup that ran out has waited for memory.")] = None
+    node_memory: Annotated[NodeMemory | None, meaning("Who held the node's memory, where it was the node's.")] = None
+    trajectory: Annotated[Trajectory | None, meaning("How its memory came to be so; null where nobody sampled.")] = None
+    repeats: Annotated[Repeats | None, meaning("Which time it is; null where that was not counted.")] = None
+    hints: Annotated[tuple[Hint, ...], meaning("What a person may do, the likeliest first.")] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "victims_total", max(self.victims_total, len(self.victims)))

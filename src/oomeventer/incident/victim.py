@@ -63,6 +63,11 @@ class Victim:
     ] = None
 
     @property
+    def held_bytes(self) -> int:
+        """What it held of what counts against its limit: anon and shmem. Its file pages may be charged elsewhere."""
+        return self.anon_bytes + self.shmem_bytes
+
+    @property
     def rss_bytes(self) -> int:
         """What it held in memory, as the kernel counts it for the OOM killer's log: anon, file and shmem."""
         return self.anon_bytes + self.file_bytes + self.shmem_bytes

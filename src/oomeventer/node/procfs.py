@@ -16,8 +16,9 @@ from typing import Literal
 from oomeventer.kernel import Kill, Process
 from oomeventer.node.cgroup_path import identify
 
-#: lives: the container goes on; killed: it was a victim; gone: it ended by itself, or was ended, before we looked.
-Pid1 = Literal["lives", "killed", "gone"]
+#: killed: it was a victim; gone: it ended by itself, or was ended, before we looked; lives: it ran on once the victim
+#: was gone; seen: it ran at the kill, and what came of it was not seen.
+Pid1 = Literal["lives", "killed", "gone", "seen"]
 
 #: Other processes of the container (and cgroups within it) that are looked at, and of those the largest that are kept.
 LOOKED_AT, KEPT = 256, 5

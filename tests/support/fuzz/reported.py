@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from oomeventer.incident.assemble import assemble
 from oomeventer.incident.codec import as_json, decode, encode
 from oomeventer.incident.events import ANNOTATION, PendingEvent, combine, compose_all, message
-from oomeventer.incident.incident import Container, Incident, Pod
+from oomeventer.incident.incident import Incident
 from oomeventer.incident.report import block, table
+from oomeventer.incident.workload import Container, Pod
 from oomeventer.kernel.episodes import Episodes
 from oomeventer.kernel.kill import Kill, ran_out_here
 from oomeventer.kernel.record import parse

@@ -1,0 +1,4 @@
+"""What a person may do about a kill: a table of rules, each with the evidence that it needs.
+
+In: an Incident with all that is known of it. Out: its hints. Rules: pure.
+"""

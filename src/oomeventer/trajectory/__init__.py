@@ -1,0 +1,4 @@
+"""How a cgroup came to its limit: leak or spike.
+
+In: samples of the memory of each container and Pod, taken from time to time; an Incident. Out: its trajectory.
+"""
