@@ -644,7 +644,9 @@ def test_labels_do_not_clash() -> None:
 
 # -- examples ----------------------------------------------------------------------------------------------------------
 
-EXAMPLES = sorted((REPOSITORY / "examples").glob("*.yaml"))
+#: It names a node that may be lost, and has no limit on purpose.
+NODE = REPOSITORY / "examples/node.yaml"
+EXAMPLES = sorted(set((REPOSITORY / "examples").glob("*.yaml")) - {NODE})
 
 
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
@@ -664,16 +666,29 @@ def test_example(file: Path) -> None:
         assert {container["image"] for container in containers} == {"busybox"}
         limited = [part for part in (spec, *containers) if "memory" in part.get("resources", {}).get("limits", {})]
         assert limited
-        assert spec["securityContext"]["runAsNonRoot"] is True, "Pod Security, level restricted"
-        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-        for container in containers:
-            assert container["securityContext"] == {
-                "allowPrivilegeEscalation": False,
-                "capabilities": {"drop": ["ALL"]},
-            }
+        assert_restricted(spec)
+
+
+def test_node_example() -> None:
+    """It says that it is dangerous, and is not applied before a node is named."""
+    text = NODE.read_text()
+    assert text.startswith("# DANGEROUS")
+    assert "sed 's/NODE-THAT-MAY-BE-LOST/your-node/' examples/node.yaml | kubectl apply -f -" in text
+    pod = yaml.safe_load(text)
+    kubernetes_validate.validate(pod, "1.36", strict=True)
+    assert pod["spec"]["nodeName"] == "NODE-THAT-MAY-BE-LOST"
+    assert_restricted(pod["spec"])
+
+
+def assert_restricted(spec: dict[str, Any]) -> None:
+    """Pod Security, level restricted."""
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    for container in spec["containers"] + spec.get("initContainers", []):
+        assert container["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
 def test_examples() -> None:
-    assert len(EXAMPLES) >= 6
+    assert len(EXAMPLES) >= 11
     dev = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["dependency-groups"]["dev"]
     assert any(str(name).startswith("helm-python-sdk") for name in dev)

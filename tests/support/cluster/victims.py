@@ -51,8 +51,9 @@ class Victims:
 
     @property
     def once(self) -> str:
-        """PID 1 is the one that takes the memory."""
-        return f"exec {self.eater}"
+        """PID 1 is the one that takes the memory. Of a container that dies as soon as it runs, containerd may not say
+        OOMKilled (containerd#8180)."""
+        return f"sleep 1; exec {self.eater}"
 
     @property
     def child(self) -> str:
@@ -62,7 +63,7 @@ class Victims:
     @property
     def family(self) -> str:
         """A child takes it, and two more are there that do nothing."""
-        return f"sleep 3600 & sleep 3600 & {self.eater}; echo PID 1 goes on; {idle()}"
+        return f"sleep 3600 & sleep 3600 & sleep 1; {self.eater}; echo PID 1 goes on; {idle()}"
 
     @property
     def first_time(self) -> str:
