@@ -92,7 +92,7 @@ verify-stubs: $(VENV)/dev
 chart: $(VENV)/dev ## the chart's README table and schema from its values.yaml, and daemonset.yaml from the chart
 	$(Q)PYTHONPATH=tests/support $(BIN)/python -m chart.publish
 
-docs: $(VENV)/dev ## docs/metrics.md from the table of metrics
+docs: $(VENV)/dev ## docs/metrics.md and docs/configuration.md from their tables
 	$(Q)PYTHONPATH=tests/support $(BIN)/python -m docs
 
 schema: $(VENV)/dev ## src/oomeventer/incident/schema.json from the incident's types

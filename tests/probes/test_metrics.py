@@ -17,7 +17,6 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 import oomeventer
-from docs import METRICS, page
 from oomeventer.cluster.api import Api
 from oomeventer.cluster.delivery import Delivery
 from oomeventer.incident.events import compose_all
@@ -100,11 +99,6 @@ def test_the_names_follow_the_conventions() -> None:
         assert all(re.fullmatch(r"[a-z]+", label) for label in family.labels)
         assert "|" not in family.help
         assert "\n" not in family.help
-
-
-def test_the_document_is_the_code() -> None:
-    """docs/metrics.md is what `make docs` writes."""
-    assert METRICS.read_text() == page(), "make docs"
 
 
 async def test_the_figures_of_the_parts(parts: Parts) -> None:

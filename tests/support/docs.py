@@ -1,9 +1,12 @@
-"""docs/metrics.md, made of the table of metrics (`make docs`). In: FAMILIES. Out: the page."""
+"""docs/metrics.md and docs/configuration.md, made of the tables of metrics and of settings (`make docs`). In: FAMILIES,
+SETTINGS. Out: the pages."""
 
 from oomeventer.probes.families import FAMILIES, NAMED
+from oomeventer.settings import SETTINGS
 from places import REPOSITORY
 
 METRICS = REPOSITORY / "docs/metrics.md"
+CONFIGURATION = REPOSITORY / "docs/configuration.md"
 
 _PAGE = """# Metrics
 
@@ -42,5 +45,27 @@ def page() -> str:
     return _PAGE.format(table="\n".join(rows), named=NAMED)
 
 
+_SETTINGS = """# Configuration
+
+Each setting is a flag, and a variable that is read where the flag is missing. All mistakes are reported at once, each
+with what would do. In the chart: `settings.NAME`, where the chart has no value of its own for it. Made by `make docs`.
+
+{table}
+
+Sizes are in bytes, or with Ki, Mi, Gi. `OOMEVENTER_LIBBPF` names libbpf's file where it is not found by itself.
+"""
+
+
+def configuration() -> str:
+    """docs/configuration.md."""
+    rows = ["| flag | variable | default | commands | meaning |", "|---|---|---|---|---|"]
+    for setting in SETTINGS:
+        default = "" if setting.default is None else f"`{setting.default}`" if setting.default else "none"
+        commands = ", ".join(f"`{command}`" for command in setting.commands)
+        rows.append(f"| `{setting.flag}` | `{setting.variable}` | {default} | {commands} | {setting.help} |")
+    return _SETTINGS.format(table="\n".join(rows))
+
+
 if __name__ == "__main__":
     METRICS.write_text(page())
+    CONFIGURATION.write_text(configuration())
