@@ -13,7 +13,7 @@ import pytest
 from oomeventer import __version__
 from oomeventer.cli import main
 from oomeventer.command_line import COMMANDS
-from oomeventer.settings import SETTINGS, Setting
+from oomeventer.setting_table import SETTINGS, Setting
 
 README = Path(__file__).parent.parent / "README.md"
 

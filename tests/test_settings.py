@@ -13,7 +13,8 @@ from oomeventer.command_line import COMMANDS
 from oomeventer.kernel import DEFAULT_PINS
 from oomeventer.redaction.policy import Redaction
 from oomeventer.redaction.variables import MEMORY_VARIABLES
-from oomeventer.settings import SETTINGS, Setting, Settings, SettingsError
+from oomeventer.setting_table import SETTINGS, Setting
+from oomeventer.settings import Settings, SettingsError
 from reading import read
 
 
@@ -29,6 +30,7 @@ def test_defaults() -> None:
         node_name=socket.gethostname().lower(),
         kubeconfig=None,
         cri_endpoint=None,
+        engine_endpoint=None,
         arguments="safe",
         environment="listed",
         environment_names=MEMORY_VARIABLES,
@@ -65,6 +67,7 @@ def samples(directory: Path) -> dict[str, tuple[str, Any]]:
         "node_name": ("lab-node.example", "lab-node.example"),
         "kubeconfig": (str(file), str(file)),
         "cri_endpoint": ("unix:///run/x.sock", "unix:///run/x.sock"),
+        "engine_endpoint": ("/run/docker.sock", "/run/docker.sock"),
         "arguments": ("none", "none"),
         "environment": ("all", "all"),
         "environment_names": ("A, B*", MEMORY_VARIABLES | {"A", "B*"}),

@@ -132,7 +132,7 @@ def program() -> argparse.ArgumentParser:
 
 def command_parser(name: str) -> argparse.ArgumentParser:
     """A command's parser, with the options that it has."""
-    from oomeventer.settings import PREFIX, SETTINGS
+    from oomeventer.setting_table import PREFIX, SETTINGS
 
     width = _width()
     parser = _Parser(
@@ -165,7 +165,7 @@ def command_parser(name: str) -> argparse.ArgumentParser:
 
 def flags(command: str) -> dict[str, bool]:
     """The flags of a command; whether each takes a value."""
-    from oomeventer.settings import SETTINGS
+    from oomeventer.setting_table import SETTINGS
 
     values = {setting.flag: True for setting in SETTINGS if command in setting.commands}
     return {"--help": False} | dict.fromkeys(COMMANDS[command].options, False) | values

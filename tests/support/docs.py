@@ -2,7 +2,7 @@
 SETTINGS. Out: the pages."""
 
 from oomeventer.probes.families import FAMILIES, NAMED
-from oomeventer.settings import SETTINGS
+from oomeventer.setting_table import SETTINGS
 from places import REPOSITORY
 
 METRICS = REPOSITORY / "docs/metrics.md"

@@ -10,6 +10,7 @@ from typing import TextIO
 
 from oomeventer.agent import RESOLVING
 from oomeventer.commands import wiring
+from oomeventer.engine import Engines
 from oomeventer.incident import Incident, block, encode
 from oomeventer.kernel import Episode, Tracer
 from oomeventer.pipeline import Pipeline, Stage
@@ -31,11 +32,16 @@ async def trace(settings: Settings, as_json: bool, out: TextIO = sys.stdout) -> 
         observer = wiring.observer(settings, stack)
         resolver = await wiring.resolver(settings, patience_seconds=0.0, wants_runtime=False)
 
+        engines = Engines(settings.engine_endpoint, settings.cri_timeout_seconds)
+
+        async def name(incident: Incident) -> Incident:
+            return await (engines if engines.knows(incident) else resolver)(incident)
+
         async def observe(episode: Episode) -> Incident:
             tracer.free(episode)  # nothing is kept: what is not shown before we end is not wanted
             return await observer(episode)
 
-        stages = [Stage("observe", observe), Stage("container", resolver, RESOLVING), Stage("show", show)]
+        stages = [Stage("observe", observe), Stage("container", name, RESOLVING), Stage("show", show)]
         log.info("waiting for kills on %s; end with ^C", settings.node_name)
         await Pipeline(stages).run(wiring.episodes(tracer, stop), stop)
         if tracer.lost:

@@ -20,6 +20,8 @@ def block(incident: Incident) -> str:
         lines.append(f"pod        {pod.namespace}/{pod.name}{owner}")
     if container := incident.container:
         lines.append(f"container  {container.name or '?'}  {container.id[:12]}  {container.image or ''}".rstrip())
+        if container.service:
+            lines.append(f"compose    service {container.service} of project {container.project or '?'}")
     lines.append(f"cgroup     {incident.cgroup}")
     if incident.limit_cgroup:
         figures = f"{size(incident.usage_bytes or 0)} of {size(incident.limit_bytes or 0)} used"

@@ -24,6 +24,8 @@ class Container:
             "Its memory limit as set in the Pod's spec, else as the runtime has it, in bytes; null for none", NATURAL
         ),
     ] = None
+    project: Annotated[str | None, meaning("Of Docker Compose: its project")] = None
+    service: Annotated[str | None, meaning("Of Docker Compose: its service")] = None
     request_bytes: Annotated[
         int | None, meaning("Its memory request as set in the Pod's spec, in bytes; null for none", NATURAL)
     ] = None

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from oomeventer.settings import SETTINGS, Setting
+from oomeventer.setting_table import SETTINGS, Setting
 
 #: Settings that the chart has values for, or that it sets itself.
 SET = (
@@ -66,7 +66,7 @@ def _comment(lines: list[str], at: int) -> tuple[str, Any]:
 
 
 def _settings() -> dict[str, Any]:
-    known = {setting.name: _setting(setting) for setting in SETTINGS if setting.name not in SET}
+    known = {each.name: _setting(each) for each in SETTINGS if each.name not in SET and "run" in each.commands}
     return {"additionalProperties": False, "properties": known}
 
 

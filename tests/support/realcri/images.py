@@ -23,18 +23,33 @@ _OCI = "application/vnd.oci.image"
 
 def write(directory: Path, busybox: str) -> list[Path]:
     """Compile hog and write both archives into `directory`; `busybox` is the path of a static one."""
-    hog = directory / "hog"
-    subprocess.run(["gcc", "-O1", "-Wall", "-static", "-pthread", "-o", hog, _HOG_C], check=True)
-    applets = subprocess.check_output([busybox, "--list"], text=True).split()
+    hog = _hog(directory)
     tools = directory / "tools.tar"
-    tools.write_bytes(_archive(TOOLS, {"busybox": busybox, "hog": hog}, applets, ["/bin/sh"]))
+    tools.write_bytes(_archive(TOOLS, _tree({"busybox": busybox, "hog": hog}, _applets(busybox)), ["/bin/sh"]))
     pause = directory / "pause.tar"
-    pause.write_bytes(_archive(PAUSE, {"pause": hog}, [], ["/bin/pause"]))
+    pause.write_bytes(_archive(PAUSE, _tree({"pause": hog}, []), ["/bin/pause"]))
     return [pause, tools]
 
 
-def _archive(ref: str, programs: dict[str, str | Path], applets: list[str], command: list[str]) -> bytes:
-    """An OCI image layout of one layer: `programs` in /bin, `applets` as links to /bin/busybox."""
+def write_tree(directory: Path, busybox: str) -> Path:
+    """The tree of TOOLS alone, as a tar archive, for an engine that reads no OCI layouts."""
+    tree = directory / "tree.tar"
+    tree.write_bytes(_tree({"busybox": busybox, "hog": _hog(directory)}, _applets(busybox)))
+    return tree
+
+
+def _hog(directory: Path) -> Path:
+    hog = directory / "hog"
+    subprocess.run(["gcc", "-O1", "-Wall", "-static", "-pthread", "-o", hog, _HOG_C], check=True)
+    return hog
+
+
+def _applets(busybox: str) -> list[str]:
+    return subprocess.check_output([busybox, "--list"], text=True).split()
+
+
+def _tree(programs: dict[str, str | Path], applets: list[str]) -> bytes:
+    """`programs` in /bin, `applets` as links to /bin/busybox."""
     layer = io.BytesIO()
     with tarfile.open(fileobj=layer, mode="w") as tar:
         for directory in ("bin", "dev", "proc", "sys", "tmp"):
@@ -45,7 +60,11 @@ def _archive(ref: str, programs: dict[str, str | Path], applets: list[str], comm
         for applet in applets:
             if applet not in programs:
                 tar.addfile(_entry(f"bin/{applet}", type=tarfile.SYMTYPE, linkname="busybox"))
+    return layer.getvalue()
 
+
+def _archive(ref: str, layer: bytes, command: list[str]) -> bytes:
+    """An OCI image layout of one layer."""
     files: dict[str, bytes] = {}
 
     def blob(media_type: str, content: bytes) -> dict[str, object]:
@@ -53,7 +72,7 @@ def _archive(ref: str, programs: dict[str, str | Path], applets: list[str], comm
         files[f"blobs/sha256/{digest}"] = content
         return {"mediaType": f"{_OCI}.{media_type}", "digest": f"sha256:{digest}", "size": len(content)}
 
-    layer_blob = blob("layer.v1.tar", layer.getvalue())
+    layer_blob = blob("layer.v1.tar", layer)
     config = {
         "architecture": _ARCHITECTURE[platform.machine()],
         "os": "linux",
