@@ -100,14 +100,15 @@ def test_flag_and_variable(tmp_path: Path, setting: Setting) -> None:
     text, value = samples(tmp_path)[setting.name]
     default = getattr(read([], {}), setting.name)
     assert value != default
+    command = setting.commands[0]
     for settings in (
-        read([setting.flag, text], {}),
-        read([f"{setting.flag}={text}"], {}),
-        read([], {setting.variable: text}),
-        read([setting.flag, text], {setting.variable: setting.default or "nonsense"}),
+        read([setting.flag, text], {}, command),
+        read([f"{setting.flag}={text}"], {}, command),
+        read([], {setting.variable: text}, command),
+        read([setting.flag, text], {setting.variable: setting.default or "nonsense"}, command),
     ):
         assert getattr(settings, setting.name) == value
-    assert getattr(read([], {setting.variable: ""}), setting.name) == default
+    assert getattr(read([], {setting.variable: ""}, command), setting.name) == default
 
 
 def test_the_last_flag_counts() -> None:
