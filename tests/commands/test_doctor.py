@@ -24,9 +24,14 @@ async def test_rights(api: ApiServer, tmp_path: Path, capsys: pytest.CaptureFixt
     status = await doctor(read([*flags, "--cri-endpoint", "none", "--pins", "none"], {}))
     out = capsys.readouterr().out
     lines = out.splitlines()
-    rights = [line.split()[0] for line in lines if " may " in line[:30]]
+    rights = [line.split()[0] for line in lines if " may " in line[:30] and line.startswith("  ")]
+    assert [line for line in lines if line and not line.startswith((" ", "first", "nothing"))] == [
+        *("machine", "runtime", "cluster")
+    ]
     if is_powerful:
         assert (status, rights) == (0, ["ok"] * 5)
+        assert lines[-1] == "nothing is missing that is needed"
     else:
         assert (status, rights) == (1, ["MISSING", "MISSING", "without", "without", "without"])
         assert any("may create events" in line and "rbac.create" in line for line in lines)
+        assert lines[-1].startswith("first: may create events: no: ")

@@ -764,7 +764,7 @@ def test_without_rights(kubectl: Kubectl, release: Release, asked: Asked, all_ey
         status, findings = kubectl.attempt("exec", name, "-n", NAME, "--", "oomeventer", "doctor")
         assert status == 1
         for right in ("create events", "patch events"):
-            assert re.search(rf"^MISSING +may {right} +no: ", findings, re.MULTILINE), findings
+            assert re.search(rf"^ +MISSING +may {right} +no: ", findings, re.MULTILINE), findings
         log = kubectl("logs", name, "-n", NAME)
         assert log.count("this account may not create events, patch events, so there are no Events") == 1, log
     rollout = ("rollout", "status", f"daemonset/{asked.name}", "-n", NAME)

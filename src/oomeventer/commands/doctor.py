@@ -1,4 +1,5 @@
-"""`oomeventer doctor`: what this machine has of what the agent needs. In: Settings. Out: findings, a line for each.
+"""`oomeventer doctor`: what this machine has of what the agent needs. In: Settings. Out: findings, a line for each, by
+group; at the end the one thing to do first.
 
 Rules: looks only, and changes nothing; each finding is ok, or has what to do. What is not needed everywhere (a runtime,
 a cluster) is reported where it is missing, and does not make the whole fail for `trace`. A cluster that is there has to
@@ -35,17 +36,20 @@ class Finding:
 
 async def doctor(settings: Settings) -> int:
     """Print the findings, each as soon as it is made. Returns 1 where something is missing that is needed."""
-    broken = False
-    async for finding in findings(settings):
-        state = "ok" if finding.ok else "MISSING" if finding.need else "without"
-        print(f"{state:<8} {finding.what:<20} {finding.text}", flush=True)
-        broken |= finding.need and not finding.ok
-    return 1 if broken else 0
+    missing: list[Finding] = []
+    for title, group in (("machine", _machine), ("runtime", _runtime), ("cluster", _cluster)):
+        print(title, flush=True)
+        async for finding in group(settings):
+            state = "ok" if finding.ok else "MISSING" if finding.need else "without"
+            print(f"  {state:<8} {finding.what:<20} {finding.text}", flush=True)
+            if finding.need and not finding.ok:
+                missing.append(finding)
+    print(f"\nfirst: {missing[0].what}: {missing[0].text}" if missing else "\nnothing is missing that is needed")
+    return 1 if missing else 0
 
 
-async def findings(settings: Settings) -> AsyncIterator[Finding]:
-    """One after another, the machine first, then the runtime, then the cluster."""
-    yield Finding("kernel", True, f"{platform.release()} on {platform.machine()}")
+async def _machine(settings: Settings) -> AsyncIterator[Finding]:
+    yield Finding("Linux", True, f"{platform.release()} on {platform.machine()}")
     yield _btf()
     yield _privileges()
     for finding in _tracer(settings):
@@ -59,9 +63,6 @@ async def findings(settings: Settings) -> AsyncIterator[Finding]:
         "CAP_NET_ADMIN is held" if taskstats_permitted() else "without CAP_NET_ADMIN; incidents have no statistics",
         need=False,
     )
-    yield await _runtime(settings)
-    async for finding in _cluster(settings):
-        yield finding
 
 
 def _btf() -> Finding:
@@ -132,14 +133,16 @@ def _cgroups(settings: Settings) -> Finding:
     return Finding("cgroups", False, f"none at {root}: mount them, or name the place (--cgroup-root)", need=False)
 
 
-async def _runtime(settings: Settings) -> Finding:
+async def _runtime(settings: Settings) -> AsyncIterator[Finding]:
     if settings.cri_endpoint == "none":
-        return Finding("runtime", True, "not asked, as set", need=False)
+        yield Finding("CRI", True, "not asked, as set", need=False)
+        return
     try:
         client = await Client.connect(settings.cri_endpoint, timeout_seconds=settings.cri_timeout_seconds)
     except CriError as e:
-        return Finding("runtime", False, str(e), need=False)
-    return Finding("runtime", True, f"{client.runtime_name} {client.runtime_version} at {client.path}")
+        yield Finding("CRI", False, str(e), need=False)
+        return
+    yield Finding("CRI", True, f"{client.runtime_name} {client.runtime_version} at {client.path}")
 
 
 async def _cluster(settings: Settings) -> AsyncIterator[Finding]:
