@@ -3,7 +3,7 @@
 In: a kernel's Kill, a path. Out: an Observation, Statistics, an Identity. Only reads; what is gone is None.
 """
 
-from oomeventer.node.cgroup_path import Identity, identify
+from oomeventer.node.cgroup_path import Allocatable, Identity, allocatable, identify
 from oomeventer.node.own_cgroup import NodeCgroup
 from oomeventer.node.procfs import ARGUMENTS_BYTES, ENVIRONMENT_BYTES, Observation, Pid1, Procfs
 from oomeventer.node.taskstats import Statistics, Taskstats, TaskstatsError, taskstats_permitted
@@ -11,6 +11,7 @@ from oomeventer.node.taskstats import Statistics, Taskstats, TaskstatsError, tas
 __all__ = [
     "ARGUMENTS_BYTES",
     "ENVIRONMENT_BYTES",
+    "Allocatable",
     "Identity",
     "NodeCgroup",
     "Observation",
@@ -19,6 +20,7 @@ __all__ = [
     "Statistics",
     "Taskstats",
     "TaskstatsError",
+    "allocatable",
     "identify",
     "taskstats_permitted",
 ]
