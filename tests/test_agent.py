@@ -19,10 +19,12 @@ import pytest
 from oomeventer.agent import Agent
 from oomeventer.commands.run import _reported_losses
 from oomeventer.cri.resolver import Resolver
+from oomeventer.incident.aftermath import Aftermath
 from oomeventer.incident.incident import Incident
 from oomeventer.incident.unmasking import Unmasking
 from oomeventer.journal.journal import Journal
 from oomeventer.kernel import Episode, Held, Lock
+from oomeventer.node import Procfs
 from oomeventer.pipeline import QUEUE
 from oomeventer.probes.metrics import Metrics
 from oomeventer.redaction.policy import Redaction
@@ -60,11 +62,11 @@ class Wired:
     def __init__(self, journal: Journal, resolver: Any, describer: Any) -> None:
         self.journal, self.metrics, self.added = journal, Metrics(), []  # type: ignore[var-annotated]
         nobody: Any = SimpleNamespace()
-        unmasking = Unmasking(Redaction())
+        unmasking, aftermath = Unmasking(Redaction()), Aftermath(Procfs())
         outbox: Any = SimpleNamespace(add=self.added.extend)
         outbox.run = asyncio.Event.wait
         self.agent = Agent(
-            nobody, nobody, nobody, journal, resolver, describer, unmasking, outbox, self.metrics, nobody
+            nobody, nobody, nobody, journal, resolver, aftermath, describer, unmasking, outbox, self.metrics, nobody
         )
         self._stop = asyncio.Event()
 

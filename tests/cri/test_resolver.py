@@ -32,7 +32,7 @@ class Runtime:
     def __init__(self) -> None:
         self.works = self.answers = True
         self.seconds = 0.0
-        self.name = "app"
+        self.name, self.finished_at = "app", 0
         self.asked: list[float] = []
 
     async def connect(self, _endpoint: str | None, timeout_seconds: float) -> "Runtime":
@@ -42,7 +42,13 @@ class Runtime:
     async def container(self, _container_id: str) -> ContainerInfo | None:
         await self._ask(self.answers)
         fields: dict[str, Any] = dict.fromkeys(ContainerInfo.__dataclass_fields__)
-        named = {"id": CONTAINER_ID, "name": self.name, "pod_namespace": POD.namespace, "pod_name": POD.name}
+        named = {
+            "id": CONTAINER_ID,
+            "name": self.name,
+            "finished_at": self.finished_at,
+            "pod_namespace": POD.namespace,
+            "pod_name": POD.name,
+        }
         return ContainerInfo(**fields | named | {"pod_uid": UID, "memory_limit_bytes": LIMIT})
 
     async def sandbox(self, _sandbox_id: str) -> SandboxInfo | None:

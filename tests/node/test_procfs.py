@@ -72,10 +72,10 @@ def machine(tmp_path: Path) -> Machine:
     return Machine(tmp_path)
 
 
-def test_pid1_lives(machine: Machine) -> None:
+def test_pid1_is_seen(machine: Machine) -> None:
     """It runs, and it began when the kernel's record says."""
     machine.init()
-    assert machine.observe().pid1 == "lives"
+    assert machine.observe().pid1 == "seen"
 
 
 def test_pid1_from_another_pid_namespace(machine: Machine) -> None:
@@ -109,7 +109,7 @@ def test_pid1_by_its_cgroup(machine: Machine) -> None:
     nested = kill(cgroup=f"{CGROUP}/a", levels=(replace(LEVELS[0], inode=100), *LEVELS))
     for path in (CGROUP, f"{CGROUP}/init.scope"):
         machine.init(cgroup=f"0::{path}\n")
-        assert machine.observe(nested).pid1 == "lives"
+        assert machine.observe(nested).pid1 == "seen"
     machine.init(cgroup=f"0::{CGROUP}x\n")
     assert machine.observe(nested).pid1 is None
 
@@ -125,7 +125,7 @@ def test_pid1_by_its_cgroup(machine: Machine) -> None:
 def test_the_memory_hierarchy_counts(machine: Machine, cgroup: str) -> None:
     """Of cgroup v1's many paths the memory controller's is read, on v2 the one there is."""
     machine.init(cgroup=cgroup)
-    assert machine.observe(kill(init_inode=999)).pid1 == "lives"
+    assert machine.observe(kill(init_inode=999)).pid1 == "seen"
 
 
 def test_a_shared_process_namespace(machine: Machine) -> None:
@@ -155,7 +155,7 @@ def test_any_comm(machine: Machine, comm: bytes) -> None:
     machine.process(9, comm=comm)
     observation = machine.neighbours_of(machine.cgroup(CGROUP, 9))
     assert observation.neighbours == (Neighbour(9, comm, PAGE),)
-    assert machine.observe().pid1 == "lives"
+    assert machine.observe().pid1 == "seen"
 
 
 @pytest.mark.parametrize("stat", [b"", b"x", b"1 (sh", b"1 (sh) S 1 2 3\n", b"\xff" * 5000])

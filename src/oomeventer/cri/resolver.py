@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 #: cri-dockerd knows a sandbox as a container, too, by this name; a container's in a Pod is in lower case.
 _DOCKERS_SANDBOX = "POD"
+#: A container that ends so soon after the kill ended with it.
+ENDED_SECONDS = 1.0
 #: How often a runtime that fails is asked.
 RETRY_SECONDS = 0.5
 
@@ -95,7 +97,8 @@ class Resolver:
         if info and info.name == _DOCKERS_SANDBOX:
             return replace(incident, container=None, sandbox=True, pod=_pod(info))
         if info:
-            return replace(incident, container=_container(info, client.runtime_name), pod=_pod(info))
+            pid1 = "gone" if incident.pid1 == "seen" and _ended_with(info, incident) else incident.pid1
+            return replace(incident, container=_container(info, client.runtime_name), pod=_pod(info), pid1=pid1)
         notes = incident.notes
         if identity.container_id:
             sandbox = await client.sandbox(identity.container_id)
@@ -110,6 +113,11 @@ class Resolver:
 
 def _container(info: ContainerInfo, runtime: str) -> Container:
     return Container(id=info.id, name=info.name, image=info.image, runtime=runtime, limit_bytes=info.memory_limit_bytes)
+
+
+def _ended_with(info: ContainerInfo, incident: Incident) -> bool:
+    """Whether the container ended right after the kill. For an agent that did not see that itself."""
+    return 0 <= info.finished_at / 1e9 - incident.time.timestamp() < ENDED_SECONDS
 
 
 def _pod_of(sandbox: SandboxInfo) -> Pod:

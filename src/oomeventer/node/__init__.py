@@ -5,6 +5,7 @@ In: a kernel's Kill, a path. Out: an Observation, Statistics, an Identity. Only 
 
 from oomeventer.node.cgroup_path import Allocatable, Identity, allocatable, identify
 from oomeventer.node.own_cgroup import NodeCgroup
+from oomeventer.node.pidfd import Pidfd
 from oomeventer.node.procfs import ARGUMENTS_BYTES, ENVIRONMENT_BYTES, Observation, Pid1, Procfs
 from oomeventer.node.taskstats import Statistics, Taskstats, TaskstatsError, taskstats_permitted
 
@@ -16,6 +17,7 @@ __all__ = [
     "NodeCgroup",
     "Observation",
     "Pid1",
+    "Pidfd",
     "Procfs",
     "Statistics",
     "Taskstats",
