@@ -157,6 +157,27 @@ async def test_nobody_is_asked(runtime: Runtime) -> None:
     assert runtime.asked == []
 
 
+@pytest.mark.parametrize(
+    ("seen", "after", "told"),
+    [
+        ("seen", 0.01, "gone"),
+        ("seen", 5.0, "seen"),
+        ("seen", -1.0, "seen"),
+        ("killed", 0.01, "killed"),
+        (None, 0.01, None),
+    ],
+)
+async def test_a_container_that_ended_with_the_kill(
+    runtime: Runtime, seen: Any, after: float, told: str | None
+) -> None:
+    """The runtime is a second witness of PID 1's end: for an agent that took the kill up later. One that ended long
+    after the kill, or before it, is none; nor is one that runs."""
+    one = killed(10.0, pid1=seen)
+    assert (await Resolver(None, 2)(one)).pid1 == seen
+    runtime.finished_at = int((one.time.timestamp() + after) * 1e9)
+    assert (await Resolver(None, 2)(one)).pid1 == told
+
+
 async def test_a_sandbox_of_cri_dockerd(runtime: Runtime) -> None:
     """It knows the sandbox as a container, by a name that no container has."""
     runtime.name = "POD"

@@ -35,13 +35,14 @@ class Machine:
         comm: bytes = b"sh",
         state: str = "S",
         rss_pages: int = 1,
+        flags: int = 0,
         cgroup: str = f"0::{CGROUP}\n",
         **files: bytes,
     ) -> None:
         """A process, with the files that are read of it."""
         directory = self.proc / str(pid)
         directory.mkdir(exist_ok=True)
-        before = f"{state} " + "0 " * 18
+        before = f"{state} " + "0 " * 5 + f"{flags} " + "0 " * 12
         stat = b"%d (%s) %s%d 0 0 0\n" % (pid, comm, before.encode(), start_ns // TICK_NS)
         content = {"stat": stat, "statm": b"100 %d 0 0 0 0 0\n" % rss_pages, "cgroup": os.fsencode(cgroup)}
         for name, text in (content | files).items():
@@ -102,6 +103,16 @@ def test_pid1_is_gone(machine: Machine, state: str) -> None:
     assert machine.observe().pid1 == "gone"
     machine.process(INIT.pid, INIT.start_ns + TICK_NS)
     assert machine.observe().pid1 == "gone"
+
+
+def test_pid1_is_ending(machine: Machine) -> None:
+    """It ends all others of its namespace first, and is no zombie until then: the kernel's flag tells."""
+    machine.init(flags=0x400104)
+    assert machine.observe().pid1 == "gone"
+    procfs = Procfs(machine.proc)
+    assert (procfs.is_there(INIT), procfs.runs(INIT)) == (True, False)
+    machine.init(flags=0x400100)
+    assert (procfs.is_there(INIT), procfs.runs(INIT)) == (True, True)
 
 
 def test_pid1_by_its_cgroup(machine: Machine) -> None:
