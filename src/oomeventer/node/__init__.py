@@ -3,22 +3,26 @@
 In: a kernel's Kill, a path. Out: an Observation, Statistics, an Identity. Only reads; what is gone is None.
 """
 
-from oomeventer.node.cgroup_path import Identity, identify
+from oomeventer.node.cgroup_path import Allocatable, Identity, allocatable, identify
 from oomeventer.node.own_cgroup import NodeCgroup
+from oomeventer.node.pidfd import Pidfd
 from oomeventer.node.procfs import ARGUMENTS_BYTES, ENVIRONMENT_BYTES, Observation, Pid1, Procfs
 from oomeventer.node.taskstats import Statistics, Taskstats, TaskstatsError, taskstats_permitted
 
 __all__ = [
     "ARGUMENTS_BYTES",
     "ENVIRONMENT_BYTES",
+    "Allocatable",
     "Identity",
     "NodeCgroup",
     "Observation",
     "Pid1",
+    "Pidfd",
     "Procfs",
     "Statistics",
     "Taskstats",
     "TaskstatsError",
+    "allocatable",
     "identify",
     "taskstats_permitted",
 ]
