@@ -20,6 +20,7 @@ from typing import Any
 
 from oomeventer.cluster import Delivery, Describer
 from oomeventer.cri import Resolver
+from oomeventer.hints import advise
 from oomeventer.incident import (
     LOG_BYTES,
     WATCHED,
@@ -141,9 +142,10 @@ class Agent:
 
     async def queue(self, described: RecordedIncident) -> None:
         """The incident's Events are in the outbox, from which Delivery sends them. What the Pod's spec says of the
-        victim's arguments is unmasked: from here on, and not before."""
-        masked, incident = described.incident, self._unmasking.unmask(described.incident)
-        events = compose_all(incident, masked)
+        victim's arguments is unmasked: from here on, and not before. Hints quote arguments, so each of the two has its
+        own."""
+        incident = advise(self._unmasking.unmask(described.incident))
+        events = compose_all(incident, advise(described.incident))
         waiting = await self._journal.describe(described.id, incident, events)
         if waiting:  # else it was recorded twice, when the journal's disk had failed, and is in the outbox already
             self._delivery.add(waiting)
@@ -179,7 +181,7 @@ class Agent:
             return
         self._reported.add(recorded.id)
         self._await_no_more(recorded)
-        incident = recorded.incident
+        incident = advise(recorded.incident)
         where = f"{incident.pod.namespace}/{incident.pod.name}" if incident.pod else incident.node
         log.warning("%s: %s", where, message(incident), extra={"incident": json.loads(fitted(incident, LOG_BYTES))})
         self._metrics.killed(incident)

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from oomeventer.errors import OomeventerError
+from oomeventer.hints import advise
 from oomeventer.incident import Aftermath, Incident, Observer, block, compose, described
 from oomeventer.kernel import Tracer
 from oomeventer.node import Procfs
@@ -43,7 +44,7 @@ async def demo(settings: Settings) -> None:
         environment = dict(os.environ, MALLOC_ARENA_MAX="2", API_KEY="s3cr3t")
         process = await asyncio.create_subprocess_exec("/bin/sh", *enter, *hog, env=environment)
         try:
-            incident = await aftermath(await _seen(tracer, observer, process.pid))
+            incident = advise(await aftermath(await _seen(tracer, observer, process.pid)))
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(signal.SIGKILL)

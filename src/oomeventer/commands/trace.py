@@ -11,6 +11,7 @@ from typing import TextIO
 from oomeventer.agent import RESOLVING
 from oomeventer.commands import wiring
 from oomeventer.engine import Engines
+from oomeventer.hints import advise
 from oomeventer.incident import WATCHED, Incident, block, encode
 from oomeventer.kernel import Episode, Tracer
 from oomeventer.pipeline import Pipeline, Stage
@@ -23,6 +24,7 @@ async def trace(settings: Settings, as_json: bool, out: TextIO = sys.stdout) -> 
     """One block, or one line of JSON, for each kill on this machine, until SIGTERM or SIGINT."""
 
     async def show(incident: Incident) -> None:
+        incident = advise(incident)
         text = encode(incident) if as_json else block(incident)
         print(text, file=out, flush=True)
 

@@ -1,0 +1,117 @@
+"""Who was killed, and why it. In: an Incident. Out: findings.
+
+Rules: pure. Neighbours and triggers of another Pod are not named: whoever reads the Event may read this Pod alone.
+"""
+
+from oomeventer.hints.rule import Finding, found
+from oomeventer.incident import Incident, Neighbour
+from oomeventer.node import identify
+from oomeventer.text import size
+
+
+def limit_lowered(incident: Incident) -> Finding | None:
+    """The limit came down on it."""
+    limit, usage = incident.limit_bytes, incident.usage_bytes
+    if not incident.limit_lowered or limit is None or usage is None:
+        return None
+    return found(
+        f"The limit was lowered to {size(limit)} while {size(usage)} were in use, which kills at once: raise it again, "
+        f"and have whoever lowered it (VPA in place, a resize, a write to memory.max) leave room",
+        f"usage {size(usage)}",
+        f"limit {size(limit)}",
+    )
+
+
+def sandbox(incident: Incident) -> Finding | None:
+    """The Pod's own process."""
+    if not incident.sandbox:
+        return None
+    return found(
+        "The Pod's sandbox was killed, which restarts all its containers: it is small, so look at who else holds the "
+        "Pod's memory; with Kata it is the VM, and its overhead belongs into the RuntimeClass",
+        f"{incident.chosen.comm} is of the sandbox",
+    )
+
+
+def neighbours_hold_most(incident: Incident) -> Finding | None:
+    """Others below the same limit hold more than the victim."""
+    together = incident.neighbours_bytes
+    if together is None:
+        together = sum(other.rss_bytes for other in incident.neighbours)
+    held = incident.chosen.rss_bytes
+    # Those that live on may have taken what the victim gave back.
+    if incident.scope == "node" or together < 2 * held or not incident.limit_bytes:
+        return None
+    largest = max(incident.neighbours, key=lambda other: other.rss_bytes, default=None)
+    named = f", the largest is {_named(largest, incident)}" if largest and _is_of_this_pod(incident) else ""
+    return found(
+        f"Other processes below the limit hold {size(together)}, the one that was killed held {size(held)}{named}: "
+        f"look there first",
+        f"neighbours {size(together)}",
+        f"victim {size(held)}",
+    )
+
+
+def oom_score(incident: Incident) -> Finding | None:
+    """A larger process was spared."""
+    victim = incident.chosen
+    if not _is_of_this_pod(incident) or incident.group_kill or victim.swap_bytes:
+        return None
+    # One that holds more than twice as much was larger at the kill, even if it has taken all the victim gave back.
+    larger = [other for other in incident.neighbours if other.rss_bytes > 2 * victim.rss_bytes]
+    if not larger:
+        return None
+    return found(
+        f"{_named(larger[0], incident)} held more and was spared, so oom_score_adj decided ({victim.comm} has "
+        f"{victim.oom_score_adj}): the kubelet sets it by QoS class and request, a program can raise its own",
+        f"oom_score_adj {victim.oom_score_adj}",
+        f"{larger[0].comm} holds {size(larger[0].rss_bytes)}",
+    )
+
+
+def child_killed(incident: Incident) -> Finding | None:
+    """Kubernetes shows nothing."""
+    if incident.container is None or incident.pid1 != "lives":
+        return None
+    return found(
+        "The container goes on without this process, and Kubernetes shows neither a restart nor OOMKilled: see that "
+        "PID 1 notices (exit status 137 of its child) and starts it again or ends",
+        "PID 1 lives",
+    )
+
+
+def group_kill(incident: Incident) -> Finding | None:
+    """All of the container went."""
+    if not incident.group_kill or incident.victims_total < 2:
+        return None
+    return found(
+        f"All {incident.victims_total} processes were killed, since the kubelet sets memory.oom.group on containers "
+        f"(cgroup v2): to lose only the chosen one, set singleProcessOOMKill: true in the node's kubelet configuration "
+        f"(1.32 on)",
+        f"{incident.victims_total} victims",
+    )
+
+
+def trigger(incident: Incident) -> Finding | None:
+    """Another process allocated, of the same Pod."""
+    by = incident.trigger
+    if by is None or incident.limit_lowered or by.pid in {victim.pid for victim in incident.victims}:
+        return None
+    if incident.pod and identify(by.cgroup).pod_uid != incident.identity.pod_uid:
+        return None
+    return found(
+        f"{by.comm} asked for the page that was one too many, and {incident.chosen.comm} was killed as the largest or the "
+        f"first choice: neither needs to be at fault, so compare what both hold with what they need",
+        f"trigger {by.comm}",
+    )
+
+
+def _is_of_this_pod(incident: Incident) -> bool:
+    """Whether all neighbours are, or whether there is no Pod whose readers could learn of another."""
+    return incident.scope in ("container", "pod") or (incident.pod is None and incident.scope == "cgroup")
+
+
+def _named(other: Neighbour, incident: Incident) -> str:
+    own = incident.container.id if incident.container else None
+    is_elsewhere = other.container and other.container_id != own
+    return f"{other.comm}{f' of container {other.container}' if is_elsewhere else ''} ({size(other.rss_bytes)})"
