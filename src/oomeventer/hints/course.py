@@ -38,8 +38,8 @@ def spike(incident: Incident) -> Finding | None:
         return None
     highest = f", and {size(course.highest_bytes)} at most in the day before" if course.highest_bytes else ""
     return found(
-        f"It held {size(course.before_bytes)} until a moment before{highest}, so it is no leak: find the request or job "
-        f"that took the rest and bound it; if it is needed, {_recommended(limit, None)}",
+        f"It held {size(course.before_bytes)} until a moment before{highest}, so it is no leak: find the request or "
+        f"job that took the rest and bound it; if it is needed, {_recommended(limit, None)}",
         f"spike from {size(course.before_bytes)}",
     )
 
@@ -77,8 +77,8 @@ def crash_loop(incident: Incident) -> Finding | None:
         return None
     every = f", about every {duration(repeats.every_seconds)}" if repeats.every_seconds else ""
     return found(
-        f"This is kill number {repeats.count} of its kind since {repeats.since:%Y-%m-%d %H:%M} UTC{every}: a restart does "
-        f"not help, so change the limit or the program, or roll back what was deployed before the first of them",
+        f"This is kill number {repeats.count} of its kind since {repeats.since:%Y-%m-%d %H:%M} UTC{every}: a restart "
+        f"does not help, so change the limit or the program, or roll back what was deployed before the first of them",
         f"{repeats.count} kills",
     )
 

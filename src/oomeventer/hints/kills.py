@@ -3,7 +3,7 @@
 Rules: pure. Neighbours and triggers of another Pod are not named: whoever reads the Event may read this Pod alone.
 """
 
-from oomeventer.hints.rule import Finding, found
+from oomeventer.hints.rule import Finding, found, names_nobody_else
 from oomeventer.incident import Incident, Neighbour
 from oomeventer.node import identify
 from oomeventer.text import size
@@ -43,7 +43,7 @@ def neighbours_hold_most(incident: Incident) -> Finding | None:
     if incident.scope == "node" or together < 2 * held or not incident.limit_bytes:
         return None
     largest = max(incident.neighbours, key=lambda other: other.rss_bytes, default=None)
-    named = f", the largest is {_named(largest, incident)}" if largest and _is_of_this_pod(incident) else ""
+    named = f", the largest is {_named(largest, incident)}" if largest and names_nobody_else(incident) else ""
     return found(
         f"Other processes below the limit hold {size(together)}, the one that was killed held {size(held)}{named}: "
         f"look there first",
@@ -55,7 +55,7 @@ def neighbours_hold_most(incident: Incident) -> Finding | None:
 def oom_score(incident: Incident) -> Finding | None:
     """A larger process was spared."""
     victim = incident.chosen
-    if not _is_of_this_pod(incident) or incident.group_kill or victim.swap_bytes:
+    if not names_nobody_else(incident) or incident.group_kill or victim.swap_bytes:
         return None
     # One that holds more than twice as much was larger at the kill, even if it has taken all the victim gave back.
     larger = [other for other in incident.neighbours if other.rss_bytes > 2 * victim.rss_bytes]
@@ -84,11 +84,14 @@ def group_kill(incident: Incident) -> Finding | None:
     """All of the container went."""
     if not incident.group_kill or incident.victims_total < 2:
         return None
+    killed = f"All {incident.victims_total} processes were killed, since"
+    evidence = f"{incident.victims_total} victims"
+    if incident.identity.pod_uid is None:
+        return found(f"{killed} memory.oom.group is set on their cgroup (systemd: OOMPolicy=kill)", evidence)
     return found(
-        f"All {incident.victims_total} processes were killed, since the kubelet sets memory.oom.group on containers "
-        f"(cgroup v2): to lose only the chosen one, set singleProcessOOMKill: true in the node's kubelet configuration "
-        f"(1.32 on)",
-        f"{incident.victims_total} victims",
+        f"{killed} the kubelet sets memory.oom.group on containers (cgroup v2): to lose only the chosen one, set "
+        f"singleProcessOOMKill: true in the node's kubelet configuration (1.32 on)",
+        evidence,
     )
 
 
@@ -100,15 +103,10 @@ def trigger(incident: Incident) -> Finding | None:
     if incident.pod and identify(by.cgroup).pod_uid != incident.identity.pod_uid:
         return None
     return found(
-        f"{by.comm} asked for the page that was one too many, and {incident.chosen.comm} was killed as the largest or the "
-        f"first choice: neither needs to be at fault, so compare what both hold with what they need",
+        f"{by.comm} asked for the page that was one too many, and {incident.chosen.comm} was killed as the largest or "
+        f"the first choice: neither needs to be at fault, so compare what both hold with what they need",
         f"trigger {by.comm}",
     )
-
-
-def _is_of_this_pod(incident: Incident) -> bool:
-    """Whether all neighbours are, or whether there is no Pod whose readers could learn of another."""
-    return incident.scope in ("container", "pod") or (incident.pod is None and incident.scope == "cgroup")
 
 
 def _named(other: Neighbour, incident: Incident) -> str:

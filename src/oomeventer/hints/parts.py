@@ -19,16 +19,18 @@ def tmpfs(incident: Incident) -> Finding | None:
     if incident.chosen.shmem_bytes > memory.shmem_bytes / 2:  # a database's buffers are shared memory that it maps
         return None
     volumes = _volumes(incident)
-    if volumes:
-        names = ", ".join(volume.name for volume in volumes)
-        unlimited = [volume.name for volume in volumes if volume.size_limit_bytes is None]
-        limit = f"set a sizeLimit ({', '.join(unlimited)} has none)" if unlimited else "lower its sizeLimit"
-        place, advice = f"in volume {names} (emptyDir, medium Memory)", f"delete files, {limit}, or use a disk"
-    else:
-        place, advice = "(tmpfs, such as /dev/shm, or shared memory)", "delete files, or write them to a disk"
+    if not volumes:
+        return found(
+            f"{size(memory.shmem_bytes)} of the {_limit(incident)} limit are files in memory (tmpfs such as /dev/shm, or "
+            f"shared memory): delete them when they are done with, or write them to a disk",
+            f"shmem {size(memory.shmem_bytes)}",
+        )
+    unlimited = [volume.name for volume in volumes if volume.size_limit_bytes is None]
+    bound = f"set a sizeLimit ({', '.join(unlimited)} has none)" if unlimited else "lower its sizeLimit"
     return found(
-        f"{size(memory.shmem_bytes)} of the {_limit(incident)} limit are files in memory {place}, and they stay when "
-        f"the container restarts: {advice}",
+        f"{size(memory.shmem_bytes)} of the {_limit(incident)} limit are files in memory, most likely in volume "
+        f"{_names(volumes)} (emptyDir, medium Memory), where they stay when the container restarts: delete files, "
+        f"{bound}, or use a disk",
         f"shmem {size(memory.shmem_bytes)}",
         *(f"volume {volume.name}" for volume in volumes),
     )
@@ -56,7 +58,7 @@ def left_behind(incident: Incident) -> Finding | None:
     if left is None or share(left, incident) < _LEFT:
         return None
     volumes = _volumes(incident)
-    where = f" in volume {', '.join(volume.name for volume in volumes)}" if volumes else ""
+    where = f" in volume {_names(volumes)}" if volumes else ""
     return found(
         f"{size(left)} of the {_limit(incident)} limit were left behind by earlier containers of the Pod, files in "
         f"memory{where} as a rule: a restart does not free them; delete the Pod, and have its program remove such "
@@ -83,8 +85,8 @@ def page_cache(incident: Incident) -> Finding | None:
     if memory is None or share(memory.file_bytes - (memory.dirty_bytes or 0), incident) < _CACHE:
         return None
     return found(
-        f"{size(memory.file_bytes)} of the {_limit(incident)} limit are page cache, which is rarely the cause, since "
-        f"the kernel gives it back: see whether files are locked in memory (mlock), or read faster than memory is freed",
+        f"{size(memory.file_bytes)} of the {_limit(incident)} limit are page cache, rarely the cause, since the kernel "
+        f"gives it back: see whether files are locked in memory (mlock), or read faster than it is freed",
         f"file {size(memory.file_bytes)}",
     )
 
@@ -153,3 +155,7 @@ def _volumes(incident: Incident) -> tuple[MemoryVolume, ...]:
         return ()
     name = incident.container.name if incident.container and incident.scope == "container" else None
     return tuple(volume for volume in incident.pod.memory_volumes if name is None or name in volume.containers)
+
+
+def _names(volumes: tuple[MemoryVolume, ...]) -> str:
+    return ", ".join(volume.name for volume in volumes)

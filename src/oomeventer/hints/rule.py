@@ -50,3 +50,8 @@ def program(victim: Victim) -> str:
 def is_program(victim: Victim, *names: str) -> bool:
     """Whether it is one of these, or one of them with a version: python3.12."""
     return any(name.rstrip("0123456789.") in names for name in (program(victim), victim.comm.partition(":")[0]) if name)
+
+
+def names_nobody_else(incident: Incident) -> bool:
+    """Whether all neighbours are of the victim's Pod, or there is no Pod whose readers could learn of another."""
+    return incident.scope in ("container", "pod") or (incident.pod is None and incident.scope == "cgroup")

@@ -81,7 +81,7 @@ def go_memlimit(incident: Incident) -> Finding | None:
     good = f"{int(_GO_GOOD * limit) >> 20}MiB (90%: Go's guide leaves 5 to 10%)"
     if text is None or text == "off":
         return found(
-            f"Go knows nothing of the {size(limit)} limit, so its heap may double between two collections: set "
+            f"Go knows nothing of the {size(limit)} limit, so its heap may outgrow it between two collections: set "
             f"GOMEMLIMIT={good}",
             "GOMEMLIMIT=off" if text else "GOMEMLIMIT is not set",
             *(f"{name}={environment[name]}" for name in _GO_VARIABLES[1:] if name in environment),

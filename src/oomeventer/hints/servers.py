@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from oomeventer.hints import sizes
-from oomeventer.hints.rule import Finding, found, is_program
+from oomeventer.hints.rule import Finding, found, is_program, names_nobody_else
 from oomeventer.hints.settings import Setting, command, option, variable, variable_words
 from oomeventer.incident import Incident, Victim
 from oomeventer.text import size
@@ -99,7 +99,9 @@ def worker_pool(incident: Incident) -> Finding | None:
             workers.words,
             f"held {size(each)}",
         )
-    others = [other.rss_bytes for other in (*incident.victims[1:], *incident.neighbours) if other.comm == victim.comm]
+    others = [other.rss_bytes for other in incident.victims[1:] if other.comm == victim.comm]
+    if names_nobody_else(incident):
+        others += [other.rss_bytes for other in incident.neighbours if other.comm == victim.comm]
     number, together = 1 + len(others), each + sum(others)
     if number < _POOL or together < limit / 2 or each > limit / 2:
         return None
@@ -114,8 +116,8 @@ def worker_pool(incident: Incident) -> Finding | None:
 def _workers(victim: Victim) -> Setting[int] | None:
     words = victim.command or ()
     for programs, options in _WORKER_OPTIONS.items():
-        # python3 /usr/bin/gunicorn --workers 8: an interpreter's first word is the program.
-        names = {word.rpartition("/")[2] for word in words[:2]} | {victim.comm}
+        # python3 /usr/bin/gunicorn, python3 -m gunicorn: an interpreter's word is the program.
+        names = {word.rpartition("/")[2] for word in words[:3]} | {victim.comm}
         if names.isdisjoint(programs):
             continue
         extra = variable_words(victim, "GUNICORN_CMD_ARGS") if "gunicorn" in programs else []

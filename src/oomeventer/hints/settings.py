@@ -1,4 +1,4 @@
-"""What a victim was told of its memory. In: a Victim, its words redacted. Out: settings, each with the words that say it.
+"""What a victim was told of its memory. In: a Victim, its words redacted. Out: settings, each with its words.
 
 Rules: pure. A masked word is no setting. Where a program's own options end, its arguments begin, and these are none.
 """
@@ -63,22 +63,27 @@ def variable(victim: Victim, name: str, read: Callable[[str], T | None]) -> Sett
 
 
 def prefixed(words: Sequence[Word], prefixes: Sequence[str], read: Callable[[str], T | None]) -> Setting[T] | None:
-    """-Xmx8g: the last word that begins so, and goes on with a figure."""
+    """-Xmx8g: the last word that begins so; None where no figure follows."""
     for word, place in reversed(words):
         for prefix in prefixes:
-            if word.startswith(prefix) and (value := read(word.removeprefix(prefix))) is not None:
-                return Setting(value, f"{word} ({place})" if place else word)
+            if word.startswith(prefix):
+                return _setting(read(word.removeprefix(prefix)), word, place)
     return None
 
 
 def option(words: Sequence[Word], names: Sequence[str], read: Callable[[str], T | None]) -> Setting[T] | None:
-    """--workers=8, or --workers 8: the last one."""
-    if found := prefixed(words, [f"{name}=" for name in names], read):
-        return found
-    for (name, place), (text, _) in reversed(list(zip(words, words[1:], strict=False))):
-        if name in names and (value := read(text)) is not None:
-            return Setting(value, f"{name} {text} ({place})" if place else f"{name} {text}")
+    """--workers=8, or --workers 8: the last one; None where no figure follows."""
+    behind = ""
+    for word, place in reversed(words):
+        name, equals, text = word.partition("=")
+        if name in names:
+            return _setting(read(text if equals else behind), word if equals else f"{word} {behind}", place)
+        behind = word
     return None
+
+
+def _setting(value: T | None, words: str, place: str) -> Setting[T] | None:
+    return None if value is None else Setting(value, f"{words} ({place})" if place else words)
 
 
 def variable_words(victim: Victim, name: str) -> list[Word]:
