@@ -21,8 +21,8 @@ def tmpfs(incident: Incident) -> Finding | None:
     volumes = _volumes(incident)
     if not volumes:
         return found(
-            f"{size(memory.shmem_bytes)} of the {_limit(incident)} limit are files in memory (tmpfs such as /dev/shm, or "
-            f"shared memory): delete them when they are done with, or write them to a disk",
+            f"{size(memory.shmem_bytes)} of the {_limit(incident)} limit are files in memory (tmpfs such as /dev/shm, "
+            f"or shared memory): delete them when they are done with, or write them to a disk",
             f"shmem {size(memory.shmem_bytes)}",
         )
     unlimited = [volume.name for volume in volumes if volume.size_limit_bytes is None]

@@ -10,8 +10,8 @@
 //   careless MIB      a child takes them, and nobody waits for it: it stays a zombie
 //   herd MIB N        N children wait, with no memory of their own; it waits with them
 //   storm MIB N       N children take MIB mebibytes one after another, each to be killed; it ends well if all were
-// More arguments may follow; they are there to be seen. With GO=N in the environment it first waits for a byte from file
-// descriptor N. Exit status 2: bad usage or no memory to be had.
+// More arguments may follow, and options go before ACTION; they are there to be seen. With GO=N in the environment it
+// first waits for a byte from file descriptor N. Exit status 2: bad usage or no memory to be had.
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -61,6 +61,8 @@ static int first_process(int waits)
 
 int main(int argc, char **argv)
 {
+	while (argc > 1 && argv[1][0] == '-')
+		argv++, argc--;
 	if (argc < 3)
 		return 2;
 	char go, *from = getenv("GO");

@@ -1,0 +1,423 @@
+"""Each rule with its evidence, and without. In: incidents. Out: the hints of one rule."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from oomeventer.hints import advise
+from oomeventer.hints.table import MOST, RULES
+from oomeventer.incident import (
+    Incident,
+    Memory,
+    MemoryVolume,
+    Neighbour,
+    NodeMemory,
+    PodUsage,
+    Pressure,
+    Repeats,
+    Sample,
+    Trajectory,
+    Trigger,
+)
+from samples import BOOT, CGROUP, CONTAINER, CONTAINER_ID, LIMIT, MI, POD, group_of, incident, victim
+
+GI = 1 << 30
+CACHE = MemoryVolume("cache", None, ("app",))
+
+
+def of(
+    comm: str, *arguments: str, limit: int = LIMIT, held: int | None = None, env: dict[str, str] | None = None
+) -> Incident:
+    """A kill of that program with those arguments and variables, at that limit."""
+    one = victim(
+        comm=comm,
+        command=(comm, *arguments),
+        environment=env or {},
+        anon_bytes=limit if held is None else held,
+    )
+    return incident(victims=(one,), limit_bytes=limit, container=replace(CONTAINER, limit_bytes=limit))
+
+
+def where(anon: int = LIMIT, file: int = 0, shmem: int = 0, **fields: Any) -> Incident:
+    """A kill where the memory was so."""
+    pod = replace(POD, memory_volumes=fields.pop("volumes", ()))
+    held = fields.pop("victim_shmem", 0)
+    return incident(memory=Memory(anon, file, shmem, **fields), pod=pod, victims=(victim(shmem_bytes=held),))
+
+
+def came(pattern: Any, **fields: Any) -> Incident:
+    """A kill that came so."""
+    return incident(trajectory=Trajectory(CGROUP, pattern, **fields))
+
+
+def beside(*sizes_mi: int, **fields: Any) -> Incident:
+    """A kill of hog, which held 10Mi, beside other processes."""
+    others = tuple(Neighbour(5000 + i, "big", mi * MI, CONTAINER_ID, "app") for i, mi in enumerate(sizes_mi))
+    small = victim(anon_bytes=10 * MI, file_bytes=0)
+    return incident(**{"victims": (small,), "neighbours": others, "neighbours_total": len(others)} | fields)
+
+
+def node(**fields: Any) -> Incident:
+    """A node's kill of a container that has no limit of its own."""
+    one = replace(CONTAINER, limit_bytes=fields.pop("limit", None), request_bytes=fields.pop("request", None))
+    return incident(
+        scope="node", limit_bytes=None, usage_bytes=None, limit_cgroup=None, container=one, node_memory=None, **fields
+    )
+
+
+def usage(*limits: int | None, total: int = 4 * GI, available: int = 0, pods: int | None = 3 * GI) -> Incident:
+    """A node's kill with Pods of those limits."""
+    largest = tuple(PodUsage(f"u{i}", GI, "shop", f"p{i}", None, limit) for i, limit in enumerate(limits))
+    return replace(node(limit=LIMIT), node_memory=NodeMemory(total, available, pods, len(limits), largest))
+
+
+def triggered(**fields: Any) -> Incident:
+    """A kill that another process set off."""
+    return incident(**{"trigger": Trigger(5000, "cat", CGROUP)} | fields)
+
+
+@dataclass(frozen=True)
+class Case:
+    """says: part of the sentence. evidence: one of its words."""
+
+    rule: str
+    speaks: Incident
+    silent: Incident
+    says: str
+    evidence: str
+
+
+JAVA = {"JAVA_TOOL_OPTIONS": "-XX:MaxRAMPercentage=80.0"}
+CASES = [
+    Case(
+        "jvm-heap", of("java", "-Xmx8g", limit=4 * GI), of("java", "-Xmx2g", limit=4 * GI), "8Gi of the 4Gi", "-Xmx8g"
+    ),
+    Case(
+        "jvm-heap",
+        of("java", "-Xmx8g", "-jar", "app.jar", limit=4 * GI),
+        of("java", "-jar", "app.jar", "-Xmx8g", limit=4 * GI),  # its program's argument
+        "lower it to 3Gi (three quarters",
+        "limit 4Gi",
+    ),
+    Case(
+        "jvm-heap",
+        of("java", limit=GI, env={"_JAVA_OPTIONS": "-Xmx2g"}),
+        of("java", "-Xmx2g", limit=GI, env={"_JAVA_OPTIONS": "-Xmx512m"}),  # which counts most
+        "2Gi of the 1Gi",
+        "-Xmx2g (_JAVA_OPTIONS)",
+    ),
+    Case(
+        "jvm-heap",
+        of("java", limit=GI, env={"JDK_JAVA_OPTIONS": "-XX:MaxRAMPercentage=95"}),
+        of("sh", limit=GI, env={"JDK_JAVA_OPTIONS": "-XX:MaxRAMPercentage=95"}),  # not a JVM
+        "972.8Mi of the 1Gi",
+        "-XX:MaxRAMPercentage=95 (JDK_JAVA_OPTIONS)",
+    ),
+    Case(
+        "jvm-direct-memory",
+        of("java", "-Xmx3g", "-XX:MaxDirectMemorySize=2g", limit=4 * GI),
+        of("java", "-Xmx3g", "-XX:MaxDirectMemorySize=1g", limit=4 * GI),
+        "heap (3Gi) and its direct buffers (2Gi)",
+        "-XX:MaxDirectMemorySize=2g",
+    ),
+    Case(
+        "jvm-outside-heap",
+        of("java", limit=4 * GI, held=4000 * MI, env=JAVA),
+        of("java", limit=4 * GI, held=3000 * MI, env=JAVA),
+        "At least 723.2Mi of the 4000Mi",
+        "held 4000Mi",
+    ),
+    Case(
+        "node-heap",
+        of("node", "--max-old-space-size=4096", "server.js", limit=2 * GI),
+        of("node", "server.js", "--max-old-space-size=4096", limit=2 * GI),
+        "--max-old-space-size=1536",
+        "--max-old-space-size=4096",
+    ),
+    Case(
+        "node-heap",
+        of("node", limit=GI, env={"NODE_OPTIONS": "--max_old_space_size=4096"}),
+        of("node", "--max-old-space-size=512", limit=GI, env={"NODE_OPTIONS": "--max_old_space_size=4096"}),
+        "4Gi of the 1Gi",
+        "--max-old-space-size=4096 (NODE_OPTIONS)",
+    ),
+    Case(
+        "node-outside-heap",
+        of("node", "--max-old-space-size=512", limit=GI),
+        of("node", "--max-old-space-size=900", limit=GI, held=900 * MI),
+        "At least 512Mi of the 1Gi",
+        "--max-old-space-size=512",
+    ),
+    Case(
+        "go-memlimit",
+        of("api", limit=GI, env={"GOGC": "50"}),
+        of("api", limit=GI, env={"MALLOC_ARENA_MAX": "2"}),  # nothing tells of Go
+        "GOMEMLIMIT=921MiB",
+        "GOMEMLIMIT is not set",
+    ),
+    Case(
+        "go-memlimit",
+        of("api", limit=GI, env={"GOMEMLIMIT": "off"}),
+        of("python3", limit=GI, env={"GOMEMLIMIT": "off"}),
+        "GOMEMLIMIT=921MiB",
+        "GOMEMLIMIT=off",
+    ),
+    Case(
+        "go-memlimit",
+        of("api", limit=GI, env={"GOMEMLIMIT": "1024MiB"}),
+        of("api", limit=GI, env={"GOMEMLIMIT": "900MiB"}),
+        "set it to 921MiB",
+        "GOMEMLIMIT=1024MiB",
+    ),
+    Case(
+        "go-memlimit",
+        of("api", limit=GI, env={"GOMAXPROCS": "2"}),
+        replace(of("api", limit=GI, env={"GOMAXPROCS": "2"}), notes=("environment: cut or not readable",)),
+        "knows nothing of the 1Gi limit",
+        "GOMAXPROCS=2",
+    ),
+    Case(
+        "go-beyond-memlimit",
+        of("api", limit=GI, env={"GOMEMLIMIT": "900MiB"}),
+        of("api", limit=GI, held=800 * MI, env={"GOMEMLIMIT": "900MiB"}),
+        "more than its GOMEMLIMIT of 900Mi",
+        "held 1Gi",
+    ),
+    Case(
+        "postgres-shared-buffers",
+        of("postgres", "-c", "shared_buffers=512MB", limit=GI),
+        of("postgres", "-c", "shared_buffers=256MB", limit=GI),
+        "512Mi of the 1Gi",
+        "shared_buffers=512MB",
+    ),
+    Case(
+        "postgres-shared-buffers",
+        of("postgres", "-B", "65536", limit=GI),
+        of("psql", "-B", "65536", limit=GI),
+        "512Mi of the 1Gi",
+        "-B 65536",
+    ),
+    Case(
+        "redis-maxmemory",
+        of("redis-server", "--maxmemory", "1gb", limit=GI),
+        of("redis-server", "--maxmemory", "0", limit=GI),
+        "maxmemory may take 1Gi",
+        "--maxmemory 1gb",
+    ),
+    Case(
+        "mongodb-cache",
+        of("mongod", "--wiredTigerCacheSizeGB", "1.5", limit=2 * GI),
+        of("mongod", "--wiredTigerCacheSizeGB", "0.5", limit=2 * GI),
+        "may take 1.5Gi",
+        "--wiredTigerCacheSizeGB 1.5",
+    ),
+    Case(
+        "mysql-buffer-pool",
+        of("mysqld", "--innodb-buffer-pool-size=1G", limit=GI),
+        of("mysqld", "--innodb-buffer-pool-size=***", limit=GI),
+        "may take 1Gi",
+        "--innodb-buffer-pool-size=1G",
+    ),
+    Case(
+        "worker-pool",
+        of("gunicorn", "--workers", "8", limit=GI, held=200 * MI),
+        of("gunicorn", "--workers", "4", limit=GI, held=200 * MI),
+        "8 workers of 200Mi",
+        "--workers 8",
+    ),
+    Case(
+        "worker-pool",
+        of("gunicorn", limit=GI, held=200 * MI, env={"WEB_CONCURRENCY": "8"}),
+        of("gunicorn", limit=GI, held=900 * MI, env={"WEB_CONCURRENCY": "8"}),  # one has outgrown all others
+        "need 1600Mi",
+        "WEB_CONCURRENCY=8",
+    ),
+    Case(
+        "worker-pool",
+        replace(beside(10, 10), victims=(victim(comm="big", anon_bytes=10 * MI, file_bytes=0),)),
+        beside(10, 10),
+        "3 processes named big hold 30Mi",
+        "held 30Mi",
+    ),
+    Case(
+        "tmpfs", where(2 * MI, 0, 30 * MI, volumes=(CACHE,)), where(30 * MI), "volume cache (emptyDir", "volume cache"
+    ),
+    Case("tmpfs", where(2 * MI, 0, 30 * MI), incident(), "tmpfs such as /dev/shm", "shmem 30Mi"),
+    Case(
+        "shared-memory",
+        where(2 * MI, 0, 30 * MI, victim_shmem=30 * MI),
+        where(2 * MI, 0, 30 * MI),
+        "30Mi of the 32Mi limit are shared memory",
+        "mapped by the victim 30Mi",
+    ),
+    Case(
+        "left-behind",
+        where(2 * MI, 0, 30 * MI, left_behind_bytes=28 * MI, volumes=(CACHE,)),
+        where(2 * MI, 0, 30 * MI, volumes=(CACHE,)),
+        "28Mi of the 32Mi limit were left behind",
+        "left behind 28Mi",
+    ),
+    Case(
+        "dirty-page-cache",
+        where(2 * MI, 30 * MI, dirty_bytes=20 * MI),
+        where(2 * MI, 30 * MI),
+        "20Mi of the 32Mi limit waited",
+        "dirty 20Mi",
+    ),
+    Case(
+        "page-cache",
+        where(2 * MI, 30 * MI),
+        where(2 * MI, 30 * MI, dirty_bytes=20 * MI),
+        "30Mi of the 32Mi limit are page cache",
+        "file 30Mi",
+    ),
+    Case("socket-buffers", where(sock_bytes=20 * MI), where(), "are socket buffers", "sockets 20Mi"),
+    Case(
+        "page-tables", where(pagetables_bytes=8 * MI), where(pagetables_bytes=MI), "are page tables", "page tables 8Mi"
+    ),
+    Case(
+        "kernel-memory",
+        where(kernel_bytes=24 * MI, slab_unreclaimable_bytes=20 * MI),
+        where(kernel_bytes=24 * MI, sock_bytes=23 * MI),
+        "24Mi of the 32Mi limit are the kernel's own",
+        "unreclaimable slab 20Mi",
+    ),
+    Case("swap", where(swap_bytes=20 * MI), where(swap_bytes=0), "Another 20Mi were in swap", "swap 20Mi"),
+    Case(
+        "leak",
+        came("steady", rate_bytes_per_hour=10 * MI, lasts_seconds=6.4 * 3600),
+        came("unknown", rate_bytes_per_hour=10 * MI),
+        "twice the limit would last 6h24m",
+        "steady, 10Mi an hour",
+    ),
+    Case(
+        "spike",
+        came("spike", before_bytes=8 * MI, highest_bytes=12 * MI),
+        came("spike"),
+        "12Mi at most in the day before, so it is no leak",
+        "spike from 8Mi",
+    ),
+    Case("spike", came("spike", before_bytes=8 * MI), incident(), "40Mi by KRR's rule", "spike from 8Mi"),
+    Case(
+        "limit-too-low",
+        came("at the limit", since_seconds=7200.0, samples=(Sample(60.0, 31 * MI), Sample(30.0, 30 * MI))),
+        came("at the limit", since_seconds=7200.0),  # no figure to go by
+        "limit for 120m, so the limit is below what it needs: raise it to 40Mi by KRR's rule (the limit + 25%) or 131Mi",
+        "held 31Mi at most, page cache left out",
+    ),
+    Case("sawtooth", came("sawtooth"), came("steady"), "rises and falls", "sawtooth"),
+    Case(
+        "crash-loop",
+        incident(repeats=Repeats(5, BOOT, 2820.0)),
+        incident(repeats=Repeats(2, BOOT)),
+        "kill number 5 of its kind since 2026-11-22 08:20 UTC, about every 47m",
+        "5 kills",
+    ),
+    Case(
+        "pressure",
+        incident(pressure=Pressure(50.0, 38.0, 40.0, 30.0)),
+        incident(pressure=Pressure(50.0, 3.0, 40.0, 3.0)),
+        "waited for memory 38% of the last minute",
+        "some 38% in 60 s",
+    ),
+    Case(
+        "limit-lowered",
+        incident(limit_lowered=True, usage_bytes=30 * MI, limit_bytes=16 * MI),
+        incident(usage_bytes=30 * MI, limit_bytes=16 * MI),
+        "lowered to 16Mi while 30Mi were in use",
+        "usage 30Mi",
+    ),
+    Case("sandbox", incident(sandbox=True), incident(), "sandbox was killed", "hog is of the sandbox"),
+    Case(
+        "neighbours-hold-most",
+        beside(18, 7),
+        beside(12, 7),
+        "Other processes below the limit hold 25Mi, the one that was killed held 10Mi, the largest is big (18Mi)",
+        "neighbours 25Mi",
+    ),
+    Case("oom-score", beside(22), beside(19), "big (22Mi) held more and was spared", "oom_score_adj 983"),
+    Case("child-killed", incident(pid1="lives"), incident(pid1="seen"), "goes on without this process", "PID 1 lives"),
+    Case("group-kill", group_of(3), incident(), "singleProcessOOMKill", "3 victims"),
+    Case("trigger", triggered(), incident(), "cat asked for the page", "trigger cat"),
+    Case("trigger", triggered(), triggered(trigger=Trigger(5000, "cat", "/kubepods/podb/c")), "cat", "trigger cat"),
+    Case("no-limit", node(), node(limit=LIMIT), "no memory limit", "no limit in the spec"),
+    Case("no-limit", node(), replace(node(), pod=replace(POD, restart_policy=None)), "no memory limit", "held 31.4Mi"),
+    Case("request-below-use", node(request=8 * MI), node(request=GI), "requests 8Mi", "request 8Mi"),
+    Case("node-overcommitted", usage(3 * GI, 3 * GI), usage(GI, GI), "limits of 6Gi", "total 4Gi"),
+    Case("node-overcommitted", usage(GI, None), node(), "1 without a limit", "1 without a limit"),
+    Case("outside-pods", usage(pods=GI), usage(), "3Gi of the node's 4Gi are outside", "Pods 1Gi"),
+]
+
+
+def said(one: Incident) -> dict[str, Any]:
+    """All that speaks, not only what is kept."""
+    return {rule.name: finding for rule in RULES if (finding := rule.finds(one))}
+
+
+@pytest.mark.parametrize("case", CASES, ids=[f"{number}-{case.rule}" for number, case in enumerate(CASES)])
+def test_a_rule_speaks_on_its_evidence_alone(case: Case) -> None:
+    finding = said(case.speaks)[case.rule]
+    assert case.says in finding.text
+    assert case.evidence in finding.evidence
+    assert case.rule not in said(case.silent)
+
+
+def test_each_rule_has_a_case() -> None:
+    assert {case.rule for case in CASES} == {rule.name for rule in RULES}
+    assert len(RULES) == len({rule.name for rule in RULES})
+
+
+def test_without_evidence_nothing_is_said() -> None:
+    """The sample knows of a kill what 0.1.0 knew; its PID 1 is not known."""
+    assert said(incident(pid1=None, victims=(victim(environment={}),))) == {}
+
+
+def test_the_likeliest_are_kept() -> None:
+    loud = replace(
+        of("java", "-Xmx8g", limit=LIMIT, held=LIMIT),
+        memory=Memory(0, 0, 30 * MI, sock_bytes=20 * MI, pagetables_bytes=20 * MI, left_behind_bytes=20 * MI),
+        repeats=Repeats(9, BOOT),
+        limit_lowered=True,
+    )
+    hints = advise(loud).hints
+    assert [hint.rule for hint in hints] == ["limit-lowered", "left-behind", "tmpfs", "jvm-heap", "socket-buffers"]
+    assert len(hints) == MOST
+    assert len(said(loud)) > MOST
+
+
+def test_advice_is_replaced() -> None:
+    once = advise(group_of(3))
+    assert "group-kill" in str(once.hints)
+    assert advise(once) == once
+    assert "group-kill" not in str(advise(replace(once, group_kill=False)).hints)
+
+
+def test_what_is_masked_is_not_quoted() -> None:
+    """A word that only the Pod's spec shows is no evidence in what is shown to others."""
+    shown = of("java", "-XX:MaxRAMPercentage=95.12345", limit=GI)
+    masked = of("java", "-XX:MaxRAMPercentage=***", limit=GI)
+    assert "95.12345" in str(advise(shown).hints)
+    assert "jvm-heap" not in said(masked)
+
+
+def test_a_masked_last_word_is_not_passed_over() -> None:
+    """The last one counts, so an earlier one says nothing."""
+    assert "worker-pool" not in said(of("gunicorn", "-w", "8", "--workers=***", limit=GI, held=200 * MI))
+
+
+@pytest.mark.parametrize("scope", ["node", "cgroup", "unknown"])
+def test_of_other_pods_nobody_is_named(scope: Any) -> None:
+    """Below a limit above the Pod, neighbours and triggers are others'."""
+    one = beside(200, 100, scope=scope, trigger=Trigger(5000, "theirs", "/kubepods/podx/y"))
+    named = replace(one, neighbours=tuple(replace(other, comm="theirs") for other in one.neighbours))
+    assert "theirs" not in str(advise(named).hints)
+    same = replace(one, neighbours=tuple(replace(other, comm="hog") for other in one.neighbours))
+    assert "worker-pool" not in said(same)
+
+
+def test_a_sentence_is_bounded() -> None:
+    volumes = tuple(MemoryVolume("v" * 63) for _ in range(50))
+    hint = advise(replace(where(2 * MI, 0, 30 * MI, volumes=volumes), scope="pod")).hints[0]
+    assert hint.rule == "tmpfs"
+    assert len(hint.text.encode()) <= 500
