@@ -303,7 +303,7 @@ CASES = [
         "limit-too-low",
         came("at the limit", since_seconds=7200.0, samples=(Sample(60.0, 31 * MI), Sample(30.0, 30 * MI))),
         came("at the limit", since_seconds=7200.0),  # no figure to go by
-        "limit for 120m, so the limit is below what it needs: raise it to 40Mi by KRR's rule (the limit + 25%) or 131Mi",
+        "for 120m, so the limit is below what it needs: raise it to 40Mi by KRR's rule (the limit + 25%) or 131Mi",
         "held 31Mi at most, page cache left out",
     ),
     Case("sawtooth", came("sawtooth"), came("steady"), "rises and falls", "sawtooth"),
