@@ -19,6 +19,8 @@ from oomeventer.cluster.describer import Describer
 from oomeventer.cluster.pods import Pods
 from oomeventer.cluster.schedule import Limits
 from oomeventer.cri.resolver import Resolver
+from oomeventer.hints import table
+from oomeventer.hints.rule import Rule, found
 from oomeventer.incident import Aftermath, Observer, Unmasking
 from oomeventer.incident.events import ANNOTATION
 from oomeventer.journal.journal import Journal
@@ -26,7 +28,7 @@ from oomeventer.kernel import Episode
 from oomeventer.node.procfs import Procfs
 from oomeventer.probes.metrics import Metrics
 from oomeventer.redaction.policy import MASK, Redaction
-from samples import CONTAINER_ID, NODE, UID, kill
+from samples import CONTAINER_ID, NODE, UID, kill, level
 from standin import ApiServer
 
 ARGUMENTS = b"hog\0tortoise\0--mode=hare\0--password\0badger\0hunter2\0"
@@ -100,3 +102,25 @@ async def test_the_path_of_a_word(
     assert event["message"].endswith(" ".join(BEFORE if restarted else AFTER))
     everywhere = caplog.text + json.dumps(event)
     assert not [secret for secret in ("badger", "hunter2") if secret in everywhere]
+
+
+async def test_hints_of_what_is_masked(
+    api: ApiServer, cluster: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The Event on the Pod quotes what its spec says; the one on the Node, which others read, what is masked for it."""
+    monkeypatch.setattr(table, "RULES", (Rule("loud", lambda one: found(f"ran {one.chosen.command}")),))
+    api.put_pod(pod("containers"))
+    observer = watching(tmp_path)
+    async with Journal(tmp_path / "journal.db") as journal:
+        of_the_node = kill(arguments=ARGUMENTS, levels=(level(inode=101), level(inode=1)))
+        await agent(journal, cluster, observer).record((of_the_node,))
+        stop = asyncio.Event()
+        running = asyncio.create_task(agent(journal, cluster, observer).run(no_episodes(stop), stop))
+        await asyncio.wait_for(api.until(lambda: len(api.events) == 2), 20)
+        stop.set()
+        await running
+    observer.close()
+    events = {event["involvedObject"]["kind"]: event for event in (stored.as_core() for stored in api.events.values())}
+    hints = {kind: json.loads(event["metadata"]["annotations"][ANNOTATION])["hints"] for kind, event in events.items()}
+    assert hints["Pod"] == [{"rule": "loud", "text": f"ran {tuple(AFTER)}", "evidence": []}]
+    assert hints["Node"] == [{"rule": "loud", "text": f"ran {tuple(BEFORE)}", "evidence": []}]
