@@ -70,7 +70,7 @@ def memory(**fields: Any) -> Adds:
 
 def of_the_node(request_bytes: int | None = None) -> Adds:
     one = replace(CONTAINER, limit_bytes=None, request_bytes=request_bytes)
-    largest = (PodUsage("u", 300 * MI, "shop", "cart-0", None, None),)
+    largest = (PodUsage("u", 300 * MI, "shop", "cart-0", MI, None),)
     return lambda _: {
         "scope": "node",
         "limit_bytes": None,

@@ -66,9 +66,11 @@ def node(**fields: Any) -> Incident:
     )
 
 
-def usage(*limits: int | None, total: int = 4 * GI, available: int = 0, pods: int | None = 3 * GI) -> Incident:
+def usage(
+    *limits: int | None, total: int = 4 * GI, available: int = 0, pods: int | None = 3 * GI, request: int | None = MI
+) -> Incident:
     """A node's kill with Pods of those limits."""
-    largest = tuple(PodUsage(f"u{i}", GI, "shop", f"p{i}", None, limit) for i, limit in enumerate(limits))
+    largest = tuple(PodUsage(f"u{i}", GI, "shop", f"p{i}", request, limit) for i, limit in enumerate(limits))
     return replace(node(limit=LIMIT), node_memory=NodeMemory(total, available, pods, len(limits), largest))
 
 
@@ -298,6 +300,13 @@ CASES = [
         "12Mi at most in the day before, so it is no leak",
         "spike from 8Mi",
     ),
+    Case(
+        "leak",
+        came("steady", rate_bytes_per_hour=MI),
+        came("steady", rate_bytes_per_hour=-MI),
+        "1Mi",
+        "steady, 1Mi an hour",
+    ),
     Case("spike", came("spike", before_bytes=8 * MI), incident(), "40Mi by KRR's rule", "spike from 8Mi"),
     Case(
         "limit-too-low",
@@ -346,6 +355,7 @@ CASES = [
     Case("request-below-use", node(request=8 * MI), node(request=GI), "requests 8Mi", "request 8Mi"),
     Case("node-overcommitted", usage(3 * GI, 3 * GI), usage(GI, GI), "limits of 6Gi", "total 4Gi"),
     Case("node-overcommitted", usage(GI, None), node(), "1 without a limit", "1 without a limit"),
+    Case("node-overcommitted", usage(None), usage(None, request=None), "1 without a limit", "total 4Gi"),
     Case("outside-pods", usage(pods=GI), usage(), "3Gi of the node's 4Gi are outside", "Pods 1Gi"),
 ]
 
@@ -361,6 +371,17 @@ def test_a_rule_speaks_on_its_evidence_alone(case: Case) -> None:
     assert case.says in finding.text
     assert case.evidence in finding.evidence
     assert case.rule not in said(case.silent)
+
+
+@pytest.mark.parametrize("case", CASES, ids=[f"{number}-{case.rule}" for number, case in enumerate(CASES)])
+def test_figures_that_are_missing_are_no_fault(case: Case) -> None:
+    """An incident without what others add, or of a limit that nobody knows, has fewer hints, and raises nothing."""
+    nothing = {"limit_bytes": None, "usage_bytes": None, "container": None, "pod": None, "trigger": None}
+    silent = [replace(case.speaks, **{name: None}) for name in nothing]
+    blank = replace(case.speaks.chosen, command=None, environment=None)
+    silent += [replace(case.speaks, **nothing), replace(case.speaks, victims=(blank,))]
+    for one in silent:
+        assert all(hint.text and hint.evidence for hint in advise(one).hints)
 
 
 def test_each_rule_has_a_case() -> None:

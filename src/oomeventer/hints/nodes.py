@@ -46,7 +46,8 @@ def node_overcommitted(incident: Incident) -> Finding | None:
     node = incident.node_memory
     if node is None or not node.pods:
         return None
-    unlimited = sum(pod.limit_bytes is None and pod.name is not None for pod in node.pods)
+    # Of a Pod whose request is known the API has said all: there is no limit. Else it may only be unknown.
+    unlimited = sum(pod.limit_bytes is None and pod.request_bytes is not None for pod in node.pods)
     limits = sum(pod.limit_bytes or 0 for pod in node.pods)
     if not unlimited and limits <= node.total_bytes:
         return None
