@@ -50,7 +50,7 @@ def jvm_outside_heap(incident: Incident) -> Finding | None:
     return found(
         f"At least {size(outside)} of the {size(incident.chosen.held_bytes)} that the JVM held are not its heap "
         f"({size(heap.value)} at most): look at direct buffers, threads, metaspace and native libraries "
-        f"(-XX:NativeMemoryTracking=summary), or lower the heap by that much",
+        f"(-XX:NativeMemoryTracking=summary), or leave them more room",
         heap.words,
         f"held {size(incident.chosen.held_bytes)}",
     )
