@@ -373,9 +373,12 @@ CASES = [
     Case("no-limit", node(), replace(node(), scope="cgroup"), "no memory limit", "no limit in the spec"),
     Case("no-limit", node(), replace(node(), pod=replace(POD, limit_bytes=GI)), "set one", "no limit in the spec"),
     Case("request-below-use", node(request=8 * MI), node(request=GI), "requests 8Mi", "request 8Mi"),
+    Case("request-below-use", node(request=8 * MI), replace(node(request=8 * MI), scope="pod"), "held", "held 31.2Mi"),
     Case("node-overcommitted", usage(3 * GI, 3 * GI), usage(GI, GI), "limits of 6Gi", "total 4Gi"),
     Case("node-overcommitted", usage(GI, None), node(), "1 without a limit", "1 without a limit"),
     Case("node-overcommitted", usage(None), usage(None, request=None), "1 without a limit", "total 4Gi"),
+    Case("outside-pods", usage(pods=GI), usage(pods=None), "3Gi of the node's", "available 0"),
+    Case("outside-pods", usage(pods=GI), usage(pods=GI, available=GI + GI), "3Gi of the node's", "available 0"),
     Case("outside-pods", usage(pods=GI), usage(), "3Gi of the node's 4Gi are outside", "Pods 1Gi"),
 ]
 
