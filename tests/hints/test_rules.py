@@ -417,6 +417,14 @@ def test_without_evidence_nothing_is_said() -> None:
     assert said(incident(pid1=None, victims=(victim(environment={}),))) == {}
 
 
+def test_a_little_of_everything_is_no_cause() -> None:
+    """What each process has: some files, sockets, page tables, and kernel memory."""
+    kinds = ("sock", "pagetables", "slab_unreclaimable", "dirty", "swap", "left_behind")
+    little = {f"{kind}_bytes": MI for kind in kinds}
+    of_all = where(24 * MI, 2 * MI, MI, kernel_bytes=4 * MI, victim_shmem=MI, **little)
+    assert said(replace(of_all, pid1=None, victims=(replace(of_all.chosen, environment={}),))) == {}
+
+
 def test_the_likeliest_are_kept() -> None:
     loud = replace(
         of("java", "-Xmx8g", limit=LIMIT, held=LIMIT),
