@@ -187,6 +187,27 @@ CASES = [
         "held 1Gi",
     ),
     Case(
+        "go-beyond-memlimit",
+        of("api", limit=GI, env={"GOMEMLIMIT": "900MiB"}),
+        of("api", limit=GI, env={"GOMEMLIMIT": "1000MiB"}),  # too near to the limit, which is the other rule's
+        "soft limit",
+        "GOMEMLIMIT=900MiB",
+    ),
+    Case(
+        "go-beyond-memlimit",
+        of("api", limit=GI, env={"GOMEMLIMIT": "900MiB"}),
+        of("java", limit=GI, env={"GOMEMLIMIT": "900MiB"}),
+        "heap profile",
+        "GOMEMLIMIT=900MiB",
+    ),
+    Case(
+        "go-memlimit",
+        of("api", limit=GI, env={"GOMEMLIMIT": "1GiB"}),
+        of("api", limit=GI, env={"GOMEMLIMIT": "1G"}),  # which Go refuses
+        "leaves too little",
+        "GOMEMLIMIT=1GiB",
+    ),
+    Case(
         "postgres-shared-buffers",
         of("postgres", "-c", "shared_buffers=512MB", limit=GI),
         of("postgres", "-c", "shared_buffers=256MB", limit=GI),
