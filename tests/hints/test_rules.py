@@ -145,6 +145,27 @@ CASES = [
         "--max-old-space-size=4096 (NODE_OPTIONS)",
     ),
     Case(
+        "node-heap",
+        of("nodejs", limit=GI, env={"NODE_OPTIONS": "--max-old-space-size=1000"}),
+        of("sh", limit=GI, env={"NODE_OPTIONS": "--max-old-space-size=1000"}),
+        "--max-old-space-size=768",
+        "limit 1Gi",
+    ),
+    Case(
+        "jvm-direct-memory",
+        of("java", "-Xmx1g", "-XX:MaxDirectMemorySize=1g", limit=GI),
+        of("java", "-XX:MaxDirectMemorySize=8g", limit=GI),  # its heap is not known
+        "heap (1Gi)",
+        "-Xmx1g",
+    ),
+    Case(
+        "neighbours-hold-most",
+        beside(25),
+        beside(25, scope="node", limit_bytes=None),
+        "the largest is big (25Mi)",
+        "neighbours 25Mi",
+    ),
+    Case(
         "node-outside-heap",
         of("node", "--max-old-space-size=512", limit=GI),
         of("node", "--max-old-space-size=900", limit=GI, held=900 * MI),
