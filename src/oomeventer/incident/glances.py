@@ -4,10 +4,13 @@ Rules: a thread that hangs in the kernel costs itself alone; where all hang, not
 begun and never taken is bounded.
 """
 
+import logging
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from oomeventer.kernel import Kill, Process
 from oomeventer.node import Glance, Procfs
+
+log = logging.getLogger(__name__)
 
 _THREADS = 2
 #: Begun and not yet taken.
@@ -35,7 +38,7 @@ class Glances:
                 return
             del self._begun[oldest]
         if not self._all_hang():
-            self._begun[kill.process] = self._executor.submit(self._procfs.glance, kill)
+            self._begun[kill.process] = self._executor.submit(self._read, kill)
 
     def take(self, kill: Kill) -> Future[Glance] | None:
         """That of an episode's first kill; begun now if it was not. None: nobody reads."""
@@ -51,6 +54,13 @@ class Glances:
         """It was waited for in vain."""
         if not future.cancel():
             self._hung.add(future)
+
+    def _read(self, kill: Kill) -> Glance:
+        try:
+            return self._procfs.glance(kill)
+        except Exception:  # an incident that says less is better than none
+            log.exception("where the memory was is not known, through a fault of this program")
+            return Glance(unseen="a fault of this program")
 
     def _all_hang(self) -> bool:
         self._hung = {future for future in self._hung if not future.done()}

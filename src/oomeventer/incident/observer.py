@@ -81,11 +81,7 @@ class Observer:
         if not future.done():
             self._glances.leave(future)
             return Glance(unseen="its files did not answer in time")
-        try:
-            return future.result()
-        except Exception:  # an incident that says less is better than none
-            log.exception("where the memory was is not known, through a fault of this program")
-            return Glance(unseen="a fault of this program")
+        return future.result()
 
     def _observing(self, episode: Episode) -> Future[tuple[Observation, dict[Process, Statistics]]] | None:
         self._running = {future for future in self._running if not future.done()}
