@@ -117,6 +117,8 @@ def test_why_there_is_nothing(machine: Machine) -> None:
     another = replace(one, levels=(other, *one.levels[1:]), domain_inode=other.inode)
     found = machine.procfs.glance(another)
     assert (found.memory, found.container, found.unseen) == (None, None, "another cgroup was found at its path")
+    cut = replace(one, cgroup=CGROUP.removeprefix("/kubepods"))
+    assert machine.procfs.glance(cut).unseen == "where its cgroup is below what is mounted here is not known"
     assert Procfs(machine.proc).glance(one).unseen == "no cgroup files are mounted here"
     for seconds in (FRESH_SECONDS + 1, -60):
         late = replace(one, time_ns=one.time_ns - int(seconds * 1e9))

@@ -25,6 +25,7 @@ class Unseen(Enum):
 
     NOT_MOUNTED = "no cgroup files are mounted here"
     GONE = "the cgroup was gone before it was read"
+    UNPLACED = "where its cgroup is below what is mounted here is not known"
     ANOTHER = "another cgroup was found at its path"
 
 
@@ -81,6 +82,9 @@ class Cgroups:
         unseen = Unseen.NOT_MOUNTED
         for mount in self._mounts(kill.unified):
             above = self._names_above(mount, kill, len(names))
+            if above < 0:
+                unseen = Unseen.UNPLACED
+                continue
             directory = mount.joinpath(*names[above : max(len(names) - level, above)])
             try:
                 if directory.stat().st_ino == kill.levels[level].inode:
@@ -102,13 +106,13 @@ class Cgroups:
         return Cgroup("/", max(found)[1], kill.unified) if found else None
 
     def _names_above(self, mount: Path, kill: Kill, names: int) -> int:
-        """How many components of the kill's path are above what is mounted there."""
+        """How many components of the kill's path are above what is mounted there; negative: so many are missing."""
         try:
             inode = mount.stat().st_ino
         except OSError:
             return 0
         at = next((i for i, level in enumerate(kill.levels) if level.inode == inode), names)
-        return max(names - at, 0)
+        return names - at
 
     def _mounts(self, unified: bool) -> list[Path]:
         if self._root:
