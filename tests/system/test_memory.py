@@ -54,6 +54,7 @@ class Watch:
             async for episode in self._tracer.episodes(opened=self.observer.glance):
                 self._tracer.free(episode)
                 if f"{episode[0].cgroup}/".startswith(f"{cgroup.path}/"):
+                    assert episode[0].process in self.observer._glances._begun, "begun with the first record"
                     return await self.observer(episode)
         raise AssertionError("episodes() ended")
 
