@@ -50,12 +50,9 @@ def glance(proc: Path, cgroups: Cgroups, kill: Kill) -> Glance:
     own = _container_level(kill)
     memory = container = left_behind = events = pressure = None
     unseen = container_unseen = None
-    if ran_out.level is not None:
-        found = cgroups.find(kill, ran_out.level)
+    found = None if ran_out.level is None else cgroups.find(kill, ran_out.level)
+    if found:
         memory = _stat(found)
-        if isinstance(found, Cgroup):
-            left_behind = _left_behind(found, memory)
-            events, pressure = happened(found), stalled(found)
         unseen = _why(found, memory)
     if own is not None and own == ran_out.level:
         container = memory
@@ -63,6 +60,9 @@ def glance(proc: Path, cgroups: Cgroups, kill: Kill) -> Glance:
         within = cgroups.find(kill, own)
         container = _stat(within)
         container_unseen = _why(within, container)
+    if isinstance(found, Cgroup):  # after the victim's: these wait better
+        left_behind = _left_behind(found)
+        events, pressure = happened(found), stalled(found)
     is_node = ran_out.level is None and ran_out.certain
     return Glance(
         memory=memory,
@@ -93,14 +93,15 @@ def _why(found: Cgroup | Unseen, memory: MemoryStat | None) -> str | None:
     return (Unseen.GONE if isinstance(found, Cgroup) else found).value
 
 
-def _left_behind(cgroup: Cgroup, memory: MemoryStat | None) -> int | None:
-    if memory is None or identify(cgroup.path).pod_path != cgroup.path:
+def _left_behind(cgroup: Cgroup) -> int | None:
+    if identify(cgroup.path).pod_path != cgroup.path:
         return None
     children = cgroup.children()
     if len(children) > CHILDREN:
         return None
     held = [memory_stat(child) for child in children]
-    return max(_files(memory) - sum(_files(child) for child in held if child), 0)
+    whole = memory_stat(cgroup)  # once more: what is given back meanwhile is not left behind
+    return max(_files(whole) - sum(_files(child) for child in held if child), 0) if whole else None
 
 
 def _files(memory: MemoryStat) -> int:
