@@ -200,6 +200,23 @@ def test_neighbours_of_a_victim_in_a_nested_cgroup(machine: Machine) -> None:
     assert {one.pid for one in observation.neighbours.largest} == {10, 11}
 
 
+def test_neighbours_below_what_ran_out(machine: Machine) -> None:
+    """The Pod's limit: those of all its containers, each with its own, and what they hold; the node's: nobody's."""
+    machine.process(10, rss_pages=7)
+    machine.process(11, rss_pages=30)
+    levels = (
+        replace(LEVELS[0], inode=machine.cgroup(CGROUP, 10)),
+        replace(LEVELS[1], inode=machine.cgroup(POD_CGROUP)),
+        *LEVELS[2:],
+    )
+    machine.cgroup(f"{POD_CGROUP}/{'5a' * 32}", 11)
+    found = machine.observe(kill(levels=levels, domain_inode=levels[1].inode)).neighbours
+    assert [(one.pid, one.container_id) for one in found.largest] == [(11, "5a" * 32), (10, CONTAINER_ID)]
+    assert (found.total, found.rss_bytes) == (2, 37 * PAGE)
+    assert machine.observe(kill(levels=levels, domain_inode=levels[0].inode)).neighbours.total == 1
+    assert machine.observe(kill(levels=levels, domain_inode=0)).neighbours.total is None
+
+
 def test_neighbours_are_bounded(machine: Machine) -> None:
     """Of very many some are looked at, and the largest few of those are kept."""
     pids = range(10_000, 10_000 + LOOKED_AT + 10)
