@@ -19,11 +19,12 @@ import pytest
 from oomeventer.agent import Agent
 from oomeventer.commands.run import _reported_losses
 from oomeventer.cri.resolver import Resolver
+from oomeventer.incident.aftermath import WATCHED, Aftermath
 from oomeventer.incident.incident import Incident
 from oomeventer.incident.unmasking import Unmasking
 from oomeventer.journal.journal import Journal
 from oomeventer.kernel import Episode, Held, Lock
-from oomeventer.node import NodeCgroup
+from oomeventer.node import NodeCgroup, Procfs
 from oomeventer.pipeline import QUEUE
 from oomeventer.probes.metrics import Metrics
 from oomeventer.redaction.policy import Redaction
@@ -58,14 +59,14 @@ class Api:
 class Wired:
     """A journal, and the path through it behind the ring, with the parts that a test gives."""
 
-    def __init__(self, journal: Journal, resolver: Any, describer: Any) -> None:
+    def __init__(self, journal: Journal, resolver: Any, describer: Any, aftermath: Any = None) -> None:
         self.journal, self.metrics, self.added = journal, Metrics(), []  # type: ignore[var-annotated]
         nobody: Any = SimpleNamespace()
-        unmasking = Unmasking(Redaction())
+        unmasking, aftermath = Unmasking(Redaction()), aftermath or Aftermath(Procfs())
         outbox: Any = SimpleNamespace(add=self.added.extend)
         outbox.run = asyncio.Event.wait
         self.agent = Agent(
-            nobody, nobody, nobody, journal, resolver, describer, unmasking, outbox, self.metrics, nobody
+            nobody, nobody, nobody, journal, resolver, aftermath, describer, unmasking, outbox, self.metrics, nobody
         )
         self._stop = asyncio.Event()
 
@@ -102,7 +103,7 @@ def test_what_is_read_at_once() -> None:
     observer: Any = SimpleNamespace(glance=lambda seen: begun.append(seen.cgroup))
     nobody: Any = SimpleNamespace()
     journal: Any = SimpleNamespace(recorded=None, resolved=None)
-    agent = Agent(nobody, NodeCgroup("/docker/ab"), observer, journal, *[nobody] * 4, Metrics(), nobody)
+    agent = Agent(nobody, NodeCgroup("/docker/ab"), observer, journal, *[nobody] * 5, Metrics(), nobody)
     for path in ("/docker/ab/kubepods/x", "/docker/cd/kubepods/y"):
         agent.opened(kill(cgroup=path))
     assert begun == ["/kubepods/x"]
@@ -175,6 +176,25 @@ async def test_an_api_that_hangs(caplog: pytest.LogCaptureFixture) -> None:
         assert wired.counted == many
         assert caplog.text.count("Container app ran out") == many
         assert not wired.agent._reported
+
+
+async def test_no_kill_waits_for_another_ones_pid_1() -> None:
+    """However many wait until theirs is decided, one whose PID 1 was the victim is reported at once."""
+    decided = asyncio.Event()
+
+    async def watched(one: Incident) -> Incident:
+        if one.pid1 == "seen":
+            await decided.wait()
+        return replace(one, pid1="lives" if one.pid1 == "seen" else one.pid1)
+
+    async with Journal(None) as journal, Wired(journal, Resolver("none", 1), Api(), watched) as wired:
+        for number in range(WATCHED):
+            await journal.record(incident(number, pid1="seen"))
+        await journal.record(incident(WATCHED, pid1="killed"))
+        await until(lambda: bool(wired.added))
+        assert wired.counted == 1
+        decided.set()
+        await until(lambda: wired.counted == WATCHED + 1)
 
 
 async def test_an_api_that_is_slow(caplog: pytest.LogCaptureFixture) -> None:

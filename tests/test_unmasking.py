@@ -19,7 +19,7 @@ from oomeventer.cluster.describer import Describer
 from oomeventer.cluster.pods import Pods
 from oomeventer.cluster.schedule import Limits
 from oomeventer.cri.resolver import Resolver
-from oomeventer.incident import Observer, Unmasking
+from oomeventer.incident import Aftermath, Observer, Unmasking
 from oomeventer.incident.events import ANNOTATION
 from oomeventer.journal.journal import Journal
 from oomeventer.kernel import Episode
@@ -54,8 +54,9 @@ def agent(journal: Journal, cluster: Api, observer: Observer) -> Agent:
     describer = Describer(cluster, Pods(cluster, NODE), unmasking.keep_spec_words)
     metrics = Metrics()
     delivery = Delivery(cluster, journal, Limits(), metrics.delivered)
+    resolver, aftermath = Resolver("none", 1), Aftermath(Procfs())
     return Agent(
-        nobody, nobody, observer, journal, Resolver("none", 1), describer, unmasking, delivery, metrics, nobody
+        nobody, nobody, observer, journal, resolver, aftermath, describer, unmasking, delivery, metrics, nobody
     )
 
 

@@ -1,6 +1,6 @@
 """The agent: a kill's whole path, from the kernel's ring to its Event. In: kills, until it is stopped. Out: Events.
 
-    ring ── of_node, record ──> journal ── resolve ──> journal ── describe, queue ──> outbox ── deliver ──> API server
+    ring ── of_node, record ──> journal ── resolve, settle ──> journal ── describe, queue ──> outbox ── deliver ──> API
 
 The methods below stand in the order in which a kill meets them. Each of the three pipelines takes from the journal what
 the one before has written there, so what waits for the API server waits on disk and holds up nothing before it.
@@ -20,7 +20,17 @@ from typing import Any
 
 from oomeventer.cluster import Delivery, Describer
 from oomeventer.cri import Resolver
-from oomeventer.incident import LOG_BYTES, Incident, Observer, Unmasking, compose_all, fitted, message
+from oomeventer.incident import (
+    LOG_BYTES,
+    WATCHED,
+    Aftermath,
+    Incident,
+    Observer,
+    Unmasking,
+    compose_all,
+    fitted,
+    message,
+)
 from oomeventer.journal import Journal, RecordedIncident
 from oomeventer.kernel import Episode, Kill, Tracer
 from oomeventer.node import NodeCgroup
@@ -47,6 +57,7 @@ class Agent:
         observer: Observer,
         journal: Journal,
         resolver: Resolver,
+        aftermath: Aftermath,
         describer: Describer,
         unmasking: Unmasking,
         delivery: Delivery,
@@ -58,6 +69,7 @@ class Agent:
         self._observer = observer
         self._journal = journal
         self._resolver = resolver
+        self._aftermath = aftermath
         self._describer = describer
         self._unmasking = unmasking
         self._delivery = delivery
@@ -67,7 +79,10 @@ class Agent:
         self._reporting: dict[int, asyncio.TimerHandle] = {}
         end = DRAIN_SECONDS, self._give_up, metrics.timed
         self._recording = Pipeline([Stage("record", self.record)], abandon=self.free, timed=metrics.timed)
-        self._resolving = Pipeline([Stage("container", self.resolve, RESOLVING)], *end)
+        # One more than can be waited for: a kill that waits for nothing is never behind those that do.
+        settle = Stage("pid1", self.settle, WATCHED + 1)
+        stages = [Stage("container", self.resolve, RESOLVING), settle, Stage("resolved", self.rewrite, RESOLVING)]
+        self._resolving = Pipeline(stages, *end)
         self._describing = Pipeline([Stage("pod", self.describe, DESCRIBING), Stage("outbox", self.queue)], *end)
         self.pipelines = {"recording": self._recording, "resolving": self._resolving, "describing": self._describing}
 
@@ -111,9 +126,16 @@ class Agent:
         self._tracer.free(episode)
         self._progress.freed()
 
-    async def resolve(self, recorded: RecordedIncident) -> None:
+    async def resolve(self, recorded: RecordedIncident) -> RecordedIncident:
         """The runtime names the container and the Pod, while it knows them."""
-        resolved = await self._enriched(recorded, self._resolver)
+        return await self._enriched(recorded, self._resolver)
+
+    async def settle(self, resolved: RecordedIncident) -> RecordedIncident:
+        """What became of PID 1, where it ran at the kill. It is watched since: this only waits for the answer."""
+        return await self._enriched(resolved, self._aftermath)
+
+    async def rewrite(self, resolved: RecordedIncident) -> None:
+        """What became known so far is on disk. From here on it may take long."""
         await self._journal.resolve(resolved)
         patience = 0.0 if self._describer.is_unreachable else REPORT_SECONDS
         self._reporting[resolved.id] = asyncio.get_running_loop().call_later(patience, self._report, resolved)

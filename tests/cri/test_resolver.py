@@ -15,8 +15,10 @@ from oomeventer.cri import ContainerInfo, CriError, SandboxInfo
 from oomeventer.cri import resolver as module
 from oomeventer.cri.resolver import Resolver
 from oomeventer.incident.codec import decode, encode
+from oomeventer.incident.events import compose
 from oomeventer.incident.incident import Incident
-from samples import CGROUP, CONTAINER_ID, LIMIT, POD, UID, incident
+from realcri import Containerd
+from samples import CGROUP, CONTAINER, CONTAINER_ID, LIMIT, POD, UID, incident
 
 RETRY = 0.1
 NOTE = "container: the runtime could not be asked"
@@ -30,6 +32,7 @@ class Runtime:
     def __init__(self) -> None:
         self.works = self.answers = True
         self.seconds = 0.0
+        self.name, self.finished_at = "app", 0
         self.asked: list[float] = []
 
     async def connect(self, _endpoint: str | None, timeout_seconds: float) -> "Runtime":
@@ -39,7 +42,13 @@ class Runtime:
     async def container(self, _container_id: str) -> ContainerInfo | None:
         await self._ask(self.answers)
         fields: dict[str, Any] = dict.fromkeys(ContainerInfo.__dataclass_fields__)
-        named = {"id": CONTAINER_ID, "name": "app", "pod_namespace": POD.namespace, "pod_name": POD.name}
+        named = {
+            "id": CONTAINER_ID,
+            "name": self.name,
+            "finished_at": self.finished_at,
+            "pod_namespace": POD.namespace,
+            "pod_name": POD.name,
+        }
         return ContainerInfo(**fields | named | {"pod_uid": UID, "memory_limit_bytes": LIMIT})
 
     async def sandbox(self, _sandbox_id: str) -> SandboxInfo | None:
@@ -146,6 +155,57 @@ async def test_nobody_is_asked(runtime: Runtime) -> None:
     assert await Resolver(None, 2, patience_seconds=10)(host) == host
     assert await Resolver("none", 2, patience_seconds=10)(one := killed()) == one
     assert runtime.asked == []
+
+
+@pytest.mark.parametrize(
+    ("seen", "after", "told"),
+    [
+        ("seen", 0.01, "gone"),
+        ("seen", 5.0, "seen"),
+        ("seen", -1.0, "seen"),
+        ("killed", 0.01, "killed"),
+        (None, 0.01, None),
+    ],
+)
+async def test_a_container_that_ended_with_the_kill(
+    runtime: Runtime, seen: Any, after: float, told: str | None
+) -> None:
+    """The runtime is a second witness of PID 1's end: for an agent that took the kill up later. One that ended long
+    after the kill, or before it, is none; nor is one that runs."""
+    one = killed(10.0, pid1=seen)
+    assert (await Resolver(None, 2)(one)).pid1 == seen
+    runtime.finished_at = int((one.time.timestamp() + after) * 1e9)
+    assert (await Resolver(None, 2)(one)).pid1 == told
+
+
+async def test_a_sandbox_of_cri_dockerd(runtime: Runtime) -> None:
+    """It knows the sandbox as a container, by a name that no container has."""
+    runtime.name = "POD"
+    reported = await Resolver(None, 2)(killed())
+    assert (reported.sandbox, reported.container) == (True, None)
+    assert reported.pod is not None
+    assert reported.pod.name == POD.name
+
+
+@pytest.mark.containerd
+async def test_a_sandbox_is_no_container(containerd: Containerd) -> None:
+    """The runtime knows the ID as a sandbox's: the Pod is reported, and no container of it. Of a container of the same
+    Pod nothing changes."""
+    pod = containerd.run_pod(namespace="shop", name="checkout-0")
+    made = pod.run_container()
+    containers = Resolver(containerd.endpoint, 10)
+    try:
+        sandbox, container = [
+            await containers(killed(cgroup=cgroup, container=CONTAINER))
+            for cgroup in (f"{pod.cgroup}/{pod.id}", made.cgroup)
+        ]
+    finally:
+        pod.remove()
+    assert (sandbox.sandbox, sandbox.container, sandbox.notes) == (True, None, ())
+    assert (container.sandbox, container.notes) == (False, ())
+    assert container.container is not None
+    assert sandbox.pod == container.pod is not None
+    assert "fieldPath" not in compose(sandbox).body["involvedObject"]
 
 
 async def test_a_path_that_is_refuted(runtime: Runtime) -> None:

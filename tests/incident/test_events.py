@@ -316,6 +316,22 @@ def test_a_limit_of_zero_is_reported() -> None:
     assert "its 32Mi memory limit" in message(incident(limit_bytes=LIMIT))
 
 
+@pytest.mark.parametrize(
+    ("fields", "kinds"),
+    [
+        ({"scope": "cgroup", "limit_cgroup": "/kubepods.slice"}, ["Pod", "Node"]),
+        ({"scope": "cgroup", "limit_cgroup": "/kubepods/burstable"}, ["Pod", "Node"]),
+        ({"scope": "cgroup", "limit_cgroup": f"{CGROUP}/kubepods.slice"}, ["Pod"]),
+        ({"scope": "unknown", "limit_cgroup": "/kubepods.slice"}, ["Pod"]),
+        ({"scope": "cgroup", "limit_cgroup": "/kubepods.slice", "pod": None}, ["Node"]),
+    ],
+)
+def test_node_allocatable_is_reported_twice(fields: dict[str, Any], kinds: list[str]) -> None:
+    """What the kubelet has for all Pods ran out: that is the Node's affair, too."""
+    events = compose_all(incident(**fields))
+    assert [event.body["involvedObject"]["kind"] for event in events] == kinds
+
+
 def test_the_nodes_own_memory_is_reported_twice() -> None:
     """Where the node ran out of memory the Pod is reported, and the Node too, which says whose process it was."""
     on_pod, on_node = compose_all(incident(scope="node", limit_cgroup=None, limit_bytes=None))

@@ -65,6 +65,25 @@ def test_scopes(index: int, scope: str, path: str) -> None:
     assert (made.limit_bytes, made.usage_bytes, made.peak_bytes) == (LIMIT, LIMIT - 1, LIMIT + 1)
 
 
+@pytest.mark.parametrize("index", [0, 1])
+def test_the_runtimes_inner_cgroup(index: int) -> None:
+    """crun's cgroup within the container's has its limit, too: either is the container's."""
+    scope = f"/kubepods.slice/kubepods-pod{UID.replace('-', '_')}.slice/crio-{CONTAINER_ID}.scope"
+    made = assembled(kill(cgroup=f"{scope}/container", levels=(replace(LEVELS[0], locked=False), *locked(index))[1:]))
+    assert (made.scope, made.limit_cgroup) == ("container", f"{scope}/container" if index == 0 else scope)
+    assert made.container is not None
+    assert (made.container.id, made.container.runtime) == (CONTAINER_ID, "cri-o")
+
+
+def test_a_limit_that_was_lowered() -> None:
+    """By systemd, say: the incident says so, with the limit as it is now."""
+    above = replace(LEVELS[0], limit_bytes=16 * MI, usage_bytes=30 * MI, locked=False, ooms=1)
+    by = Trigger(process=Process(1, 1), tid=1, comm=b"systemd", cgroup="/init.scope")
+    made = assembled(kill(levels=(above, *LEVELS[1:]), trigger=by))
+    assert (made.limit_lowered, made.scope, made.limit_bytes, made.usage_bytes) == (True, "container", 16 * MI, 30 * MI)
+    assert not assembled().limit_lowered
+
+
 def test_the_node_has_no_limit() -> None:
     """Where no memcg ran out it was the node, and there are no figures."""
     made = assembled(kill(levels=(level(inode=101), level(inode=1))))

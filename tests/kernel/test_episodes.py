@@ -5,6 +5,8 @@ In: kills and arguments with times that the test makes up. Out: the episodes, by
 
 from typing import Any
 
+import pytest
+
 from oomeventer.kernel.episodes import (
     ARGUMENTS_SECONDS,
     EARLY,
@@ -15,7 +17,7 @@ from oomeventer.kernel.episodes import (
     quiet_seconds,
 )
 from oomeventer.kernel.kill import Arguments, Kill, Level, Missing, Process, RanOut, Trigger, ran_out_here, what_ran_out
-from samples import LIMIT, MI, kill, level
+from samples import CGROUP, LIMIT, MI, POD_CGROUP, kill, level
 
 NOTHING = Missing(0)
 GROUP_LEVELS = (
@@ -329,6 +331,43 @@ def test_levels_that_are_missing() -> None:
         assert cut(level(LIMIT), locks_known=locks_known) == RanOut(None, certain=False)
         assert cut(level(LIMIT), FULL, locks_known=locks_known) == RanOut(1, certain=False)
     assert cut(level(LIMIT), room(0, locked=True), locks_known=True) == RanOut(1)
+
+
+def lowered(*levels: Level, trigger: str = "/system.slice", **fields: Any) -> RanOut:
+    """With the trigger in that cgroup."""
+    by = Trigger(Process(70, 7), 70, b"systemd", trigger)
+    return what_ran_out(kill(levels=levels, trigger=by, **fields), BATCH, CPUS)
+
+
+def test_a_limit_that_was_lowered() -> None:
+    """Usage far above a limit, and the trigger outside of it: that one ran out, whether this kernel has locks or not,
+    and whatever is near its limit below it. Usage a little above is what the kernel forces, and says nothing."""
+    above = room(-14 * MI)
+    for locks_known in (True, False):
+        assert lowered(above, UNLIMITED, locks_known=locks_known) == RanOut(0)
+        assert lowered(FULL, above, FULL, locks_known=locks_known) == RanOut(1)
+    assert lowered(room(-MI - 1)) == RanOut(0)
+    assert lowered(room(-MI)) == RanOut(0, certain=False)
+    assert lowered(above, above) == RanOut(0, certain=False)
+    assert lowered(above, FULL, domain_inode=1) == RanOut(0), "the kernel's own word"
+
+
+@pytest.mark.parametrize("trigger", [CGROUP, f"{CGROUP}/inner", "…", "…/inner"])
+def test_no_limit_was_lowered_from_inside(trigger: str) -> None:
+    """The trigger is in the cgroup, or it is not known where it is."""
+    assert lowered(room(-14 * MI), trigger=trigger) == RanOut(0, certain=False)
+
+
+def test_no_limit_was_lowered_on_cgroup_v1() -> None:
+    """There a limit below the usage is refused."""
+    assert lowered(room(-14 * MI), unified=False) == RanOut(0, certain=False)
+
+
+def test_a_sibling_is_outside() -> None:
+    """A cgroup whose name only begins like the one that ran out; the Pod's own is outside the container's."""
+    for trigger in (f"{CGROUP}x", POD_CGROUP, "/"):
+        assert lowered(room(-14 * MI), trigger=trigger) == RanOut(0)
+    assert lowered(level(), room(-14 * MI), trigger=CGROUP) == RanOut(1, certain=False)
 
 
 def test_no_limit_ever_ran_out() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oomeventer.node.cgroup_path import Identity, ancestors, identify
+from oomeventer.node.cgroup_path import Identity, allocatable, ancestors, identify
 
 UID = "0c4a7c5e-52f3-4b0e-9d3a-8f1b2c3d4e5f"
 SLICE_UID = UID.replace("-", "_")
@@ -38,6 +38,9 @@ def in_pod(pod_path: str | None, container: str | None, runtime: str | None, **m
         pytest.param(BURSTABLE_POD, f"crio-{ID}.scope", "cri-o", id="systemd-crio"),
         pytest.param(BURSTABLE_POD, f"docker-{ID}.scope", "docker", id="systemd-cri-dockerd"),
         pytest.param(BURSTABLE_POD, f"libpod-{ID}.scope", "podman", id="podman"),
+        pytest.param(BURSTABLE_POD, f"nerdctl-{ID}.scope", "containerd", id="nerdctl"),
+        pytest.param(f"/kubepods/burstable/pod{UID}", f"kata_{ID}", None, id="kata"),
+        pytest.param(f"/kata_overhead/kubepods/burstable/pod{UID}", ID, None, id="kata-overhead"),
         pytest.param(f"/docker/{OTHER_ID}/kubelet/kubepods/burstable/pod{UID}", ID, None, id="kind-cgroupfs"),
         pytest.param(
             f"/docker/{OTHER_ID}/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-burstable.slice"
@@ -55,6 +58,17 @@ def test_container_of_a_pod(pod: str, container: str, runtime: str | None) -> No
     assert identify(f"{pod}/{container}") == in_pod(pod, container, runtime)
     assert identify(pod) == in_pod(pod, None, None)
     assert identify(f"{pod}/{container}/init.scope") == in_pod(pod, container, runtime, nested=True)
+
+
+@pytest.mark.parametrize(
+    ("runtime", "name"), [("crio", "cri-o"), ("cri-containerd", "containerd"), ("docker", "docker")]
+)
+def test_the_runtimes_inner_cgroup(runtime: str, name: str) -> None:
+    """crun puts the processes into a cgroup within the container's: that is the container, and no cgroup of its own."""
+    container = f"{runtime}-{ID}.scope"
+    assert identify(f"{BURSTABLE_POD}/{container}/container") == in_pod(BURSTABLE_POD, container, name)
+    deeper = f"{BURSTABLE_POD}/{container}/container/system.slice"
+    assert identify(deeper) == in_pod(BURSTABLE_POD, container, name, nested=True)
 
 
 def test_pod_and_container_in_one_component() -> None:
@@ -108,7 +122,22 @@ def test_monitor_is_not_the_container(monitor: str) -> None:
         (f"/docker/{ID}", f"/docker/{ID}", "docker", False),
         (f"/system.slice/docker-{ID}.scope", f"/system.slice/docker-{ID}.scope", "docker", False),
         (f"/docker/{ID}/system.slice/containerd.service", f"/docker/{ID}", "docker", True),
-        (f"/machine.slice/libpod-{ID}.scope/container", f"/machine.slice/libpod-{ID}.scope", "podman", True),
+        (f"/machine.slice/libpod-{ID}.scope/container", f"/machine.slice/libpod-{ID}.scope", "podman", False),
+        (f"/machine.slice/libpod-{ID}.scope/container/init.scope", f"/machine.slice/libpod-{ID}.scope", "podman", True),
+        (f"/machine.slice/libpod-{ID}.scope/containers", f"/machine.slice/libpod-{ID}.scope", "podman", True),
+        (f"/machine.slice/libpod-{ID}.scope/x/container", f"/machine.slice/libpod-{ID}.scope", "podman", True),
+        (f"/docker/{ID}/container", f"/docker/{ID}", "docker", True),
+        (f"/libpod_parent/libpod-{ID}/ctr", f"/libpod_parent/libpod-{ID}", "podman", False),
+        (f"/libpod_parent/libpod-{ID}/supervisor", f"/libpod_parent/libpod-{ID}", "podman", True),
+        (f"/libpod_parent/{OTHER_ID}/libpod-{ID}", f"/libpod_parent/{OTHER_ID}/libpod-{ID}", "podman", False),
+        (
+            f"/system.slice/web.service/libpod-payload-{ID}",
+            f"/system.slice/web.service/libpod-payload-{ID}",
+            "podman",
+            False,
+        ),
+        (f"/system.slice/nerdctl-{ID}.scope", f"/system.slice/nerdctl-{ID}.scope", "containerd", False),
+        (f"/kata_overhead/{ID}", f"/kata_overhead/{ID}", None, False),
         (f"/libpod_parent/libpod-{ID}", f"/libpod_parent/libpod-{ID}", "podman", False),
         (f"/actions_job/{ID}", f"/actions_job/{ID}", None, False),
         (f"/{ID}/docker", f"/{ID}", None, True),
@@ -144,6 +173,8 @@ def test_container_without_a_pod(path: str, container_path: str, runtime: str | 
         f"/docker/{ID[:12]}",
         f"/docker/{ID}0",
         f"/system.slice/frobnicate-{ID}.scope",
+        f"/libpod_parent/{ID}",
+        "/libpod_parent/conmon",
     ],
 )
 def test_neither_pod_nor_container(path: str) -> None:
@@ -173,6 +204,36 @@ def test_a_cgroup_that_is_gone() -> None:
     path = f"{BURSTABLE_POD}/cri-containerd-{ID}.scope"
     assert identify(f"{path} (deleted)") == identify(path)
     assert identify(path).container_id == ID
+
+
+@pytest.mark.parametrize(
+    ("path", "whose"),
+    [
+        ("/kubepods", "node"),
+        ("/kubepods.slice", "node"),
+        ("/kubelet/kubepods", "node"),
+        ("/kubelet.slice/kubelet-kubepods.slice", "node"),
+        ("/system.slice/k3s.service/kubepods", "node"),
+        ("/kubepods/burstable", "burstable"),
+        ("/kubepods/besteffort", "besteffort"),
+        ("/kubepods.slice/kubepods-burstable.slice", "burstable"),
+        ("/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-besteffort.slice", "besteffort"),
+        ("/", None),
+        ("/kubepods/guaranteed", None),
+        ("/notkubepods.slice", None),
+        ("/notkubepods", None),
+        ("/kubepods.slicer", None),
+        ("/kubepods-frozen.slice", None),
+        ("/system.slice", None),
+        (BURSTABLE_POD, None),
+        (f"{BURSTABLE_POD}/kubepods.slice", None),
+        (f"{BURSTABLE_POD}/crio-{ID}.scope/kubepods.slice", None),
+        (f"/docker/{ID}/kubepods", None),
+    ],
+)
+def test_allocatable(path: str, whose: str | None) -> None:
+    """The kubelet's own cgroups above the Pods, by either driver; not one that a container has named so."""
+    assert allocatable(path) == whose
 
 
 @pytest.mark.parametrize(

@@ -37,13 +37,14 @@ class Machine:
         comm: bytes = b"sh",
         state: str = "S",
         rss_pages: int = 1,
+        flags: int = 0,
         cgroup: str = f"0::{CGROUP}\n",
         **files: bytes,
     ) -> None:
         """A process, with the files that are read of it."""
         directory = self.proc / str(pid)
         directory.mkdir(exist_ok=True)
-        before = f"{state} " + "0 " * 18
+        before = f"{state} " + "0 " * 5 + f"{flags} " + "0 " * 12
         stat = b"%d (%s) %s%d 0 0 0\n" % (pid, comm, before.encode(), start_ns // TICK_NS)
         content = {"stat": stat, "statm": b"100 %d 0 0 0 0 0\n" % rss_pages, "cgroup": os.fsencode(cgroup)}
         for name, text in (content | files).items():
@@ -74,10 +75,10 @@ def machine(tmp_path: Path) -> Machine:
     return Machine(tmp_path)
 
 
-def test_pid1_lives(machine: Machine) -> None:
+def test_pid1_is_seen(machine: Machine) -> None:
     """It runs, and it began when the kernel's record says."""
     machine.init()
-    assert machine.observe().pid1 == "lives"
+    assert machine.observe().pid1 == "seen"
 
 
 def test_pid1_from_another_pid_namespace(machine: Machine) -> None:
@@ -106,12 +107,22 @@ def test_pid1_is_gone(machine: Machine, state: str) -> None:
     assert machine.observe().pid1 == "gone"
 
 
+def test_pid1_is_ending(machine: Machine) -> None:
+    """It ends all others of its namespace first, and is no zombie until then: the kernel's flag tells."""
+    machine.init(flags=0x400104)
+    assert machine.observe().pid1 == "gone"
+    procfs = Procfs(machine.proc)
+    assert (procfs.is_there(INIT), procfs.runs(INIT)) == (True, False)
+    machine.init(flags=0x400100)
+    assert (procfs.is_there(INIT), procfs.runs(INIT)) == (True, True)
+
+
 def test_pid1_by_its_cgroup(machine: Machine) -> None:
     """A victim in a cgroup below the container's has a memcg of its own; PID 1's path tells that it is the same."""
     nested = kill(cgroup=f"{CGROUP}/a", levels=(replace(LEVELS[0], inode=100), *LEVELS))
     for path in (CGROUP, f"{CGROUP}/init.scope"):
         machine.init(cgroup=f"0::{path}\n")
-        assert machine.observe(nested).pid1 == "lives"
+        assert machine.observe(nested).pid1 == "seen"
     machine.init(cgroup=f"0::{CGROUP}x\n")
     assert machine.observe(nested).pid1 is None
 
@@ -127,7 +138,7 @@ def test_pid1_by_its_cgroup(machine: Machine) -> None:
 def test_the_memory_hierarchy_counts(machine: Machine, cgroup: str) -> None:
     """Of cgroup v1's many paths the memory controller's is read, on v2 the one there is."""
     machine.init(cgroup=cgroup)
-    assert machine.observe(kill(init_inode=999)).pid1 == "lives"
+    assert machine.observe(kill(init_inode=999)).pid1 == "seen"
 
 
 def test_a_shared_process_namespace(machine: Machine) -> None:
@@ -157,7 +168,7 @@ def test_any_comm(machine: Machine, comm: bytes) -> None:
     machine.process(9, comm=comm)
     observation = machine.neighbours_of(machine.cgroup(CGROUP, 9))
     assert observation.neighbours.largest == (Neighbour(9, comm, PAGE, CONTAINER_ID),)
-    assert machine.observe().pid1 == "lives"
+    assert machine.observe().pid1 == "seen"
 
 
 @pytest.mark.parametrize("stat", [b"", b"x", b"1 (sh", b"1 (sh) S 1 2 3\n", b"\xff" * 5000])

@@ -642,6 +642,27 @@ def test_labels_do_not_clash() -> None:
     assert set(dropped.split("|")) == set(FAMILIES["oomeventer_kills_total"].labels) - {"scope"}
 
 
+# -- helm test ---------------------------------------------------------------------------------------------------------
+
+
+def test_hooks() -> None:
+    """`helm test` makes objects that are valid, restricted, and none of the release's own: the DaemonSet must not take
+    its Pod for one of the agents'."""
+    (text,) = render.texts(LEAST | {"fullnameOverride": "x" * 63}, tests=True).values()
+    found = list(yaml.safe_load_all(text))
+    assert [item["kind"] for item in found] == ["ServiceAccount", "Role", "RoleBinding", "Pod"]
+    (daemonset,) = (item for item in objects("default") if item["kind"] == "DaemonSet")
+    for item in found:
+        kubernetes_validate.validate(item, "1.36", strict=True)
+        assert item["metadata"]["annotations"]["helm.sh/hook"] == "test"
+        assert len(item["metadata"]["name"]) <= 63
+    pod = found[-1]
+    assert not daemonset["spec"]["selector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+    assert_restricted(pod["spec"])
+    (script,) = pod["spec"]["containers"][0]["args"]
+    compile(script, "files/test.py", "exec")
+
+
 # -- examples ----------------------------------------------------------------------------------------------------------
 
 #: It names a node that may be lost, and has no limit on purpose.
@@ -685,7 +706,8 @@ def assert_restricted(spec: dict[str, Any]) -> None:
     assert spec["securityContext"]["runAsNonRoot"] is True
     assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     for container in spec["containers"] + spec.get("initContainers", []):
-        assert container["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+        asked = container["securityContext"]
+        assert (asked["allowPrivilegeEscalation"], asked["capabilities"]) == (False, {"drop": ["ALL"]})
 
 
 def test_examples() -> None:

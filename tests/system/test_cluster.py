@@ -304,6 +304,14 @@ def test_agent_runs(kubectl: Kubectl, release: Release, node: str) -> None:
     assert not pod["spec"].get("hostNetwork")
 
 
+def test_helm_test(kubectl: Kubectl, release: Release) -> None:
+    """A container is killed, its Event read back by the one beside it; and all that was made for it is gone."""
+    release.test()
+    for kind in ("pod", "serviceaccount", "role", "rolebinding"):
+        left = kubectl.json("get", kind, "-n", NAME)["items"]
+        assert not [item for item in left if item["metadata"]["name"].endswith("-test")], kind
+
+
 def test_capabilities(kubectl: Kubectl, release: Release, asked: Asked, eyes: Eyes) -> None:
     """The kernel says of the agent's process: those capabilities that the chart asks for, nothing more to be had, and a
     seccomp filter, but where the chart asks for none."""

@@ -143,6 +143,19 @@ async def test_pid_1_killed(api: ApiServer, containerd: Containerd, sandbox: Pod
     assert "PID 1 was killed: the container ends with it" in event["message"]
 
 
+async def test_pid_1_ends_with_its_child(api: ApiServer, containerd: Containerd, sandbox: Pod, tmp_path: Path) -> None:
+    """PID 1 is a wrapper that ends as its child does, some time after the kill: never does the Event say that it lives.
+    That it has ended is known by the time the Event is sent."""
+    async with watching(api, containerd.endpoint, tmp_path):
+        for attempt in range(5):
+            sandbox.run_container(
+                name=f"app{attempt}", command=["sh", "-c", "hog 100; exit $?"], memory_limit_bytes=32 << 20
+            )
+        events = await reported(api, sandbox.cgroup, 5)
+    assert [incident_of(event)["pid1"] for event in events] == ["gone"] * 5
+    assert all("PID 1 has ended, and the container with it" in event["message"] for event in events)
+
+
 async def test_repeats_count_up(api: ApiServer, containerd: Containerd, sandbox: Pod, tmp_path: Path) -> None:
     """The same kill again in the same container is the same Event with a higher count, each kill counted once."""
     async with watching(api, containerd.endpoint, tmp_path):

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from oomeventer.errors import OomeventerError
-from oomeventer.incident import Incident, Observer, block, compose, described
+from oomeventer.incident import Aftermath, Incident, Observer, block, compose, described
 from oomeventer.kernel import Tracer
 from oomeventer.node import Procfs
 from oomeventer.settings import Settings
@@ -34,14 +34,16 @@ class DemoError(OomeventerError):
 async def demo(settings: Settings) -> None:
     """Make one kill and show it."""
     procfs = Procfs(cgroups=settings.cgroup_root)
-    observer = Observer(procfs, settings.node_name, settings.redaction, statistics=False)
-    with contextlib.closing(observer), Tracer(settings.ring_bytes) as tracer, _cgroup(settings.cgroup_root) as cgroup:
+    aftermath = Aftermath(procfs)
+    observer = Observer(procfs, settings.node_name, settings.redaction, statistics=False, aftermath=aftermath)
+    parts = contextlib.closing(observer), contextlib.closing(aftermath)
+    with parts[0], parts[1], Tracer(settings.ring_bytes) as tracer, _cgroup(settings.cgroup_root) as cgroup:
         hog = [sys.executable, "-c", _HOG, "--workers=4", "--token=s3cr3t", "--cache=512Mi"]
         enter = ["-c", _ENTER, str(cgroup / "cgroup.procs")]
         environment = dict(os.environ, MALLOC_ARENA_MAX="2", API_KEY="s3cr3t")
         process = await asyncio.create_subprocess_exec("/bin/sh", *enter, *hog, env=environment)
         try:
-            incident = await _seen(tracer, observer, process.pid)
+            incident = await aftermath(await _seen(tracer, observer, process.pid))
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(signal.SIGKILL)

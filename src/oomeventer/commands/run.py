@@ -36,7 +36,7 @@ async def run(settings: Settings) -> None:
         lifecycle.protect()
         node = await asyncio.to_thread(NodeCgroup, settings.node_cgroup, cgroups=settings.cgroup_root)
         unmasking = Unmasking(settings.redaction)
-        observer = wiring.observer(settings, stack, unmasking)
+        observer, aftermath = wiring.observer(settings, stack, unmasking)
         journal = await stack.enter_async_context(
             Journal(settings.journal, settings.journal_bytes, settings.journal_days * 86400)
         )
@@ -46,7 +46,7 @@ async def run(settings: Settings) -> None:
         resolver = await wiring.resolver(settings, settings.cri_patience_seconds, wants_runtime=True)
         describer = Describer(cluster, Pods(cluster, settings.node_name), unmasking.keep_spec_words)
         delivery = Delivery(cluster, journal, _limits(settings), metrics.delivered)
-        stages = observer, journal, resolver, describer, unmasking, delivery
+        stages = observer, journal, resolver, aftermath, describer, unmasking, delivery
         agent = Agent(tracer, node, *stages, metrics, health.progress)
         place = pins.directory if pins else None
         parts = Parts(tracer, place, journal, cluster, delivery, agent.pipelines, describer)

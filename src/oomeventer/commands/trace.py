@@ -11,7 +11,7 @@ from typing import TextIO
 from oomeventer.agent import RESOLVING
 from oomeventer.commands import wiring
 from oomeventer.engine import Engines
-from oomeventer.incident import Incident, block, encode
+from oomeventer.incident import WATCHED, Incident, block, encode
 from oomeventer.kernel import Episode, Tracer
 from oomeventer.pipeline import Pipeline, Stage
 from oomeventer.settings import Settings
@@ -29,7 +29,7 @@ async def trace(settings: Settings, as_json: bool, out: TextIO = sys.stdout) -> 
     async with contextlib.AsyncExitStack() as stack:
         tracer = stack.enter_context(Tracer(settings.ring_bytes))
         stop = stack.enter_context(wiring.stopped_by_signals())
-        observer = wiring.observer(settings, stack)
+        observer, aftermath = wiring.observer(settings, stack)
         resolver = await wiring.resolver(settings, patience_seconds=0.0, wants_runtime=False)
 
         engines = Engines(settings.engine_endpoint, settings.cri_timeout_seconds)
@@ -41,7 +41,8 @@ async def trace(settings: Settings, as_json: bool, out: TextIO = sys.stdout) -> 
             tracer.free(episode)  # nothing is kept: what is not shown before we end is not wanted
             return await observer(episode)
 
-        stages = [Stage("observe", observe), Stage("container", name, RESOLVING), Stage("show", show)]
+        settle = Stage("pid1", aftermath, WATCHED + 1)
+        stages = [Stage("observe", observe), Stage("container", name, RESOLVING), settle, Stage("show", show)]
         log.info("waiting for kills on %s; end with ^C", settings.node_name)
         await Pipeline(stages).run(wiring.episodes(tracer, stop, observer.glance), stop)
         if tracer.lost:

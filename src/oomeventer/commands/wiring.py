@@ -11,7 +11,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 
 from oomeventer.cri import CriError, Resolver
-from oomeventer.incident import Observer, Unmasking
+from oomeventer.incident import Aftermath, Observer, Unmasking
 from oomeventer.kernel import Episode, Kill, Tracer
 from oomeventer.node import Procfs, taskstats_permitted
 from oomeventer.settings import Settings
@@ -23,13 +23,17 @@ log = logging.getLogger(__name__)
 WHOSE = 5
 
 
-def observer(settings: Settings, stack: contextlib.AsyncExitStack, unmasking: Unmasking | None = None) -> Observer:
-    """The stage that makes an incident of an episode."""
+def observer(
+    settings: Settings, stack: contextlib.AsyncExitStack, unmasking: Unmasking | None = None
+) -> tuple[Observer, Aftermath]:
+    """The stage that makes an incident of an episode, and the one that looks again at its PID 1."""
     statistics = settings.taskstats == "auto" and taskstats_permitted()
     procfs = Procfs(cgroups=settings.cgroup_root)
-    stage = Observer(procfs, settings.node_name, settings.redaction, statistics, unmasking)
+    aftermath = Aftermath(procfs)
+    stack.callback(aftermath.close)
+    stage = Observer(procfs, settings.node_name, settings.redaction, statistics, unmasking, aftermath)
     stack.callback(stage.close)
-    return stage
+    return stage, aftermath
 
 
 async def resolver(settings: Settings, patience_seconds: float, wants_runtime: bool) -> Resolver:

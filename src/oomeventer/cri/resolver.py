@@ -1,7 +1,8 @@
 """The second stage: whose container it was, by the runtime. In: an Incident. Out: the same with names.
 
 Rules: what the path says is a claim, what the runtime says of a container is its name. With the container gone the
-Pod's sandbox still knows the Pod; with that gone too, the Pod's uid from the path is left for the API. A runtime that
+Pod's sandbox still knows the Pod; with that gone too, the Pod's uid from the path is left for the API. Where the ID is
+the sandbox's own, its pause process or, with Kata, its VM was killed: that is no container. A runtime that
 is missing or broken (it is restarted, it starts after us) is asked again while the kill is younger than the patience;
 then the incident goes on with a note. While it fails it is asked only once in a while, however many incidents there
 are.
@@ -12,13 +13,17 @@ import logging
 import time
 from dataclasses import replace
 
-from oomeventer.cri.answers import ContainerInfo
+from oomeventer.cri.answers import ContainerInfo, SandboxInfo
 from oomeventer.cri.client import Client, CriError
 from oomeventer.incident import Container, Incident, Pod
 
 log = logging.getLogger(__name__)
 
 
+#: cri-dockerd knows a sandbox as a container, too, by this name; a container's in a Pod is in lower case.
+_DOCKERS_SANDBOX = "POD"
+#: A container that ends so soon after the kill ended with it.
+ENDED_SECONDS = 1.0
 #: How often a runtime that fails is asked.
 RETRY_SECONDS = 0.5
 
@@ -89,22 +94,34 @@ class Resolver:
         if info and identity.pod_uid and info.pod_uid and info.pod_uid != identity.pod_uid:
             note = "container: its path names a Pod that is not its own"
             return replace(incident, path_refuted=True, notes=(*incident.notes, note))
+        if info and info.name == _DOCKERS_SANDBOX:
+            return replace(incident, container=None, sandbox=True, pod=_pod(info))
         if info:
-            return replace(incident, container=_container(info, client.runtime_name), pod=_pod(info))
+            pid1 = "gone" if incident.pid1 == "seen" and _ended_with(info, incident) else incident.pid1
+            return replace(incident, container=_container(info, client.runtime_name), pod=_pod(info), pid1=pid1)
         notes = incident.notes
         if identity.container_id:
             sandbox = await client.sandbox(identity.container_id)
-            notes = notes if sandbox else (*notes, "container: the runtime no longer knows it")
-        else:
-            sandbox = None
-        if sandbox is None and identity.pod_uid:
+            if sandbox:
+                return replace(incident, container=None, sandbox=True, pod=_pod_of(sandbox))
+            notes = (*notes, "container: the runtime no longer knows it")
+        sandbox = None
+        if identity.pod_uid:
             sandbox = await client.sandbox_of_pod(identity.pod_uid)
-        pod = Pod(namespace=sandbox.namespace, name=sandbox.name, uid=sandbox.uid) if sandbox else None
-        return replace(incident, pod=pod, notes=notes)
+        return replace(incident, pod=_pod_of(sandbox) if sandbox else None, notes=notes)
 
 
 def _container(info: ContainerInfo, runtime: str) -> Container:
     return Container(id=info.id, name=info.name, image=info.image, runtime=runtime, limit_bytes=info.memory_limit_bytes)
+
+
+def _ended_with(info: ContainerInfo, incident: Incident) -> bool:
+    """Whether the container ended right after the kill. For an agent that did not see that itself."""
+    return 0 <= info.finished_at / 1e9 - incident.time.timestamp() < ENDED_SECONDS
+
+
+def _pod_of(sandbox: SandboxInfo) -> Pod:
+    return Pod(namespace=sandbox.namespace, name=sandbox.name, uid=sandbox.uid)
 
 
 def _pod(info: ContainerInfo) -> Pod | None:

@@ -4,6 +4,7 @@ In: an episode, and what the stations add to it. Out: an Incident, without secre
 its JSON (codec.py, schema.json).
 """
 
+from oomeventer.incident.aftermath import WATCHED, Aftermath
 from oomeventer.incident.bounds import LOG_BYTES, ROW_BYTES, fitted, restored
 from oomeventer.incident.codec import IncidentError, as_json, decode, encode
 from oomeventer.incident.events import ANNOTATION, COMPONENT, PendingEvent, combine, compose, compose_all, message
@@ -21,6 +22,8 @@ __all__ = [
     "COMPONENT",
     "LOG_BYTES",
     "ROW_BYTES",
+    "WATCHED",
+    "Aftermath",
     "CgroupEvents",
     "Container",
     "Hint",

@@ -12,7 +12,7 @@ from oomeventer.incident import bounds, where
 from oomeventer.incident.incident import SCHEMA, Host, Incident, Neighbour, Scope, Trigger
 from oomeventer.incident.victim import Statistics, Victim
 from oomeventer.incident.workload import Container
-from oomeventer.kernel import Kill, Missing, Process, ran_out_here
+from oomeventer.kernel import Kill, Missing, Process, ancestor, is_lowered, ran_out_here
 from oomeventer.node import ARGUMENTS_BYTES, ENVIRONMENT_BYTES, Glance, Identity, Observation, identify
 from oomeventer.node import Statistics as Taskstats
 from oomeventer.redaction import Redaction, parse_arguments, parse_environment
@@ -33,7 +33,7 @@ def assemble(
     first = kills[0]
     identity = identify(first.cgroup)
     ran_out = ran_out_here(first)
-    limit_cgroup = None if ran_out.level is None else _ancestor(first.cgroup, ran_out.level)
+    limit_cgroup = None if ran_out.level is None else ancestor(first.cgroup, ran_out.level)
     level = None if ran_out.level is None else first.levels[ran_out.level]
     missing = _missing(kills)
     victims = bounds.within_text(
@@ -61,6 +61,7 @@ def assemble(
         victims=victims,
         group_kill=len(kills) > 1 or any(level.group for level in first.levels[: ran_out.levels]),
         pid1=observation.pid1,
+        limit_lowered=ran_out.level is not None and ran_out.certain and is_lowered(first, ran_out.level),
         neighbours=tuple(
             Neighbour(other.pid, printable(other.comm), other.rss_bytes, other.container_id)
             for other in observation.neighbours.largest
@@ -167,16 +168,11 @@ def _environment(kill: Kill, observation: Observation, policy: Redaction) -> dic
     return bounds.variables(policy.environ(parse_environment(raw), is_cut))
 
 
-def _ancestor(path: str, steps: int) -> str:
-    for _ in range(steps):
-        path = path.rpartition("/")[0]
-    return path or "/"
-
-
 def _scope(limit_cgroup: str | None, identity: Identity) -> Scope:
     if limit_cgroup is None:
         return "node"
-    if limit_cgroup == identity.container_path:
+    limited = identify(limit_cgroup)
+    if limited.container_id and not limited.nested and limited.container_path == identity.container_path:
         return "container"
     if limit_cgroup == identity.pod_path:
         return "pod"

@@ -17,7 +17,7 @@ from oomeventer.incident.bounds import ANNOTATION_BYTES, fitted
 from oomeventer.incident.incident import Incident
 from oomeventer.incident.victim import Victim
 from oomeventer.incident.workload import Pod
-from oomeventer.node import Identity, identify
+from oomeventer.node import Identity, allocatable, identify
 from oomeventer.redaction import quote
 from oomeventer.text import cut_bytes, size
 
@@ -52,15 +52,22 @@ class PendingEvent:
 
 
 def compose_all(incident: Incident, masked: Incident | None = None) -> list[PendingEvent]:
-    """All Events for an incident: the one on the Pod, and one on the Node, too, where it was its memory.
+    """All Events for an incident: the one on the Pod, and one on the Node, too, where it was its memory, or what it has
+    for all Pods, or for all of a class (node allocatable).
 
     masked: the incident without what only readers of the Pod may know. The Node's Event is of this: it lies in
     namespace default, whose readers need not be the Pod's.
     """
     events = [compose(incident)]
-    if incident.scope == "node" and incident.pod:
+    if incident.pod and _concerns_node(incident):
         events.append(compose(masked or incident, on_node=True))
     return events
+
+
+def _concerns_node(incident: Incident) -> bool:
+    if incident.scope == "cgroup" and incident.limit_cgroup:
+        return allocatable(incident.limit_cgroup) is not None
+    return incident.scope == "node"
 
 
 def compose(incident: Incident, on_node: bool = False) -> PendingEvent:

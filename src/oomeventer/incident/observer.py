@@ -11,6 +11,7 @@ import logging
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from oomeventer.incident.aftermath import Aftermath
 from oomeventer.incident.assemble import assemble
 from oomeventer.incident.glances import Glances
 from oomeventer.incident.incident import Host, Incident
@@ -28,10 +29,17 @@ _STATISTICS = 8
 
 
 class Observer:
-    """Call it with an episode. statistics: ask taskstats, which needs CAP_NET_ADMIN. unmasking: has what was masked."""
+    """Call it with an episode. statistics: ask taskstats, which needs CAP_NET_ADMIN. unmasking: has what was masked.
+    aftermath: looks again at PID 1."""
 
     def __init__(
-        self, procfs: Procfs, node: str, redaction: Redaction, statistics: bool, unmasking: Unmasking | None = None
+        self,
+        procfs: Procfs,
+        node: str,
+        redaction: Redaction,
+        statistics: bool,
+        unmasking: Unmasking | None = None,
+        aftermath: Aftermath | None = None,
     ) -> None:
         self._procfs = procfs
         self._node = node
@@ -39,6 +47,7 @@ class Observer:
         self._redaction = redaction
         self._wants_statistics = statistics
         self._unmasking = unmasking
+        self._aftermath = aftermath
         self._glances = Glances(procfs)
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="observe")
         self._running: set[Future[tuple[Observation, dict[Process, Statistics]]]] = set()
@@ -62,6 +71,8 @@ class Observer:
         incident = assemble(episode, observation, statistics, host, self._redaction, glance)
         if self._unmasking:
             self._unmasking.keep(incident, episode, observation)
+        if self._aftermath:
+            self._aftermath.keep(incident, episode)
         return incident
 
     async def _look(self, episode: Episode) -> tuple[Glance, tuple[Observation, dict[Process, Statistics]]]:

@@ -4,7 +4,7 @@ In: kills on this machine. Out: episodes of Kills, each the kernel's own word, w
 """
 
 from oomeventer.kernel.episodes import Episode
-from oomeventer.kernel.kill import Kill, Missing, Process, ran_out_here
+from oomeventer.kernel.kill import Kill, Missing, Process, ancestor, is_lowered, ran_out_here
 from oomeventer.kernel.libbpf import KernelError, LibraryError
 from oomeventer.kernel.lock import Held, Lock
 from oomeventer.kernel.pins import DEFAULT as DEFAULT_PINS
@@ -25,6 +25,8 @@ __all__ = [
     "PinsError",
     "Process",
     "Tracer",
+    "ancestor",
     "filesystem",
+    "is_lowered",
     "ran_out_here",
 ]

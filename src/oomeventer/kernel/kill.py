@@ -115,6 +115,10 @@ class Arguments:
     missing: Missing
 
 
+#: A limit that was lowered leaves usage so far above it, in bytes. Charges that the kernel forces beyond a limit, those
+#: of dying processes above all, stay below; what CPUs hold in advance counts in usage, and never goes beyond a limit.
+LOWERED_BYTES = 1 << 20
+
 #: Charges that a CPU holds in advance (MEMCG_CHARGE_BATCH, include/linux/memcontrol.h).
 CHARGE_BATCH_PAGES = 64
 
@@ -141,11 +145,12 @@ def what_ran_out(kill: Kill, batch_bytes: int, cpus: int) -> RanOut:
     1. While a task handles an OOM of a memcg, that memcg and all below it are locked (mem_cgroup_oom_trylock): the
        highest locked one with a limit is the one. But the lock is only tried: of several tasks that hit a limit at the
        same moment, those who come later kill without it, and some kernels have none (CONFIG_MEMCG_V1 off).
-    2. No limit in the victim's path ever ran out: it was the node.
-    3. Of those that ever did, only one is near its limit now: on kernels without locks it is that one. Charges go from
+    2. A limit was lowered below what is in use (is_lowered). The kernel then kills without that lock.
+    3. No limit in the victim's path ever ran out: it was the node.
+    4. Of those that ever did, only one is near its limit now: on kernels without locks it is that one. Charges go from
        the leaf up and fail at the first that is full (try_charge_memcg), so of several it is the lowest, if it is
        within one CPU's batch of its limit. Near is within what all CPUs can hold in advance.
-    4. Otherwise it is open: usage can have fallen since, while an earlier victim gave its memory back.
+    5. Otherwise it is open: usage can have fallen since, while an earlier victim gave its memory back.
 
     Where the victim's memcg is so deep that the record lacks the levels next to it, the first alone is certain.
     """
@@ -155,6 +160,8 @@ def what_ran_out(kill: Kill, batch_bytes: int, cpus: int) -> RanOut:
     limited = [(i, level, level.limit_bytes) for i, level in enumerate(kill.levels) if level.limit_bytes is not None]
     if locked := [i for i, level, _ in limited if level.locked]:
         return RanOut(locked[-1])
+    if len(lowered := [i for i, _, _ in limited if is_lowered(kill, i)]) == 1:
+        return RanOut(lowered[0])
     room = {i: limit - level.usage_bytes for i, level, limit in limited if level.ooms}
     whole = Missing.LEVELS not in kill.missing
     if not room:
@@ -163,6 +170,24 @@ def what_ran_out(kill: Kill, batch_bytes: int, cpus: int) -> RanOut:
     if near and not kill.locks_known and whole:
         return RanOut(near[0], certain=len(near) == 1 or room[near[0]] <= batch_bytes)
     return RanOut((near or list(room))[0], certain=False)
+
+
+def is_lowered(kill: Kill, index: int) -> bool:
+    """Whether the limit of that level was lowered below what was in use: on cgroup v2 the kernel then kills on behalf
+    of the process that wrote it (memory_max_write), which is outside. No allocation leaves usage so high."""
+    level, path = kill.levels[index], ancestor(kill.cgroup, index)
+    if not kill.unified or level.limit_bytes is None or Missing.CGROUP in kill.missing:
+        return False
+    trigger = kill.trigger.cgroup
+    outside = trigger.startswith("/") and not f"{trigger}/".startswith(f"{path.rstrip('/')}/")
+    return outside and level.usage_bytes - level.limit_bytes > LOWERED_BYTES
+
+
+def ancestor(path: str, steps: int) -> str:
+    """The cgroup so many steps above `path`."""
+    for _ in range(steps):
+        path = path.rpartition("/")[0]
+    return path or "/"
 
 
 def ran_out_here(kill: Kill) -> RanOut:

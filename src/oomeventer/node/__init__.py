@@ -3,18 +3,20 @@
 In: a kernel's Kill, a path. Out: a Glance, an Observation, Statistics, an Identity. Only reads; what is gone is None.
 """
 
-from oomeventer.node.cgroup_path import Identity, identify
+from oomeventer.node.cgroup_path import Allocatable, Identity, allocatable, identify
 from oomeventer.node.glance import Glance
 from oomeventer.node.memory_files import Happened, MemoryStat, Stalled
 from oomeventer.node.neighbours import Neighbour, Neighbours
 from oomeventer.node.node_memory import NodeUsage
 from oomeventer.node.own_cgroup import NodeCgroup
+from oomeventer.node.pidfd import Pidfd
 from oomeventer.node.procfs import ARGUMENTS_BYTES, ENVIRONMENT_BYTES, Observation, Pid1, Procfs
 from oomeventer.node.taskstats import Statistics, Taskstats, TaskstatsError, taskstats_permitted
 
 __all__ = [
     "ARGUMENTS_BYTES",
     "ENVIRONMENT_BYTES",
+    "Allocatable",
     "Glance",
     "Happened",
     "Identity",
@@ -25,11 +27,13 @@ __all__ = [
     "NodeUsage",
     "Observation",
     "Pid1",
+    "Pidfd",
     "Procfs",
     "Stalled",
     "Statistics",
     "Taskstats",
     "TaskstatsError",
+    "allocatable",
     "identify",
     "taskstats_permitted",
 ]

@@ -17,19 +17,21 @@ Rules:
 - The path is the node's: of an agent whose node is a container, also one in another cluster's Pod, own_cgroup.py takes
   the node's own off before.
 - The first container component below the Pod is the container; what follows is the container's own affair
-  (systemd or Docker inside it) and only sets `nested`.
+  (systemd or Docker inside it) and only sets `nested`. But not the cgroup that the OCI runtime puts into the
+  container's and the processes into that (crun: `…-<id>.scope/container`): both are the container.
 - A container ID is 64 hex digits, no fewer. All runtimes of Kubernetes write it in full, a prefix would be
   ambiguous where it is looked up, and `deadbeefcafe` may be anybody's directory.
 """
 
 import re
 from dataclasses import dataclass, replace
+from typing import Literal
 
 _UID = r"[0-9a-f]{8}(?P<dash>[-_])[0-9a-f]{4}(?P=dash)[0-9a-f]{4}(?P=dash)[0-9a-f]{4}(?P=dash)[0-9a-f]{12}"
 # The kubelet gives a static Pod the hash of its manifest: 32 digits without dashes.
 _POD_UID = rf"pod(?P<uid>{_UID}|[0-9a-f]{{32}})"
 _CONTAINER_ID = r"(?P<id>[0-9a-f]{64})"
-_RUNTIME = r"(?P<runtime>cri-containerd|crio|docker|libpod)"
+_RUNTIME = r"(?P<runtime>cri-containerd|crio|docker|libpod|nerdctl)"
 
 # systemd driver: the name holds all its parents, those before kubepods too (kind: kubelet-kubepods-…), and
 # has the uid's dashes as underscores. containerd set to cgroupfs under a kubelet set to systemd takes
@@ -39,13 +41,30 @@ _POD_SLICE = re.compile(
 )
 # cgroupfs driver: …/kubepods/pod<uid> or …/kubepods/burstable/pod<uid>, matched on up to three components.
 _POD_DIRECTORY = re.compile(rf"(?:[^/]+/)?kubepods(?:/(?P<qos>burstable|besteffort))?/{_POD_UID}")
-# "crio-conmon-<id>.scope" and "libpod-conmon-<id>.scope" hold the container's monitor and do not match.
-_CONTAINER = re.compile(rf"(?:{_RUNTIME}-)?{_CONTAINER_ID}(?:\.scope)?")
+# "crio-conmon-<id>.scope" and "libpod-conmon-<id>.scope" hold the container's monitor and do not match. Podman in a
+# systemd unit (--cgroups=split) writes "libpod-payload-<id>"; Kata "kata_<id>" for a Pod's VM, by its sandbox's ID.
+_CONTAINER = re.compile(rf"(?:{_RUNTIME}-(?:payload-)?|kata_)?{_CONTAINER_ID}(?:\.scope)?")
+# crun under systemd; Podman's first versions under cgroupfs.
+_INNER = re.compile(r".+\.scope/container|libpod-[0-9a-f]{64}/ctr")
+# Podman's own Pods under cgroupfs: ".../libpod_parent/<pod's id>/libpod-<id>".
+_PODMAN_PARENT = "libpod_parent"
+# The kubelet's own cgroups above all Pods, and above those of a class, on which it sets node allocatable.
+_ALLOCATABLE = re.compile(
+    r"(?:.*/)?(?:(?:[^/]+-)?kubepods(?:-(?P<slice>burstable|besteffort))?\.slice|kubepods(?:/(?P<directory>burstable|besteffort))?)"
+)
 
 _COMPONENT = re.compile(r"[^/]+")
 _DELETED = " (deleted)"  # /proc/PID/cgroup says this of a cgroup v2 that is gone before its process
 
-_RUNTIMES = {"cri-containerd": "containerd", "crio": "cri-o", "docker": "docker", "libpod": "podman"}
+_RUNTIMES = {
+    "cri-containerd": "containerd",
+    "crio": "cri-o",
+    "docker": "docker",
+    "libpod": "podman",
+    "nerdctl": "containerd",
+}
+Allocatable = Literal["node", "burstable", "besteffort"]
+
 _QOS = {None: "Guaranteed", "burstable": "Burstable", "besteffort": "BestEffort"}
 
 
@@ -95,6 +114,21 @@ def identify(path: str) -> Identity:
     return _container(path, steps, 0)
 
 
+def allocatable(path: str) -> Allocatable | None:
+    """Whether a cgroup is the kubelet's for all Pods, or for all of a class: one that is full is the node's affair.
+    None: it is another, or one that a Pod or container has made."""
+    found = None if identify(path) != Identity() else _ALLOCATABLE.fullmatch(path.removesuffix(_DELETED))
+    if found is None:
+        return None
+    match found["slice"] or found["directory"]:
+        case "burstable":
+            return "burstable"
+        case "besteffort":
+            return "besteffort"
+        case _:
+            return "node"
+
+
 def ancestors(path: str) -> list[str]:
     """The cgroup `path` and all above it, innermost first, without the root: `/a/b` gives `/a/b` and `/a`."""
     return [path[: found.end()] for found in _COMPONENT.finditer(path)][::-1]
@@ -105,11 +139,12 @@ def _container(path: str, steps: list[tuple[str, int]], start: int) -> Identity:
     for index in range(start, len(steps)):
         name, end = steps[index]
         found = _CONTAINER.fullmatch(name)
-        if found is None:
+        above = steps[index - 1][0] if index > 0 else None
+        if found is None or (above == _PODMAN_PARENT and found["runtime"] is None):
             continue
         # Docker's cgroupfs driver puts containers below "/docker"; the ID alone names no runtime.
-        below_docker = index > 0 and steps[index - 1][0] == "docker"
-        runtime = _RUNTIMES.get(found["runtime"] or ("docker" if below_docker else ""))
-        nested = index + 1 < len(steps)
+        runtime = _RUNTIMES.get(found["runtime"] or ("docker" if above == "docker" else ""))
+        inner = index + 1 < len(steps) and _INNER.fullmatch(f"{name}/{steps[index + 1][0]}")
+        nested = index + (2 if inner else 1) < len(steps)
         return Identity(container_id=found["id"], runtime=runtime, container_path=path[:end], nested=nested)
     return Identity()

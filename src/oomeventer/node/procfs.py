@@ -33,6 +33,8 @@ ARGUMENTS_BYTES, ENVIRONMENT_BYTES = 4096, 8192
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 #: PROC_PID_INIT_INO (include/linux/proc_ns.h): the machine's own pid namespace.
 _PID_INIT = 0xEFFFFFFC
+#: It is ending (include/linux/sched.h): PID 1 does so for as long as it takes to end all others of its namespace.
+_PF_EXITING = 0x4
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ class Procfs:
         path = self._cgroup_of(first.init.pid)
         if not same_memcg and not (path and f"{path}/".startswith(f"{container}/")):
             return None
-        return "lives" if self._runs(first.init) else "gone"
+        return "seen" if self.runs(first.init) else "gone"
 
     def _sees_all(self) -> bool:
         """Whether /proc has the pids that the kernel names: not where the node is a container itself (kind)."""
@@ -100,9 +102,18 @@ class Procfs:
         except OSError:
             return True  # a /proc that is not the kernel's: a test's
 
-    def _runs(self, process: Process) -> bool:
+    def is_there(self, process: Process) -> bool:
+        """Whether it has not been reaped."""
+        return self._stat_of(process) is not None
+
+    def runs(self, process: Process) -> bool:
+        """Whether it runs, and is not ending."""
+        stat = self._stat_of(process)
+        return bool(stat and stat["state"] not in b"ZX" and not int(stat["flags"]) & _PF_EXITING)
+
+    def _stat_of(self, process: Process) -> re.Match[bytes] | None:
         stat = self._stat(process.pid)
-        return bool(stat and int(stat["starttime"]) == process.start_ns // _TICK_NS and stat["state"] not in b"ZX")
+        return stat if stat and int(stat["starttime"]) == process.start_ns // _TICK_NS else None
 
     def _stat(self, pid: int) -> re.Match[bytes] | None:
         return process_stat(self._proc, pid)
@@ -110,7 +121,7 @@ class Procfs:
     def _text(self, process: Process, name: str, limit: int) -> bytes | None:
         """cmdline or environ, if this is still that process: empty once it has dropped its memory."""
         text = _read(self._proc / str(process.pid) / name, limit)
-        return text if text and self._runs(process) else None
+        return text if text and self.is_there(process) else None
 
     def _cgroup_of(self, pid: int) -> str | None:
         """The path of a process in the memory hierarchy, or on cgroup v2."""

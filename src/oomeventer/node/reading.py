@@ -3,8 +3,11 @@
 import re
 from pathlib import Path
 
-# pid (comm) state ppid ... starttime is field 22; comm may hold anything, parentheses too, so its end is the last one.
-_STAT = re.compile(rb"\d+ \((?P<comm>.*)\) (?P<state>\S)(?: \S+){18} (?P<starttime>\d+) ", re.DOTALL)
+# pid (comm) state ppid ... flags is field 9, starttime 22; comm may hold anything, parentheses too: its end is the last
+# one.
+_STAT = re.compile(
+    rb"\d+ \((?P<comm>.*)\) (?P<state>\S)(?: \S+){5} (?P<flags>\d+)(?: \S+){12} (?P<starttime>\d+) ", re.DOTALL
+)
 
 
 def read(path: Path, limit: int) -> bytes | None:
@@ -17,7 +20,7 @@ def read(path: Path, limit: int) -> bytes | None:
 
 
 def process_stat(proc: Path, pid: int) -> re.Match[bytes] | None:
-    """/proc/PID/stat: comm, state and starttime (proc_pid_stat(5))."""
+    """/proc/PID/stat: comm, state, flags and starttime (proc_pid_stat(5))."""
     raw = read(proc / str(pid) / "stat", 4096)
     return _STAT.match(raw) if raw else None
 

@@ -19,12 +19,12 @@ def values(file: Path) -> dict[str, Any]:
     return read
 
 
-def texts(given: dict[str, Any], name: str = NAME, namespace: str = NAMESPACE) -> dict[str, str]:
-    """By template. Raises helm_python.HelmError."""
+def texts(given: dict[str, Any], name: str = NAME, namespace: str = NAMESPACE, tests: bool = False) -> dict[str, str]:
+    """By template; without those of `helm test`, or these alone. Raises helm_python.HelmError."""
     with helm_python.Chart.load(CHART) as chart:
         chart.validate_schema(given)  # rendering alone does not ask the schema
         rendered = chart.render(given, name=name, namespace=namespace)
-    return {Path(path).name: text for path, text in rendered.items()}
+    return {Path(path).name: text for path, text in rendered.items() if ("/tests/" in path) is tests}
 
 
 def objects(given: dict[str, Any], name: str = NAME, namespace: str = NAMESPACE) -> list[dict[str, Any]]:

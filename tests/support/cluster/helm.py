@@ -33,6 +33,10 @@ class Release:
         """Upgrade it to these values and wait until all is ready."""
         self._run("upgrade", values, "watcher")
 
+    def test(self) -> None:
+        """`helm test`; raises AssertionError where it fails."""
+        self._run("test")
+
     def uninstall(self) -> None:
         """Remove it; that it is not there is no mistake."""
         self._run("uninstall")

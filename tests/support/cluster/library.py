@@ -21,10 +21,16 @@ def main() -> None:
                 config.upgrade(CHART, name, values, namespace=namespace, wait=waits, timeout=SECONDS)
             case "uninstall":
                 config.uninstall(name, ignore_not_found=True)
+            case "test":
+                config.test(name, timeout=SECONDS)
             case "render":
                 with Chart.load(CHART) as chart:
                     found = chart.render(values, name=name, namespace=namespace)
-                print("\n---\n".join(text for path, text in found.items() if path.endswith(".yaml")))
+                print(
+                    "\n---\n".join(
+                        text for path, text in found.items() if path.endswith(".yaml") and "/tests/" not in path
+                    )
+                )
             case _:
                 print(config.status(name)["manifest"])
 

@@ -6,6 +6,8 @@
 //   title MIB TEXT    write TEXT over the arguments first, as setproctitle does
 //   shmem MIB         take memory that it shares, as a database does
 //   parent MIB N      N children take MIB mebibytes each; it waits for the last of them and lives on
+//   init MIB          a child takes them; it waits for it and ends as the child did, as an init wrapper does
+//   careless MIB      a child takes them, and nobody waits for it: it stays a zombie
 //   herd MIB N        N children wait, with no memory of their own; it waits with them
 //   storm MIB N       N children take MIB mebibytes one after another, each to be killed; it ends well if all were
 // More arguments may follow; they are there to be seen. With GO=N in the environment it first waits for a byte from file
@@ -41,6 +43,20 @@ static void first_choice(void)
 	if (file < 0 || write(file, "1000", 4) != 4)
 		_exit(2);
 	close(file);
+}
+
+// To be PID 1 with one child.
+static int first_process(int waits)
+{
+	int status;
+	pid_t child = fork();
+	if (child == 0)
+		take(NULL);
+	while (!waits)
+		pause();
+	if (child < 0 || waitpid(child, &status, 0) < 0)
+		return 2;
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
 int main(int argc, char **argv)
@@ -90,6 +106,9 @@ int main(int argc, char **argv)
 		}
 		return survived;
 	}
+	int waits = !strcmp(argv[1], "init");
+	if (waits || !strcmp(argv[1], "careless"))
+		return first_process(waits);
 	int herd = !strcmp(argv[1], "herd");
 	if ((herd || !strcmp(argv[1], "parent")) && argc > 3) {
 		for (int children = atoi(argv[3]); children > 0; children--)
