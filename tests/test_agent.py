@@ -24,11 +24,11 @@ from oomeventer.incident.incident import Incident
 from oomeventer.incident.unmasking import Unmasking
 from oomeventer.journal.journal import Journal
 from oomeventer.kernel import Episode, Held, Lock
-from oomeventer.node import Procfs
+from oomeventer.node import NodeCgroup, Procfs
 from oomeventer.pipeline import QUEUE
 from oomeventer.probes.metrics import Metrics
 from oomeventer.redaction.policy import Redaction
-from samples import POD, incident
+from samples import POD, incident, kill
 
 
 class Breaks:
@@ -95,6 +95,18 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
         while not condition():
             await asyncio.sleep(0.01)
+
+
+def test_what_is_read_at_once() -> None:
+    """Where the memory was is read when an episode begins, for this node's kills alone, by the paths that it sees."""
+    begun: list[str] = []
+    observer: Any = SimpleNamespace(glance=lambda seen: begun.append(seen.cgroup))
+    nobody: Any = SimpleNamespace()
+    journal: Any = SimpleNamespace(recorded=None, resolved=None)
+    agent = Agent(nobody, NodeCgroup("/docker/ab"), observer, journal, *[nobody] * 5, Metrics(), nobody)
+    for path in ("/docker/ab/kubepods/x", "/docker/cd/kubepods/y"):
+        agent.opened(kill(cgroup=path))
+    assert begun == ["/kubepods/x"]
 
 
 async def test_parts_that_break(caplog: pytest.LogCaptureFixture) -> None:

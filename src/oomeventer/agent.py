@@ -33,7 +33,7 @@ from oomeventer.incident import (
     message,
 )
 from oomeventer.journal import Journal, RecordedIncident
-from oomeventer.kernel import Episode, Tracer
+from oomeventer.kernel import Episode, Kill, Tracer
 from oomeventer.node import NodeCgroup
 from oomeventer.pipeline import Pipeline, Stage
 from oomeventer.probes import Metrics, Progress
@@ -97,6 +97,11 @@ class Agent:
             group.create_task(self._delivery.run(described))
 
     # -- the path of a kill ------------------------------------------------------------------------------------------
+
+    def opened(self, kill: Kill) -> None:
+        """An episode has begun: if it is this node's, where the memory was is read at once."""
+        for mine in self._node.below((kill,)):
+            self._observer.glance(mine)
 
     async def of_node(self, episodes: AsyncIterator[Episode]) -> AsyncIterator[Episode]:
         """Of the machine's kills those of this node; the others are out of the ring, and counted."""

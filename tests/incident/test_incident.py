@@ -14,7 +14,7 @@ from oomeventer.incident.incident import Incident
 from oomeventer.incident.victim import Statistics
 from oomeventer.kernel.kill import CHARGE_BATCH_PAGES, Kill, Missing, Process, Trigger
 from oomeventer.kernel.record import PAGE
-from oomeventer.node import procfs
+from oomeventer.node import Neighbour, Neighbours
 from oomeventer.node.procfs import Observation
 from oomeventer.node.taskstats import Statistics as Taskstats
 from oomeventer.redaction.policy import Redaction
@@ -208,7 +208,7 @@ def test_hostile_names_become_printable() -> None:
     path = "/a\nb\udcff"
     made = assembled(
         kill(comm=hostile, cgroup=path, levels=locked(0), trigger=Trigger(Process(1, 1), 1, hostile, path)),
-        observation=Observation(neighbours=(procfs.Neighbour(9, hostile, 1),), neighbours_total=1),
+        observation=Observation(neighbours=Neighbours((Neighbour(9, hostile, 1),), 1, 1)),
     )
     shown, shown_path = r"\x1b[31mx\n\xff", r"/a\nb\xff"
     assert (made.chosen.comm, made.trigger.comm, made.neighbours[0].comm) == (shown, shown, shown)

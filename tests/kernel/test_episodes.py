@@ -55,6 +55,14 @@ def test_idle() -> None:
     assert episodes.take(1e9) == []
 
 
+def test_which_record_begins_an_episode() -> None:
+    """The first kill of each, at once, though its members and arguments are still to come."""
+    episodes = Episodes(ran_out_here)
+    first = member(1, arguments=None, arguments_follow=True)
+    records = [first, member(2), arguments_of(first), kill(9)]
+    assert [episodes.feed(record, 0.0) for record in records] == [True, False, False, True]
+
+
 def test_a_whole_kill_is_due_at_once() -> None:
     """A kill without a group, whose arguments came with it, waits for nobody, and is reported once."""
     episodes = Episodes(ran_out_here)

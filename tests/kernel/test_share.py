@@ -149,8 +149,10 @@ async def test_whose_records_were_lost_is_logged(
             dies(program, tenants[0])
         stop = asyncio.Event()
         stop.set()
-        async for episode in wiring.episodes(tracer, stop):
+        opened: list[Kill] = []
+        async for episode in wiring.episodes(tracer, stop, opened.append):
             tracer.free(episode)
+        assert opened[0].cgroup == tenants[0].path
         assert tracer.lost >= 5
         assert f"5 of {tenants[0].path}" in caplog.text
         assert tracer.take_losses() == {}

@@ -13,8 +13,10 @@ import pytest
 
 from oomeventer.kernel.kill import Kill, Process
 from oomeventer.kernel.record import PAGE
-from oomeventer.node.procfs import KEPT, LOOKED_AT, Neighbour, Observation, Procfs
-from samples import CGROUP, KI, LEVELS, POD_CGROUP, kill
+from oomeventer.node.cgroups import LOOKED_AT
+from oomeventer.node.neighbours import KEPT, Neighbour
+from oomeventer.node.procfs import Observation, Procfs
+from samples import CGROUP, CONTAINER_ID, KI, LEVELS, POD_CGROUP, kill
 
 TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 INIT = kill().init
@@ -165,7 +167,7 @@ def test_any_comm(machine: Machine, comm: bytes) -> None:
     machine.init(comm=comm)
     machine.process(9, comm=comm)
     observation = machine.neighbours_of(machine.cgroup(CGROUP, 9))
-    assert observation.neighbours == (Neighbour(9, comm, PAGE),)
+    assert observation.neighbours.largest == (Neighbour(9, comm, PAGE, CONTAINER_ID),)
     assert machine.observe().pid1 == "seen"
 
 
@@ -175,7 +177,7 @@ def test_a_stat_that_is_none(machine: Machine, stat: bytes) -> None:
     machine.init(stat=stat)
     machine.process(9, stat=stat)
     observation = machine.neighbours_of(machine.cgroup(CGROUP, 9))
-    assert (observation.neighbours, observation.neighbours_total) == ((), 0)
+    assert (observation.neighbours.largest, observation.neighbours.total) == ((), 0)
     assert machine.observe().pid1 == "gone"
 
 
@@ -190,12 +192,12 @@ def test_neighbours(machine: Machine) -> None:
     inode = machine.cgroup(CGROUP, 10, 4217, 11, 13, 14)
     machine.cgroup(f"{CGROUP}/deeper/still", 12, 4218)
     observation = machine.neighbours_of(inode, 4217, 4218)
-    assert [(one.pid, one.comm, one.rss_bytes) for one in observation.neighbours] == [
+    assert [(one.pid, one.comm, one.rss_bytes) for one in observation.neighbours.largest] == [
         (11, b"large", 300 * PAGE),
         (12, b"nested", 20 * PAGE),
         (10, b"small", PAGE),
     ]
-    assert observation.neighbours_total == 3
+    assert observation.neighbours.total == 3
 
 
 def test_neighbours_of_a_victim_in_a_nested_cgroup(machine: Machine) -> None:
@@ -206,7 +208,24 @@ def test_neighbours_of_a_victim_in_a_nested_cgroup(machine: Machine) -> None:
     machine.cgroup(f"{CGROUP}/a/b", 11)
     inner = (replace(LEVELS[0], inode=7), replace(LEVELS[0], inode=8), replace(LEVELS[0], inode=inode))
     observation = machine.observe(kill(cgroup=f"{CGROUP}/a/b", levels=inner))
-    assert {one.pid for one in observation.neighbours} == {10, 11}
+    assert {one.pid for one in observation.neighbours.largest} == {10, 11}
+
+
+def test_neighbours_below_what_ran_out(machine: Machine) -> None:
+    """The Pod's limit: those of all its containers, each with its own, and what they hold; the node's: nobody's."""
+    machine.process(10, rss_pages=7)
+    machine.process(11, rss_pages=30)
+    levels = (
+        replace(LEVELS[0], inode=machine.cgroup(CGROUP, 10)),
+        replace(LEVELS[1], inode=machine.cgroup(POD_CGROUP)),
+        *LEVELS[2:],
+    )
+    machine.cgroup(f"{POD_CGROUP}/{'5a' * 32}", 11)
+    found = machine.observe(kill(levels=levels, domain_inode=levels[1].inode)).neighbours
+    assert [(one.pid, one.container_id) for one in found.largest] == [(11, "5a" * 32), (10, CONTAINER_ID)]
+    assert (found.total, found.rss_bytes) == (2, 37 * PAGE)
+    assert machine.observe(kill(levels=levels, domain_inode=levels[0].inode)).neighbours.total == 1
+    assert machine.observe(kill(levels=levels, domain_inode=0)).neighbours.total is None
 
 
 def test_neighbours_are_bounded(machine: Machine) -> None:
@@ -215,30 +234,32 @@ def test_neighbours_are_bounded(machine: Machine) -> None:
     for pid in pids:
         machine.process(pid, rss_pages=pid)
     observation = machine.neighbours_of(machine.cgroup(CGROUP, *pids))
-    assert [one.pid for one in observation.neighbours] == [pids[LOOKED_AT - 1] - number for number in range(KEPT)]
-    assert observation.neighbours_total == LOOKED_AT
+    assert [one.pid for one in observation.neighbours.largest] == [
+        pids[LOOKED_AT - 1] - number for number in range(KEPT)
+    ]
+    assert (observation.neighbours.total, observation.neighbours.rss_bytes) == (None, None)
 
 
 def test_a_cgroup_that_is_another(machine: Machine) -> None:
     """By the same name, yet not the kernel's: another hierarchy is mounted here, and nothing is known."""
     machine.process(10)
     inode = machine.cgroup(CGROUP, 10)
-    assert machine.neighbours_of(inode).neighbours_total == 1
-    assert machine.neighbours_of(inode + 1).neighbours_total is None
+    assert machine.neighbours_of(inode).neighbours.total == 1
+    assert machine.neighbours_of(inode + 1).neighbours.total is None
 
 
 def test_a_cgroup_that_is_gone(machine: Machine) -> None:
     """Removed with its last process, or beyond the levels that the record has."""
-    assert machine.observe().neighbours_total is None
+    assert machine.observe().neighbours.total is None
     machine.cgroup(CGROUP)
-    assert machine.observe(kill(levels=())).neighbours_total is None
+    assert machine.observe(kill(levels=())).neighbours.total is None
 
 
 def test_a_hierarchy_that_is_not_there(machine: Machine) -> None:
     """A file in place of the directory, or nothing: unknown, and no error."""
     (machine.cgroups / "file").touch()
     for root in (machine.cgroups / "nothing", machine.cgroups / "file"):
-        assert Procfs(machine.proc, root).observe((kill(),)).neighbours_total is None
+        assert Procfs(machine.proc, root).observe((kill(),)).neighbours.total is None
 
 
 def test_cgroup_procs_that_cannot_be_read(machine: Machine) -> None:
@@ -246,10 +267,10 @@ def test_cgroup_procs_that_cannot_be_read(machine: Machine) -> None:
     inode = machine.cgroup(CGROUP)
     procs = machine.cgroups / CGROUP.lstrip("/") / "cgroup.procs"
     procs.write_bytes(b"x\n-1\n\xff\n0x10\n1 2\n")
-    assert machine.neighbours_of(inode).neighbours_total == 0
+    assert machine.neighbours_of(inode).neighbours.total == 0
     procs.unlink()
     procs.mkdir()
-    assert machine.neighbours_of(inode).neighbours_total == 0
+    assert machine.neighbours_of(inode).neighbours.total == 0
 
 
 @pytest.mark.parametrize("kind", ["nothing", "file"])
@@ -279,14 +300,14 @@ def test_files_of_a_process_that_cannot_be_read(machine: Machine, as_directory: 
     machine.cgroup(CGROUP, 10)
     observation = machine.observe(blank)
     assert (observation.pid1, observation.arguments, observation.environment) == ("gone", {}, {})
-    assert machine.neighbours_of(machine.cgroup(CGROUP, 10)).neighbours_total == 0
+    assert machine.neighbours_of(machine.cgroup(CGROUP, 10)).neighbours.total == 0
 
 
 @pytest.mark.parametrize("statm", [b"", b"100\n", b"100 x 0\n", b"100 -1 0\n"])
 def test_a_statm_that_is_none(machine: Machine, statm: bytes) -> None:
     """Whose memory cannot be reported is no neighbour to name."""
     machine.process(10, statm=statm)
-    assert machine.neighbours_of(machine.cgroup(CGROUP, 10)).neighbours_total == 0
+    assert machine.neighbours_of(machine.cgroup(CGROUP, 10)).neighbours.total == 0
 
 
 def test_the_last_of_a_victim(machine: Machine) -> None:
@@ -343,8 +364,8 @@ def test_where_the_hierarchy_is_mounted(machine: Machine, mountinfo: str, unifie
     (machine.proc / "self").mkdir()
     (machine.proc / "self" / "mountinfo").write_text(mountinfo.format(mount=machine.cgroups))
     levels = (replace(LEVELS[0], inode=inode), *LEVELS[1:])
-    assert Procfs(machine.proc).observe((kill(levels=levels, unified=unified),)).neighbours_total == 1
-    assert Procfs(machine.proc).observe((kill(levels=levels, unified=not unified),)).neighbours_total is None
+    assert Procfs(machine.proc).observe((kill(levels=levels, unified=unified),)).neighbours.total == 1
+    assert Procfs(machine.proc).observe((kill(levels=levels, unified=not unified),)).neighbours.total is None
 
 
 def test_boot_id(machine: Machine) -> None:

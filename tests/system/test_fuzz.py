@@ -34,7 +34,8 @@ from oomeventer.incident.codec import as_json
 from oomeventer.kernel import record
 from oomeventer.kernel.record import RawLevel
 from oomeventer.node.cgroup_path import Identity, identify
-from oomeventer.node.procfs import Neighbour, Observation
+from oomeventer.node.neighbours import Neighbour, Neighbours
+from oomeventer.node.procfs import Observation
 from oomeventer.redaction.arguments import Word
 from oomeventer.redaction.policy import Redaction
 from oomeventer.redaction.variables import MEMORY_VARIABLES
@@ -105,7 +106,7 @@ def records(draw: st.DrawFn, argv: Sequence[bytes] = (), environ: Sequence[bytes
 def test_what_is_reported_of_a_hostile_victim(raw: list[bytes], comm: bytes, policy: Redaction, in_pod: bool) -> None:
     """Whatever it is called, was called with and lies in: the API takes the Event, each line is one plain line, and
     the JSON is what the schema says."""
-    observation = Observation(pid1="lives", neighbours=(Neighbour(1, comm, 4096),), neighbours_total=1)
+    observation = Observation(pid1="lives", neighbours=Neighbours((Neighbour(1, comm, 4096),), 1, 4096))
     pod, name = (POD, "app") if in_pod else (None, None)
     (what,) = reported.report(*raw, observation=observation, policy=policy, pod=pod, name=name)
     properties.reported(what)

@@ -118,6 +118,9 @@ async def test_child_killed(api: ApiServer, containerd: Containerd, sandbox: Pod
     incident = incident_of(event)
     assert incident["scope"] == "container"
     assert incident["limit_bytes"] == 32 << 20
+    assert 30 << 20 < incident["memory"]["anon_bytes"] <= 32 << 20
+    assert incident["container_memory"] == incident["memory"]
+    assert incident["neighbours"][0]["container_id"] == container.id
     assert incident["cgroup"] == container.cgroup
     assert incident["pod"]["owner"] == {"kind": "Deployment", "name": "checkout"}
     assert incident["container"]["id"] == container.id
@@ -284,6 +287,7 @@ async def test_node_that_is_a_container(api: ApiServer, program: Path, tmp_path:
             with await asyncio.to_thread(urllib.request.urlopen, f"http://{listen}/metrics", timeout=10) as answer:
                 metrics = dict(line.rsplit(" ", 1) for line in answer.read().decode().splitlines() if line[0] != "#")
     assert incident_of(event)["cgroup"] == incident_of(event)["trigger"]["cgroup"] == "/workload"
+    assert "memory: where its cgroup is below what is mounted here is not known" in incident_of(event)["notes"]
     assert float(metrics["oomeventer_kills_elsewhere_total"]) >= 1
     assert float(metrics["oomeventer_ring_used_bytes"]) == 0
 
@@ -302,6 +306,7 @@ async def test_trace(program: Path) -> None:
     jsonschema.validate(incident, schema)
     assert incident["schema"] == "oomeventer/v1"
     assert incident["scope"] == "cgroup"
+    assert 22 << 20 < incident["memory"]["anon_bytes"] <= 24 << 20
     program_shown, *arguments = incident["victims"][0]["command"]
     assert program_shown.endswith("/victim")
     assert arguments == ["***", "100", "--pin", "***"]

@@ -58,7 +58,7 @@ async def demo(settings: Settings) -> None:
 async def _seen(tracer: Tracer, observer: Observer, pid: int) -> Incident:
     try:
         async with asyncio.timeout(DEADLINE_SECONDS):
-            async for episode in tracer.episodes():
+            async for episode in tracer.episodes(opened=observer.glance):
                 tracer.free(episode)
                 if any(kill.process.pid == pid for kill in episode):
                     return await observer(episode)

@@ -6,7 +6,7 @@ Rules: wiring, no logic. What is opened first is closed last; from the moment th
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from oomeventer import __version__
 from oomeventer.agent import Agent
@@ -14,7 +14,7 @@ from oomeventer.cluster import Delivery, Describer, Limits, Pods, connect, warn_
 from oomeventer.commands import lifecycle, wiring
 from oomeventer.incident import Unmasking
 from oomeventer.journal import Journal
-from oomeventer.kernel import Episode, Tracer
+from oomeventer.kernel import Episode, Kill, Tracer
 from oomeventer.node import NodeCgroup
 from oomeventer.probes import Health, Metrics, Parts, serve
 from oomeventer.settings import Settings
@@ -52,14 +52,16 @@ async def run(settings: Settings) -> None:
         parts = Parts(tracer, place, journal, cluster, delivery, agent.pipelines, describer)
         stack.enter_context(metrics.watching(parts))
         log.info("oomeventer %s watches node %s and sends to %s", __version__, settings.node_name, cluster.server)
-        await agent.run(_episodes(tracer, journal, stop), stop)
+        await agent.run(_episodes(tracer, journal, stop, agent.opened), stop)
         log.info("stopped: %s; lost in the kernel: %d", journal.totals, tracer.lost)
         await lifecycle.leave(settings, cluster, pins, journal.totals.waiting, delivery.troubled_seconds)
 
 
-async def _episodes(tracer: Tracer, journal: Journal, stop: asyncio.Event) -> AsyncIterator[Episode]:
+async def _episodes(
+    tracer: Tracer, journal: Journal, stop: asyncio.Event, opened: Callable[[Kill], None]
+) -> AsyncIterator[Episode]:
     """The tracer's episodes. What it lost until `stop` is noted: the next process does not report it again."""
-    async for episode in wiring.episodes(tracer, stop, await _reported_losses(journal, tracer)):
+    async for episode in wiring.episodes(tracer, stop, opened, await _reported_losses(journal, tracer)):
         yield episode
     await journal.note("lost", str(tracer.lost))
 

@@ -46,7 +46,7 @@ async def trace(settings: Settings, as_json: bool, out: TextIO = sys.stdout) -> 
         settle = Stage("pid1", aftermath, WATCHED + 1)
         stages = [Stage("observe", observe), Stage("container", name, RESOLVING), settle, Stage("show", show)]
         log.info("waiting for kills on %s; end with ^C", settings.node_name)
-        await Pipeline(stages).run(wiring.episodes(tracer, stop), stop)
+        await Pipeline(stages).run(wiring.episodes(tracer, stop, observer.glance), stop)
         if tracer.lost:
             log.error(
                 "%d records found the kernel's ring full, so kills are not shown: choose a larger --ring-bytes",

@@ -8,11 +8,11 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 from oomeventer.cri import CriError, Resolver
 from oomeventer.incident import Aftermath, Observer, Unmasking
-from oomeventer.kernel import Episode, Tracer
+from oomeventer.kernel import Episode, Kill, Tracer
 from oomeventer.node import Procfs, taskstats_permitted
 from oomeventer.settings import Settings
 from oomeventer.text import printable
@@ -64,9 +64,12 @@ def stopped_by_signals() -> Iterator[asyncio.Event]:
             loop.remove_signal_handler(number)
 
 
-async def episodes(tracer: Tracer, stop: asyncio.Event, lost: int = 0) -> AsyncIterator[Episode]:
-    """The tracer's episodes. lost: losses that were reported before."""
-    async for episode in tracer.episodes(stop):
+async def episodes(
+    tracer: Tracer, stop: asyncio.Event, opened: Callable[[Kill], None], lost: int = 0
+) -> AsyncIterator[Episode]:
+    """The tracer's episodes. opened: called with the first kill of each, at once. lost: losses that were reported
+    before."""
+    async for episode in tracer.episodes(stop, opened):
         if (now := tracer.lost) > lost:
             log.error(
                 "%d records of kills or of their arguments were lost in the kernel: its ring was full (--ring-bytes)%s",

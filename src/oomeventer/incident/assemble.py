@@ -8,15 +8,17 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
-from oomeventer.incident import bounds
+from oomeventer.incident import bounds, where
 from oomeventer.incident.incident import SCHEMA, Host, Incident, Neighbour, Scope, Trigger
 from oomeventer.incident.victim import Statistics, Victim
 from oomeventer.incident.workload import Container
 from oomeventer.kernel import Kill, Missing, Process, ancestor, is_lowered, ran_out_here
-from oomeventer.node import ARGUMENTS_BYTES, ENVIRONMENT_BYTES, Identity, Observation, identify
+from oomeventer.node import ARGUMENTS_BYTES, ENVIRONMENT_BYTES, Glance, Identity, Observation, identify
 from oomeventer.node import Statistics as Taskstats
 from oomeventer.redaction import Redaction, parse_arguments, parse_environment
 from oomeventer.text import printable
+
+_NO_GLANCE = Glance()
 
 
 def assemble(
@@ -25,6 +27,7 @@ def assemble(
     statistics: dict[Process, Taskstats],
     host: Host,
     redaction: Redaction,
+    glance: Glance = _NO_GLANCE,
 ) -> Incident:
     """The incident of an episode, before anybody was asked whose container it is."""
     first = kills[0]
@@ -60,15 +63,21 @@ def assemble(
         pid1=observation.pid1,
         limit_lowered=ran_out.level is not None and ran_out.certain and is_lowered(first, ran_out.level),
         neighbours=tuple(
-            Neighbour(pid=other.pid, comm=printable(other.comm), rss_bytes=other.rss_bytes)
-            for other in observation.neighbours
+            Neighbour(other.pid, printable(other.comm), other.rss_bytes, other.container_id)
+            for other in observation.neighbours.largest
         ),
-        neighbours_total=observation.neighbours_total,
+        neighbours_total=observation.neighbours.total,
+        neighbours_bytes=observation.neighbours.rss_bytes,
         truncated=bool(missing) or len(victims) < len(kills) or len(victims) > bounds.VICTIMS_WITH_TEXT,
         lost_before=first.lost,
         container=Container(id=identity.container_id, runtime=identity.runtime) if identity.container_id else None,
         pod=None,
-        notes=bounds.notes(tuple(_notes(kills, victims))),
+        notes=bounds.notes((*_notes(kills, victims), *where.notes(glance))),
+        memory=where.memory(glance, kills),
+        container_memory=where.container_memory(glance, kills, identity),
+        cgroup_events=where.cgroup_events(glance),
+        pressure=where.pressure(glance),
+        node_memory=where.node_memory(glance),
         victims_total=len(kills),
     )
 

@@ -1,8 +1,9 @@
 """The first stage: an episode becomes an incident. In: an Episode. Out: an Incident.
 
-Rules: the victim is dying, so this comes first and asks only the machine it runs on. /proc and netlink can block, so
-they are read in a thread, and after a deadline the incident goes on without them. At most two threads exist; where both
-hang, the next incidents go on without /proc at once.
+Rules: the victim is dying, so this comes first and asks only the machine it runs on: where the memory was as soon as
+its record is read (glance()), the rest when the episode is complete. Files and netlink can block, so they are read in
+threads, and after a deadline the incident goes on without them. At most two threads exist for each; where both hang,
+the next incidents go on without at once.
 """
 
 import asyncio
@@ -12,10 +13,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from oomeventer.incident.aftermath import Aftermath
 from oomeventer.incident.assemble import assemble
+from oomeventer.incident.glances import Glances
 from oomeventer.incident.incident import Host, Incident
 from oomeventer.incident.unmasking import Unmasking
-from oomeventer.kernel import Episode, Process
-from oomeventer.node import Observation, Procfs, Statistics, Taskstats, TaskstatsError
+from oomeventer.kernel import Episode, Kill, Process
+from oomeventer.node import Glance, Observation, Procfs, Statistics, Taskstats, TaskstatsError
 from oomeventer.redaction import Redaction
 
 log = logging.getLogger(__name__)
@@ -46,6 +48,7 @@ class Observer:
         self._wants_statistics = statistics
         self._unmasking = unmasking
         self._aftermath = aftermath
+        self._glances = Glances(procfs)
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="observe")
         self._running: set[Future[tuple[Observation, dict[Process, Statistics]]]] = set()
         if statistics:  # the first time it takes a while, which no incident shall wait for
@@ -53,32 +56,51 @@ class Observer:
 
     def close(self) -> None:
         """Without waiting for threads that hang in the kernel."""
+        self._glances.close()
         self._executor.shutdown(wait=False, cancel_futures=True)
+
+    def glance(self, kill: Kill) -> None:
+        """Begin to read where the memory was: for the first kill of an episode, as soon as it is seen."""
+        self._glances.begin(kill)
 
     async def __call__(self, episode: Episode) -> Incident:
         """The incident, whatever /proc says."""
-        observation, statistics = await self._look(episode)
+        glance, (observation, statistics) = await self._look(episode)
         offset_ns = time.clock_gettime_ns(time.CLOCK_REALTIME) - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
         host = Host(node=self._node, boot_id=self._boot_id, boot_offset_ns=offset_ns)
-        incident = assemble(episode, observation, statistics, host, self._redaction)
+        incident = assemble(episode, observation, statistics, host, self._redaction, glance)
         if self._unmasking:
             self._unmasking.keep(incident, episode, observation)
         if self._aftermath:
             self._aftermath.keep(incident, episode)
         return incident
 
-    async def _look(self, episode: Episode) -> tuple[Observation, dict[Process, Statistics]]:
+    async def _look(self, episode: Episode) -> tuple[Glance, tuple[Observation, dict[Process, Statistics]]]:
+        glancing, observing = self._glances.take(episode[0]), self._observing(episode)
+        if looks := [asyncio.wrap_future(future) for future in (glancing, observing) if future]:
+            await asyncio.wait(looks, timeout=DEADLINE_SECONDS)
+        if not all(future.done() for future in (glancing, observing) if future):
+            log.warning(
+                "/proc or cgroup files did not answer within %.0f s; the incident goes on without", DEADLINE_SECONDS
+            )
+        observed = observing.result() if observing and observing.done() else (Observation(), {})
+        return self._glance(glancing), observed
+
+    def _glance(self, future: Future[Glance] | None) -> Glance:
+        if future is None:
+            return Glance(unseen="too much was to be read at once")
+        if not future.done():
+            self._glances.leave(future)
+            return Glance(unseen="its files did not answer in time")
+        return future.result()
+
+    def _observing(self, episode: Episode) -> Future[tuple[Observation, dict[Process, Statistics]]] | None:
         self._running = {future for future in self._running if not future.done()}
         if len(self._running) >= _THREADS:
-            return Observation(), {}
+            return None
         future = self._executor.submit(self._read, episode)
         self._running.add(future)
-        try:
-            async with asyncio.timeout(DEADLINE_SECONDS):
-                return await asyncio.wrap_future(future)
-        except TimeoutError:
-            log.warning("/proc did not answer within %.0f s; the incident goes on without it", DEADLINE_SECONDS)
-            return Observation(), {}
+        return future
 
     def _read(self, episode: Episode) -> tuple[Observation, dict[Process, Statistics]]:
         statistics = self._ask(episode)

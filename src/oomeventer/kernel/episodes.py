@@ -70,13 +70,14 @@ class Episodes:
         self._open: list[_Open] = []
         self._early: OrderedDict[Process, Arguments] = OrderedDict()
 
-    def feed(self, record: Kill | Arguments, now: float) -> None:
-        """Take one record, in the ring's order."""
+    def feed(self, record: Kill | Arguments, now: float) -> bool:
+        """Take one record, in the ring's order. Returns whether it began an episode."""
         if isinstance(record, Arguments):
             self._complete(record, now)
-            return
+            return False
         group = self._group(record)
         episode = next((e for e in self._open if group and e.group == group and e.is_near(record)), None)
+        begins = episode is None
         if episode is None:
             episode = _Open(opened=now, latest=now, latest_ns=record.time_ns, group=group)
             self._open.append(episode)
@@ -86,6 +87,7 @@ class Episodes:
             episode.waiting.add(record.process)
             if early := self._early.pop(record.process, None):
                 self._complete(early, now)
+        return begins
 
     def take(self, now: float) -> list[Episode]:
         """The episodes that are complete, or overdue, in the order in which they began."""

@@ -14,7 +14,7 @@ import logging
 import math
 import select
 from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Self
 
@@ -135,14 +135,14 @@ class Tracer:
 
     # -- records -----------------------------------------------------------------------------------------------------
 
-    def _read(self, now: float) -> None:
+    def _read(self, now: float, opened: Callable[[Kill], None]) -> None:
         """Feed what is in the rings, of earlier versions first."""
         for attachment in self._earlier:
-            self._feed(attachment.ring, now, is_earlier=True)
+            self._feed(attachment.ring, now, opened, is_earlier=True)
         self._end_earlier()
-        self._feed(self._current.ring, now, is_earlier=False)
+        self._feed(self._current.ring, now, opened, is_earlier=False)
 
-    def _feed(self, ring: Ring, now: float, is_earlier: bool) -> None:
+    def _feed(self, ring: Ring, now: float, opened: Callable[[Kill], None], is_earlier: bool) -> None:
         needless = []
         for position, raw in ring.read():
             try:
@@ -157,7 +157,8 @@ class Tracer:
             elif record.process in self._seen_earlier:  # both were attached when it was killed
                 needless.append(position)
                 continue
-            self._episodes.feed(record, now)
+            if self._episodes.feed(record, now) and isinstance(record, Kill):
+                opened(record)
             if isinstance(record, Kill) and record.levels:
                 self._remember(record.levels[0].inode, record.cgroup)
             if isinstance(record, Arguments) and record.process not in self._positions:
@@ -189,9 +190,11 @@ class Tracer:
             if attachment.generation:
                 attachment.generation.remove()
 
-    async def episodes(self, stop: asyncio.Event | None = None) -> AsyncIterator[Episode]:
+    async def episodes(
+        self, stop: asyncio.Event | None = None, opened: Callable[[Kill], None] = lambda _kill: None
+    ) -> AsyncIterator[Episode]:
         """The episodes as they are completed, until `stop` is set; then what is open, as it is. See episodes.py. Each
-        is to be given to free()."""
+        is to be given to free(). opened: called with an episode's first kill as soon as that is read."""
         loop = asyncio.get_running_loop()
         stopping = loop.create_task((stop or asyncio.Event()).wait())
         try:
@@ -199,7 +202,7 @@ class Tracer:
                 with contextlib.suppress(InterruptedError):
                     self._wake.poll(0)  # before reading: what comes after it wakes us again
                 now = loop.time()
-                self._read(now)
+                self._read(now, opened)
                 ends = stopping.done()
                 # By the time before reading: of what was overdue then all had been read that was in the ring.
                 for episode in self._episodes.take(math.inf if ends else now):

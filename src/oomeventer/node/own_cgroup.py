@@ -21,12 +21,11 @@ Rules:
 
 import logging
 import os
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from oomeventer.kernel import Episode, Kill
+from oomeventer.node.mounts import lines, memory_mounts
 from oomeventer.text import CUT
 
 log = logging.getLogger(__name__)
@@ -111,9 +110,12 @@ class NodeCgroup:
     def _find(self, unified: bool) -> int | None:
         """The inode of the node's cgroup; None where none is found."""
         own, init = self._place("self", unified), self._place("1", unified)
-        for point, root in self._mounts(unified):
+        for mount in memory_mounts(self._proc, unified):
+            if self._cgroups not in (None, mount.point):
+                continue
+            root = _Place.read(mount.root)
             try:
-                inode = os.stat(point).st_ino
+                inode = os.stat(mount.point).st_ino
             except OSError:
                 continue
             if inode == _ROOT_INODE:
@@ -122,21 +124,8 @@ class NodeCgroup:
                 return inode
         return None
 
-    def _mounts(self, unified: bool) -> Iterator[tuple[Path, _Place]]:
-        """Where the memory hierarchy is mounted, and from which cgroup on (/proc/self/mountinfo, proc(5))."""
-        found: dict[Path, _Place] = {}
-        for line in _lines(self._proc / "self/mountinfo"):
-            mount, _, source = line.partition(" - ")
-            kind, _, rest = source.partition(" ")
-            if kind == "cgroup2" if unified else kind == "cgroup" and "memory" in rest.split(" ")[-1].split(","):
-                fields = [re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), f) for f in mount.split(" ")]
-                found[Path(fields[4])] = _Place.read(fields[3])  # of several at one place the last one is seen
-        for point, root in found.items():
-            if self._cgroups is None or self._cgroups == point:
-                yield point, root
-
     def _place(self, pid: str, unified: bool) -> _Place | None:
-        for line in _lines(self._proc / pid / "cgroup"):
+        for line in lines(self._proc / pid / "cgroup"):
             _, _, rest = line.partition(":")
             controllers, _, path = rest.partition(":")
             if not controllers if unified else "memory" in controllers.split(","):
@@ -150,10 +139,3 @@ def _names(path: str) -> tuple[str, ...]:
 
 def _path(names: tuple[str, ...]) -> str:
     return "/" + "/".join(names)
-
-
-def _lines(file: Path) -> list[str]:
-    try:
-        return os.fsdecode(file.read_bytes()).split("\n")
-    except OSError:
-        return []

@@ -20,7 +20,8 @@ from oomeventer.kernel import record
 from oomeventer.kernel.kill import Arguments, Kill, Missing
 from oomeventer.kernel.record import RecordError, parse
 from oomeventer.node.cgroup_path import ancestors, identify
-from oomeventer.node.procfs import Neighbour, Observation
+from oomeventer.node.neighbours import Neighbour, Neighbours
+from oomeventer.node.procfs import Observation
 from oomeventer.redaction.policy import Redaction, parse_arguments, parse_environment
 from oomeventer.text import CUT, cut_bytes, printable
 from samples import CGROUP, CONTAINER_ID, POD, POD_CGROUP, UID, raw_mark
@@ -117,7 +118,8 @@ def path(data: bytes) -> None:
     arguments = [*(read.arguments or b"").split(b"\0"), *hostile.arguments(place, SECRET), b"1", b""]
     environment = [*(read.environment or b"").split(b"\0"), hostile.entry(place, SECRET), b""]
     observation = Observation(
-        pid1=("lives", "killed", "gone", None)[number % 4], neighbours=tuple(neighbours), neighbours_total=variant % 9
+        pid1=("lives", "killed", "gone", None)[number % 4],
+        neighbours=Neighbours(tuple(neighbours), total=variant % 9),
     )
     shows_all = variant % 4 == 3
     (what,) = reported.report(

@@ -1,0 +1,77 @@
+"""Where the memory was: what was read at the kill, within the frame of the kernel's record. In: a Glance, kills. Out:
+the incident's Memory, CgroupEvents, Pressure, NodeMemory, and notes.
+
+Rules: pure. The record's usage is of the very moment, the files were read milliseconds later. What the parts lack of it
+by then, the victims have given back, as far as the record says that they held it: anonymous memory first. (A dying
+process's pages leave memory.stat before they leave the usage, so the usage read then tells nothing, but where the
+kernel's part is incomplete: there no more is added than the usage has lost.)
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+
+from oomeventer.incident.memory import CgroupEvents, Memory, NodeMemory, PodUsage, Pressure
+from oomeventer.kernel import Kill, ran_out_here
+from oomeventer.node import Glance, Identity, MemoryStat
+
+
+def memory(glance: Glance, kills: Sequence[Kill]) -> Memory | None:
+    """Of the cgroup that ran out."""
+    level = ran_out_here(kills[0]).level
+    if glance.memory is None or level is None:
+        return None
+    return _whole(glance.memory, kills[0].levels[level].usage_bytes, kills, glance.left_behind_bytes)
+
+
+def container_memory(glance: Glance, kills: Sequence[Kill], identity: Identity) -> Memory | None:
+    """Of the victim's container; identity: the victim's."""
+    path = identity.container_path
+    if glance.container is None or path is None:
+        return None
+    level = kills[0].levels[kills[0].cgroup.count("/") - path.count("/")]
+    within = [kill for kill in kills if f"{kill.cgroup}/".startswith(f"{path}/")]
+    return _whole(glance.container, level.usage_bytes, within)
+
+
+def cgroup_events(glance: Glance) -> CgroupEvents | None:
+    """Of the cgroup that ran out."""
+    return CgroupEvents(**asdict(glance.happened)) if glance.happened else None
+
+
+def pressure(glance: Glance) -> Pressure | None:
+    """Of the cgroup that ran out."""
+    return Pressure(**asdict(glance.stalled)) if glance.stalled else None
+
+
+def node_memory(glance: Glance) -> NodeMemory | None:
+    """Of the node, where it ran out. Pods are without names here."""
+    if glance.node is None:
+        return None
+    return NodeMemory(
+        total_bytes=glance.node.total_bytes,
+        available_bytes=glance.node.available_bytes,
+        pods_bytes=glance.node.pods_bytes,
+        pods_total=glance.node.pods_total,
+        pods=tuple(PodUsage(uid=uid, usage_bytes=usage) for uid, usage in glance.node.pods),
+    )
+
+
+def notes(glance: Glance) -> Iterator[str]:
+    """Why there is no memory, if there is none."""
+    if glance.unseen:
+        yield f"memory: {glance.unseen}"
+    if glance.container_unseen and glance.container_unseen != glance.unseen:
+        yield f"memory of the container: {glance.container_unseen}"
+
+
+def _whole(stat: MemoryStat, usage: int, kills: Sequence[Kill], left_behind: int | None = None) -> Memory:
+    parts = asdict(stat)
+    now, is_whole = parts.pop("usage_bytes"), parts.pop("is_whole")
+    room = usage - sum((stat.anon_bytes, stat.file_bytes, stat.shmem_bytes, stat.kernel_bytes or 0))
+    if not is_whole and now is not None:
+        room = min(room, usage - now)
+    for part in ("anon_bytes", "shmem_bytes"):
+        given_back = max(min(room, sum(getattr(kill, part) for kill in kills)), 0)
+        parts[part] += given_back
+        room -= given_back
+    return Memory(**parts, left_behind_bytes=left_behind)

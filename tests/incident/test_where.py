@@ -1,0 +1,120 @@
+"""Where the memory was, within the frame of the kernel's record. In: kills, what was read of the cgroups. Out: the
+incident's parts and notes."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from oomeventer.incident import Incident
+from oomeventer.incident.assemble import assemble
+from oomeventer.incident.memory import CgroupEvents, NodeMemory, PodUsage, Pressure
+from oomeventer.kernel.kill import Kill
+from oomeventer.node import Glance, Happened, MemoryStat, Neighbour, Neighbours, NodeUsage, Observation, Stalled
+from oomeventer.redaction.policy import Redaction
+from samples import CGROUP, CONTAINER_ID, HOST, LEVELS, LIMIT, MI, UID, kill, level
+
+WHOLE = MemoryStat(20 * MI, 3 * MI, 8 * MI, kernel_bytes=MI, sock_bytes=5, dirty_bytes=6, usage_bytes=LIMIT)
+FULL_POD = replace(LEVELS[1], limit_bytes=LIMIT, usage_bytes=LIMIT)
+VICTIM = {"anon_bytes": 15 * MI, "shmem_bytes": 4 * MI}
+
+
+def made(glance: Glance, *kills: Kill) -> Incident:
+    return assemble(kills or (kill(**VICTIM),), Observation(), {}, HOST, Redaction(), glance)
+
+
+def parts(stat: MemoryStat, *kills: Kill) -> tuple[int, int, int, int | None]:
+    memory = made(Glance(memory=stat, container=stat), *kills).memory
+    assert memory
+    return memory.anon_bytes // MI, memory.file_bytes // MI, memory.shmem_bytes // MI, memory.kernel_bytes
+
+
+def test_all_is_still_there() -> None:
+    """Read in time: the parts are what was read."""
+    memory = made(Glance(memory=WHOLE, left_behind_bytes=7)).memory
+    assert memory
+    assert (memory.anon_bytes, memory.file_bytes, memory.shmem_bytes) == (20 * MI, 3 * MI, 8 * MI)
+    assert (memory.kernel_bytes, memory.sock_bytes, memory.dirty_bytes, memory.left_behind_bytes) == (MI, 5, 6, 7)
+
+
+@pytest.mark.parametrize(
+    ("read", "now", "expected"),
+    [
+        ((8, 3, 8), LIMIT, (20, 3, 8)),  # its pages leave memory.stat first, the usage later
+        ((5, 3, 8), 17 * MI, (20, 3, 8)),
+        ((5, 3, 6), 15 * MI, (20, 3, 8)),  # shared memory that nobody else maps goes with it
+        ((2, 3, 8), 14 * MI, (17, 3, 11)),  # more is missing than it held of the one
+        ((0, 0, 0), MI, (15, 0, 4)),  # and more than it held at all: nothing is made up
+        ((30, 3, 8), LIMIT, (30, 3, 8)),  # others went on allocating
+    ],
+)
+def test_what_the_victim_has_given_back(read: tuple[int, int, int], now: int, expected: tuple[int, int, int]) -> None:
+    """It is added, as far as the victim held it, up to the usage in force."""
+    anon, file, shmem = (part * MI for part in read)
+    stat = replace(WHOLE, anon_bytes=anon, file_bytes=file, shmem_bytes=shmem, usage_bytes=now)
+    assert parts(stat) == (*expected, MI)
+
+
+def test_a_kernel_part_that_is_incomplete() -> None:
+    """What is missing may be the kernel's: no more is added than the usage has lost."""
+    stat = replace(WHOLE, anon_bytes=10 * MI, kernel_bytes=0, is_whole=False)
+    assert parts(stat)[0] == 10
+    assert parts(replace(stat, usage_bytes=LIMIT - 4 * MI))[0] == 14
+    assert parts(replace(stat, usage_bytes=None))[0] == 21
+
+
+def test_several_victims() -> None:
+    """All of a group give back; to a container only its own."""
+    stat = replace(WHOLE, anon_bytes=0)
+    beside = CGROUP.replace(CONTAINER_ID, "5a" * 32)
+    levels = (
+        level(inode=9, usage_bytes=30 * MI),
+        replace(LEVELS[1], limit_bytes=LIMIT, usage_bytes=LIMIT),
+        *LEVELS[2:],
+    )
+    few: dict[str, Any] = {"anon_bytes": 9 * MI, "levels": levels, "domain_inode": 102}
+    incident = made(Glance(memory=stat, container=stat), kill(1, **few), kill(2, cgroup=beside, **few))
+    assert incident.scope == "pod"
+    assert incident.memory
+    assert incident.container_memory
+    assert (incident.memory.anon_bytes, incident.container_memory.anon_bytes) == (18 * MI, 9 * MI)
+
+
+def test_the_frame_of_the_container_is_its_own() -> None:
+    """Its usage in the record bounds it, not the Pod's."""
+    levels = (
+        level(inode=9, usage_bytes=14 * MI),
+        replace(LEVELS[1], limit_bytes=LIMIT, usage_bytes=LIMIT),
+        *LEVELS[2:],
+    )
+    stat = replace(WHOLE, anon_bytes=0)
+    incident = made(Glance(container=stat), kill(levels=levels, domain_inode=102, **VICTIM))
+    assert incident.memory is None
+    assert incident.container_memory
+    assert incident.container_memory.anon_bytes == 2 * MI
+
+
+def test_what_else_was_read() -> None:
+    """Events, pressure, neighbours with their containers."""
+    glance = Glance(happened=Happened(9, 3, 2, 1), stalled=Stalled(1.5, 2.5, 0.5, 0.25))
+    beside = Neighbours((Neighbour(7, b"a\n", 5, CONTAINER_ID), Neighbour(8, b"b", 4)), total=12, rss_bytes=99)
+    incident = assemble((kill(),), Observation(neighbours=beside), {}, HOST, Redaction(), glance)
+    assert incident.cgroup_events == CgroupEvents(9, 3, 2, 1)
+    assert incident.pressure == Pressure(1.5, 2.5, 0.5, 0.25)
+    assert (incident.neighbours_total, incident.neighbours_bytes) == (12, 99)
+    assert [(one.comm, one.container_id) for one in incident.neighbours] == [("a\\n", CONTAINER_ID), ("b", None)]
+
+
+def test_the_node() -> None:
+    """Its Pods, without names yet."""
+    glance = Glance(node=NodeUsage(100, 5, 80, 3, ((UID, 60), ("x", 20))))
+    incident = made(glance, kill(domain_inode=0))
+    assert (incident.scope, incident.memory) == ("node", None)
+    assert incident.node_memory == NodeMemory(100, 5, 80, 3, (PodUsage(UID, 60), PodUsage("x", 20)))
+
+
+def test_notes() -> None:
+    """One where there is none, and none where there is nothing to say."""
+    assert made(Glance(memory=WHOLE)).notes == made(Glance()).notes == ()
+    assert made(Glance(unseen="why", container_unseen="why")).notes == ("memory: why",)
+    assert made(Glance(container_unseen="why")).notes == ("memory of the container: why",)
