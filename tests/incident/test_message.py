@@ -295,7 +295,7 @@ def test_what_else_held_much() -> None:
     sample = replace(held_by(anon=3, file=8, shmem=20), usage_bytes=LIMIT)
     assert ". Of the 32Mi 8Mi are page cache. PID 1" in message(sample)
     left = replace(sample, memory=Memory(3 * MI, 0, 20 * MI, left_behind_bytes=19 * MI))
-    assert ". 19Mi of it were left behind by earlier containers of the Pod. PID 1" in message(left)
+    assert ". 19Mi of it were left behind by an earlier container. PID 1" in message(left)
 
 
 def test_the_node_ran_out() -> None:

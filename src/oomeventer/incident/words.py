@@ -43,7 +43,7 @@ def left_behind(incident: Incident) -> str | None:
     memory, usage = incident.memory, incident.usage_bytes
     if not memory or not usage or (memory.left_behind_bytes or 0) < usage * _SHARE:
         return None
-    return f"{size(memory.left_behind_bytes or 0)} of it were left behind by earlier containers of the Pod"
+    return f"{size(memory.left_behind_bytes or 0)} of it were left behind by an earlier container"
 
 
 def _share(incident: Incident, share: Share, bytes_: int, of_it: str = "") -> str:
