@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from machine import Agent, Cgroup, Victim, build, kubeconfig
+from machine.cgroup import hierarchy
 from oomeventer.text import MI
 from realcri import Containerd, Pod
 from standin import ApiServer
@@ -68,7 +69,7 @@ class Lab:
     @contextmanager
     def tmpfs(self) -> Iterator[dict[str, Path]]:
         """A tmpfs to mount at /scratch."""
-        directory = Path(tempfile.mkdtemp(dir="/dev/shm"))  # noqa: S108, a tmpfs is what is wanted
+        directory = Path(tempfile.mkdtemp(dir="/dev/shm"))
         try:
             yield {"/scratch": directory}
         finally:
@@ -76,6 +77,7 @@ class Lab:
 
     async def message(self, cgroup: str, count: int = 1) -> str:
         """Of the Event about what is in a cgroup, once it tells of so many kills."""
+        cgroup = cgroup.removeprefix(self.containerd.cgroup)
 
         def found() -> str | None:
             for stored in self.api.events.values():
@@ -100,7 +102,9 @@ async def lab() -> AsyncIterator[Lab]:
                 config = kubeconfig(directory, api.url, api.token)
                 whom = ["--kubeconfig", str(config), "--cri-endpoint", containerd.endpoint, "--node-name", NODE]
                 places = ["--pins", "none", "--journal", str(directory / "journal.db")]
-                async with Agent("run", *whom, *places, ready="watches node"):
+                # Others on this machine have kills, too.
+                own = ["--node-cgroup", containerd.cgroup]
+                async with Agent("run", *whom, *places, *own, ready="watches node"):
                     yield Lab(containerd, api, directory, build(directory))
 
 
@@ -114,12 +118,6 @@ async def _child(lab: Lab) -> str:
         return await lab.message(pod.cgroup)
 
 
-async def _pid1(lab: Lab) -> str:
-    with lab.pod({"app": 32}) as pod:
-        pod.run_container(command=["hog", "100"], memory_limit_bytes=32 * MI)
-        return await lab.message(pod.cgroup)
-
-
 async def _tmpfs(lab: Lab) -> str:
     with lab.tmpfs() as mounts, lab.pod({"app": 32}) as pod:
         command = ["sh", "-c", f"{_fill(27)}; hog 100; {SLEEP}"]
@@ -130,7 +128,9 @@ async def _tmpfs(lab: Lab) -> str:
 async def _left_behind(lab: Lab) -> str:
     with lab.tmpfs() as mounts, lab.pod({"app": 32}, pod_limit=32) as pod:
         first = pod.run_container(
-            command=["sh", "-c", f"{_fill(24)}; touch /scratch/done; {SLEEP}"], memory_limit_bytes=32 * MI, mounts=mounts
+            command=["sh", "-c", f"{_fill(24)}; touch /scratch/done; {SLEEP}"],
+            memory_limit_bytes=32 * MI,
+            mounts=mounts,
         )
         async with asyncio.timeout(SECONDS):
             while not (mounts["/scratch"] / "done").exists():
@@ -191,7 +191,7 @@ async def _sandbox(lab: Lab) -> str:
             for pid in procs.read_text().split():
                 Path(f"/proc/{pid}/oom_score_adj").write_text("1000")
         with contextlib.suppress(Exception):  # its sandbox may be gone already
-            pod.run_container(command=["hog", "100"])
+            pod.run_container(command=["sh", "-c", "hog 18 & hog 18"])
         return await lab.message(pod.cgroup)
 
 
@@ -203,7 +203,9 @@ async def _again(lab: Lab) -> str:
 
 
 async def _outside(lab: Lab) -> str:
-    with Cgroup(24 * MI) as cgroup, Victim(lab.program, cgroup, ["hog", "100"]) as victim:
+    name = f"{lab.containerd.cgroup}/backup.service".lstrip("/")
+    (hierarchy() / name).parent.mkdir(exist_ok=True)  # containerd's, which goes with it
+    with Cgroup(24 * MI, name) as cgroup, Victim(lab.program, cgroup, ["hog", "100"]) as victim:
         victim.go()
         victim.wait()
         return await lab.message(cgroup.path)
@@ -211,7 +213,6 @@ async def _outside(lab: Lab) -> str:
 
 KILLS: dict[str, Callable[[Lab], Awaitable[str]]] = {
     "child": _child,
-    "pid1": _pid1,
     "tmpfs": _tmpfs,
     "left behind": _left_behind,
     "small files": _small_files,
