@@ -222,7 +222,8 @@ VOLUMES = (MemoryVolume("scratch", None, ("app",)), MemoryVolume("other", None, 
         (
             replace(held_by(shmem=30), pod=replace(POD, memory_volumes=VOLUMES)),
             "tmpfs",
-            "30Mi of it are files in memory (tmpfs, volume scratch), which stay when the container restarts",
+            "30Mi of it are files in memory (tmpfs, most likely volume scratch), which stay when the container "
+            "restarts",
         ),
         (held_by(shmem=30), "tmpfs", "30Mi of it are files in memory (tmpfs, shared memory)"),
         (held_by(file=30, dirty=20), "cache", "30Mi of it are page cache, of which 20Mi wait to be written to a disk"),
@@ -294,8 +295,11 @@ def test_what_else_held_much() -> None:
     """A good part that is neither the victim's nor the cause, and what earlier containers left."""
     sample = replace(held_by(anon=3, file=8, shmem=20), usage_bytes=LIMIT)
     assert ". Of the 32Mi 8Mi are page cache. PID 1" in message(sample)
-    left = replace(sample, memory=Memory(3 * MI, 0, 20 * MI, left_behind_bytes=19 * MI))
-    assert ". 19Mi of it were left behind by an earlier container. PID 1" in message(left)
+    left = replace(sample, memory=Memory(3 * MI, 0, 20 * MI, left_behind_bytes=10 * MI))
+    assert ". 10Mi of it were left behind by an earlier container. PID 1" in message(left)
+    all_of_it = message(replace(sample, memory=Memory(3 * MI, 0, 20 * MI, left_behind_bytes=19 * MI)))
+    assert "20Mi of it are files in memory (tmpfs, shared memory), left behind by an earlier container." in all_of_it
+    assert all_of_it.count("left behind") == 1
 
 
 def test_the_node_ran_out() -> None:

@@ -12,6 +12,8 @@ from oomeventer.text import duration, size
 
 #: A share of what ran out that is worth a word, and of the time that was waited for memory.
 _SHARE, _PERCENT = 1 / 6, 10
+#: From this part of a share on it is all of it, to a reader.
+_NEARLY = 0.9
 #: Pods in the Event of a node that ran out.
 _PODS = 5
 _HOUR, _DAY = 3600, 86400
@@ -41,9 +43,18 @@ def others(incident: Incident) -> str | None:
 def left_behind(incident: Incident) -> str | None:
     """What earlier containers of the Pod left."""
     memory, usage = incident.memory, incident.usage_bytes
-    if not memory or not usage or (memory.left_behind_bytes or 0) < usage * _SHARE:
+    left = (memory.left_behind_bytes or 0) if memory else 0
+    if not usage or left < usage * _SHARE or _is_left_behind(incident):
         return None
-    return f"{size(memory.left_behind_bytes or 0)} of it were left behind by an earlier container"
+    return f"{size(left)} of it were left behind by an earlier container"
+
+
+def _is_left_behind(incident: Incident) -> bool:
+    """Whether that is what the files in memory are, which the cause says then."""
+    memory = incident.memory
+    if memory is None or largest(incident) != "tmpfs":
+        return False
+    return (memory.left_behind_bytes or 0) >= shares(incident)["tmpfs"] * _NEARLY
 
 
 def _share(incident: Incident, share: Share, bytes_: int, of_it: str = "") -> str:
@@ -71,9 +82,10 @@ def _volume(incident: Incident) -> str:
         for volume in (incident.pod.memory_volumes if incident.pod else ())
         if is_pods or name is None or name in volume.containers
     ]
+    left = ", left behind by an earlier container" if _is_left_behind(incident) else ""
     if not volumes:
-        return "(tmpfs, shared memory)"
-    return f"(tmpfs, volume {' or '.join(volumes)}), which stay when the container restarts"
+        return f"(tmpfs, shared memory){left}"
+    return f"(tmpfs, most likely volume {' or '.join(volumes)}){left or ', which stay when the container restarts'}"
 
 
 def _processes(incident: Incident, bytes_: int, of_it: str) -> str:

@@ -103,7 +103,9 @@ async def lab() -> AsyncIterator[Lab]:
                 whom = ["--kubeconfig", str(config), "--cri-endpoint", containerd.endpoint, "--node-name", NODE]
                 places = ["--pins", "none", "--journal", str(directory / "journal.db")]
                 # Others on this machine have kills, too.
-                own = ["--node-cgroup", containerd.cgroup]
+                root = hierarchy() / containerd.cgroup.lstrip("/")
+                root.mkdir(exist_ok=True)  # containerd's, which goes with it
+                own = ["--node-cgroup", containerd.cgroup, "--cgroup-root", str(root)]
                 async with Agent("run", *whom, *places, *own, ready="watches node"):
                     yield Lab(containerd, api, directory, build(directory))
 
@@ -204,7 +206,6 @@ async def _again(lab: Lab) -> str:
 
 async def _outside(lab: Lab) -> str:
     name = f"{lab.containerd.cgroup}/backup.service".lstrip("/")
-    (hierarchy() / name).parent.mkdir(exist_ok=True)  # containerd's, which goes with it
     with Cgroup(24 * MI, name) as cgroup, Victim(lab.program, cgroup, ["hog", "100"]) as victim:
         victim.go()
         victim.wait()
