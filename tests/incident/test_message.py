@@ -358,6 +358,19 @@ def test_what_is_known_beside_it() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("rule", "text", "says"),
+    [
+        ("tmpfs", "27Mi of the 32Mi limit are files: set a sizeLimit (it has none).", "Set a sizeLimit (it has none)"),
+        ("jvm-heap", "-Xmx is 64Mi: lower it.", "-Xmx is 64Mi: lower it"),
+        ("tmpfs", "set a sizeLimit", "Set a sizeLimit"),
+    ],
+)
+def test_a_hint_repeats_nothing(rule: str, text: str, says: str) -> None:
+    """What the message has told already is left out of the hint; evidence that it has not stays."""
+    assert f". {says}. Command" in message(incident(hints=(Hint(rule, text, ()),)))
+
+
 def test_where_there_is_no_room_whole_sentences_go() -> None:
     """The least important first; what ran out, the victim and PID 1 stay, and so does the command, cut."""
     sample = incident(

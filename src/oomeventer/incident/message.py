@@ -73,8 +73,7 @@ def _further(incident: Incident, on_node: bool) -> Iterator[Sentence]:
     yield from _ranked(50, words.pattern(incident))
     yield from _ranked(55, words.repeats(incident))
     yield from _ranked(30, words.pressure(incident))
-    if incident.hints:
-        yield 40, incident.hints[0].text.rstrip(".")
+    yield from _ranked(40, words.hint(incident))
 
 
 def _ranked(rank: int, sentence: str | None) -> Iterator[Sentence]:

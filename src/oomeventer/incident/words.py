@@ -16,7 +16,23 @@ _SHARE, _PERCENT = 1 / 6, 10
 _NEARLY = 0.9
 #: Pods in the Event of a node that ran out.
 _PODS = 5
-_HOUR, _DAY = 3600, 86400
+#: Hints whose evidence, what stands before their colon, the message has told already.
+_TOLD = frozenset(
+    {
+        "dirty-page-cache",
+        "group-kill",
+        "kernel-memory",
+        "left-behind",
+        "limit-lowered",
+        "neighbours-hold-most",
+        "page-cache",
+        "page-tables",
+        "sandbox",
+        "socket-buffers",
+        "tmpfs",
+        "worker-pool",
+    }
+)
 
 
 def cause(incident: Incident) -> str | None:
@@ -181,3 +197,13 @@ def pressure(incident: Incident) -> str | None:
     if waited is None or waited.some_60s < _PERCENT:
         return None
     return f"Stalled on memory for {waited.some_60s:.0f}% of the last minute"
+
+
+def hint(incident: Incident) -> str | None:
+    """The likeliest, without what is told already."""
+    if not incident.hints:
+        return None
+    rule, text = incident.hints[0].rule, incident.hints[0].text.rstrip(".")
+    _, _, advice = text.partition(": ")
+    text = advice if rule in _TOLD and advice else text
+    return text[:1].upper() + text[1:]
