@@ -10,7 +10,7 @@ from oomeventer.incident.codec import IncidentError, as_json, decode, encode
 from oomeventer.incident.events import ANNOTATION, COMPONENT, PendingEvent, combine, compose, compose_all
 from oomeventer.incident.incident import Incident, Neighbour, Scope, Trigger
 from oomeventer.incident.memory import CgroupEvents, Memory, NodeMemory, PodUsage, Pressure
-from oomeventer.incident.message import message, with_message
+from oomeventer.incident.message import with_message
 from oomeventer.incident.observer import Observer
 from oomeventer.incident.report import block, described, table
 from oomeventer.incident.story import Hint, Pattern, Repeats, Sample, Trajectory
@@ -59,7 +59,6 @@ __all__ = [
     "described",
     "encode",
     "fitted",
-    "message",
     "restored",
     "table",
     "why",
