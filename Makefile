@@ -15,7 +15,7 @@ PROTOC  = PATH=$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc -Isrc/oomeventer
 
 Q := $(if $(V),,@)
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-cluster kind test-faults test-kernels bench image chart docs schema check workflows format object stubs verify-stubs lock lock-image wheel clean packages
+.PHONY: help demo test test-cluster kind test-faults test-kernels bench image chart docs reading schema check workflows format object stubs verify-stubs lock lock-image wheel clean packages
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
@@ -94,6 +94,9 @@ chart: $(VENV)/dev ## the chart's README table and schema from its values.yaml, 
 
 docs: $(VENV)/dev ## docs/metrics.md and docs/configuration.md from their tables
 	$(Q)PYTHONPATH=tests/support $(BIN)/python -m docs
+
+reading: $(VENV)/dev packages-test ## docs/reading-an-event.md from real kills (root, 60 s) and what guests reported last
+	$(Q)PYTHONPATH=tests/support $(BIN)/python -m reading_page
 
 schema: $(VENV)/dev ## src/oomeventer/incident/schema.json from the incident's types
 	$(Q)PYTHONPATH=tests/support $(BIN)/python -m schema

@@ -30,7 +30,7 @@ from oomeventer.incident import (
     Unmasking,
     compose_all,
     fitted,
-    message,
+    with_message,
 )
 from oomeventer.journal import Journal, RecordedIncident
 from oomeventer.kernel import Episode, Kill, Tracer
@@ -151,6 +151,7 @@ class Agent:
         own."""
         incident = advise(self._unmasking.unmask(described.incident))
         events = compose_all(incident, advise(described.incident))
+        incident = replace(incident, message=events[0].body["message"])
         waiting = await self._journal.describe(described.id, incident, events)
         if waiting:  # else it was recorded twice, when the journal's disk had failed, and is in the outbox already
             self._delivery.add(waiting)
@@ -186,9 +187,9 @@ class Agent:
             return
         self._reported.add(recorded.id)
         self._await_no_more(recorded)
-        incident = advise(recorded.incident)
+        incident = recorded.incident if recorded.incident.message else with_message(advise(recorded.incident))
         where = f"{incident.pod.namespace}/{incident.pod.name}" if incident.pod else incident.node
-        log.warning("%s: %s", where, message(incident), extra={"incident": json.loads(fitted(incident, LOG_BYTES))})
+        log.warning("%s: %s", where, incident.message, extra={"incident": json.loads(fitted(incident, LOG_BYTES))})
         self._metrics.killed(incident)
 
     def _forget(self, recorded: RecordedIncident) -> None:

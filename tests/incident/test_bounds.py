@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from oomeventer.incident import Incident, IncidentError, Trigger, as_json, compose, decode, message
+from oomeventer.incident import Incident, IncidentError, Trigger, as_json, compose, decode
 from oomeventer.incident import bounds as module
 from oomeventer.incident.assemble import assemble
 from oomeventer.incident.bounds import (
@@ -27,6 +27,7 @@ from oomeventer.incident.bounds import (
     restored,
 )
 from oomeventer.incident.events import ANNOTATION
+from oomeventer.incident.message import message
 from oomeventer.kernel import Kill
 from oomeventer.node import Observation
 from oomeventer.redaction.policy import Redaction

@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 from oomeventer.incident.codec import as_json
-from oomeventer.incident.events import ANNOTATION, compose, compose_all, message
-from oomeventer.incident.incident import Incident, Trigger
+from oomeventer.incident.events import ANNOTATION, compose, compose_all
+from oomeventer.incident.incident import Incident, Neighbour, Trigger
+from oomeventer.incident.memory import NodeMemory, PodUsage
+from oomeventer.incident.message import message, with_message
 from samples import (
     CGROUP,
     CONTAINER,
     KI,
-    LIMIT,
     MI,
     NODE,
     POD,
@@ -28,10 +29,6 @@ from samples import (
     on_the_host,
     victim,
 )
-
-HELD = "which held 31.4Mi (anon 31.2Mi, file 0.1Mi, shmem 0)"
-HOG = f"and the kernel killed hog (pid 17 in the container), {HELD}"
-LIVES = "PID 1 lives on: the container was not restarted"
 
 
 def test_the_whole_event() -> None:
@@ -102,74 +99,6 @@ def test_the_name_is_made_of_the_incident() -> None:
     assert all(len(name) <= 253 and re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", name) for name in names)
 
 
-def test_the_model_message() -> None:
-    """Who ran out of what, what was killed and held how much, and whether the container goes on."""
-    assert message(incident()) == (
-        "Container app ran out of its 32Mi memory limit and the kernel killed hog (pid 17 in the container), which "
-        "held 31.4Mi (anon 31.2Mi, file 0.1Mi, shmem 0). PID 1 lives on: the container was not restarted. "
-        "Command: hog 100"
-    )
-
-
-ELSEWHERE = f"and the kernel killed hog (pid 17 in container app), {HELD}"
-
-
-@pytest.mark.parametrize(
-    ("fields", "says"),
-    [
-        ({"scope": "pod", "limit_bytes": 64 * MI}, f"Pod checkout-0 ran out of its 64Mi memory limit {ELSEWHERE}"),
-        ({"scope": "pod", "pod": None}, f"Pod {UID} ran out of its 32Mi memory limit {ELSEWHERE}"),
-        (
-            {"scope": "cgroup", "limit_cgroup": "/kubepods"},
-            f"Cgroup /kubepods ran out of its 32Mi memory limit {ELSEWHERE}",
-        ),
-        ({"scope": "node", "limit_bytes": None}, f"Node {NODE} ran out of memory {ELSEWHERE}"),
-        (
-            {"scope": "unknown"},
-            f"A memory limit ran out, most likely that of cgroup {CGROUP} (32Mi) {ELSEWHERE}",
-        ),
-        (
-            {"scope": "unknown", "limit_cgroup": None, "limit_bytes": None},
-            f"The memory limit of a cgroup above {CGROUP} ran out {ELSEWHERE}",
-        ),
-        (
-            {"container": replace(CONTAINER, name=None)},
-            f"Container 3f3f3f3f3f3f ran out of its 32Mi memory limit {HOG}",
-        ),
-    ],
-)
-def test_who_ran_out(fields: dict[str, Any], says: str) -> None:
-    """Each scope is named as a person would; outside the container's own limit the victim's container is named."""
-    assert message(incident(**fields)).startswith(says)
-
-
-def test_a_process_of_the_host_is_reported_by_the_nodes_pid() -> None:
-    """Where there is no container, there is no PID 1 to tell of."""
-    assert message(on_the_host()) == (
-        f"Node {NODE} ran out of memory and the kernel killed hog (pid 4217), {HELD}. Command: hog 100"
-    )
-
-
-def test_swap_is_reported_where_there_is_some() -> None:
-    """What was in swap stands beside what was held, and is no part of it."""
-    text = message(incident(victims=(victim(swap_bytes=3 * MI),)))
-    assert "which held 31.4Mi (anon 31.2Mi, file 0.1Mi, shmem 0, swap 3Mi)." in text
-
-
-@pytest.mark.parametrize(
-    ("pid1", "says"),
-    [
-        ("lives", f". {LIVES}. "),
-        ("killed", ". PID 1 was killed: the container ends with it. "),
-        ("gone", ". PID 1 has ended, and the container with it. "),
-        (None, "shmem 0). Command"),
-    ],
-)
-def test_pid1(pid1: Any, says: str) -> None:
-    """Whether the container goes on is reported where it is known."""
-    assert says in message(incident(pid1=pid1))
-
-
 OTHERS = CGROUP.replace(UID, "5b0e7a52-0000-4000-8000-000000000001")
 
 
@@ -188,64 +117,6 @@ def test_an_event_on_a_pod_names_nothing_of_another() -> None:
     assert "made by their-secret (pid 4300 on the node)" in message(incident(trigger=trigger))
 
 
-def test_the_triggers_words() -> None:
-    """A trigger that is no victim is named, since the kernel's log blames it."""
-    trigger = Trigger(pid=4300, comm="curl", cgroup=CGROUP)
-    says = ". The allocation that set it off was made by curl (pid 4300 on the node). "
-    assert says in message(incident(trigger=trigger))
-    assert "allocation" not in message(incident())
-    assert "allocation" not in message(replace(group_of(3), trigger=replace(trigger, pid=5001)))
-
-
-def test_a_groups_words() -> None:
-    """The others of a group kill are named, the first eight of many."""
-    assert ". With it went the rest of its group of 3 (memory.oom.group): w0 (20), w1 (21). PID 1" in message(
-        group_of(3)
-    )
-    reported = message(group_of(50))
-    assert "group of 50 (memory.oom.group): w0 (20), " in reported
-    assert ", w7 (27) and 41 more. " in reported
-    assert "group" not in message(incident(group_kill=True))
-
-
-def test_the_command_is_quoted() -> None:
-    """One that cannot be known apart from two is quoted; without one there is no word of it."""
-    assert message(incident(victims=(victim(command=("hog", "a b", "***")),))).endswith("Command: hog 'a b' ***")
-    for command in (None, ()):
-        assert message(incident(victims=(victim(command=command),))).endswith(LIVES)
-
-
-@pytest.mark.parametrize("letter", ["x", "ü", "界", "😀"])
-def test_the_message_has_1024_bytes_at_most(letter: str) -> None:
-    """However long the command, in bytes as the API counts; beginning and end stay."""
-    for length in (0, 250, 900, 5000):
-        text = message(incident(victims=(victim(command=("hog", letter * length)),)))
-        assert len(text.encode()) <= 1024
-        assert text.startswith("Container app ran out of its 32Mi memory limit")
-    assert len(text.encode()) > 1020
-    assert text.endswith(f"{letter}'" if letter != "x" else letter)
-
-
-def hostile(text: str) -> Incident:
-    """As assemble() would have it: what the victim chose is printable, and ugly."""
-    path = f"/{text}"
-    return incident(
-        scope="cgroup",
-        limit_cgroup=path,
-        cgroup=path,
-        trigger=Trigger(pid=1, comm=text, cgroup=path),
-        victims=(victim(comm=text, command=(text, text)),),
-    )
-
-
-def test_the_message_stays_one_line() -> None:
-    """Long multi-byte names everywhere leave one line of valid text."""
-    text = message(hostile(r"\n\x1b[31m界😀" * 40))
-    assert len(text.encode()) <= 1024
-    assert text.isprintable()
-    assert len(text.splitlines()) == 1
-
-
 def annotation(sample: Incident) -> dict[str, Any]:
     text = compose(sample).body["metadata"]["annotations"][ANNOTATION]
     assert len(text.encode()) <= 128 * KI
@@ -255,8 +126,9 @@ def annotation(sample: Incident) -> dict[str, Any]:
 
 def test_the_annotation_is_the_incident() -> None:
     """As it is, where it has room."""
-    assert annotation(incident()) == as_json(incident())
-    assert annotation(group_of(16)) == as_json(group_of(16))
+    for sample in (incident(), group_of(16)):
+        assert annotation(sample) == as_json(with_message(sample))
+        assert annotation(sample)["message"] == compose(sample).body["message"]
 
 
 def test_a_large_group_is_cut() -> None:
@@ -310,12 +182,6 @@ def test_what_differs_is_another_series(fields: dict[str, Any]) -> None:
     assert compose(incident(**fields)).series != compose(incident()).series
 
 
-def test_a_limit_of_zero_is_reported() -> None:
-    """A figure of 0 is a figure."""
-    assert "its 0 memory limit" in message(incident(limit_bytes=0))
-    assert "its 32Mi memory limit" in message(incident(limit_bytes=LIMIT))
-
-
 @pytest.mark.parametrize(
     ("fields", "kinds"),
     [
@@ -341,6 +207,34 @@ def test_the_nodes_own_memory_is_reported_twice() -> None:
     assert "(pid 17 in container app of Pod shop/checkout-0)" in on_node.body["message"]
     assert on_pod.series != on_node.series
     assert len(compose_all(incident())) == 1
+
+
+def test_what_the_pods_may_have_together_concerns_the_node() -> None:
+    """kubepods is full: that is the node's affair as well as the Pod's."""
+    full = {"scope": "cgroup", "limit_cgroup": "/kubepods.slice"}
+    assert len(compose_all(incident(**full))) == 2
+    assert len(compose_all(incident(**full, pod=None))) == 1
+    assert len(compose_all(incident(scope="cgroup", limit_cgroup=f"{CGROUP}/kubepods"))) == 1, "a container made it"
+
+
+def test_no_other_pod_is_on_a_pods_event() -> None:
+    """The node's largest Pods, and the processes of others below what ran out, are the Node's Event's and the log's."""
+    pods = (PodUsage("u-2", 300 * MI, "bank", "vault-0", MI, None), PodUsage(UID, 200 * MI, "shop", "checkout-0"))
+    sample = incident(
+        scope="node",
+        limit_cgroup=None,
+        limit_bytes=None,
+        usage_bytes=None,
+        node_memory=NodeMemory(512 * MI, 4 * MI, 500 * MI, 2, pods),
+        neighbours=(Neighbour(1, "vault", 9 * MI, "ab" * 32, "vault"), Neighbour(2, "sh", 9 * MI, CONTAINER.id, "app")),
+        neighbours_total=2,
+        neighbours_bytes=18 * MI,
+    )
+    on_pod, on_node = compose_all(sample)
+    assert "vault" not in json.dumps(on_pod.body)
+    assert [one["name"] for one in annotation(sample)["node_memory"]["pods"]] == ["checkout-0"]
+    assert [one["comm"] for one in annotation(sample)["neighbours"]] == ["sh"]
+    assert "bank/vault-0 300Mi (request 1Mi, no limit)" in on_node.body["message"]
 
 
 def test_a_crash_loop_is_one_series() -> None:

@@ -6,9 +6,13 @@ In: incidents by samples. Out: text.
 from dataclasses import replace
 from datetime import timedelta
 
-from oomeventer.incident.events import compose, message
+from oomeventer.incident.codec import as_json
+from oomeventer.incident.events import compose
 from oomeventer.incident.incident import Neighbour, Trigger
-from oomeventer.incident.report import block, described
+from oomeventer.incident.memory import Memory, NodeMemory, PodUsage
+from oomeventer.incident.message import message
+from oomeventer.incident.report import block, described, table
+from oomeventer.incident.story import Hint, Repeats, Sample, Trajectory
 from samples import (
     BOOT,
     CGROUP,
@@ -42,8 +46,8 @@ def test_a_block() -> None:
             "container  app  3f3f3f3f3f3f  registry.example/app:1",
             f"cgroup     {CGROUP}",
             f"ran out    {POD_CGROUP}: 31Mi of 32Mi used",
-            "victim     hog: pid 4217 (17 inside), uid 1000, oom_score_adj 983, ran 3h, held 31.4Mi, at most 31.4Mi, "
-            "page tables 0.1Mi, address space 104Mi",
+            "victim     hog: pid 4217 (17 inside), uid 1000, oom_score_adj 983, ran 3h, held 31.2Mi, "
+            "mapped of files 0.1Mi, at most 31.4Mi, page tables 0.1Mi, address space 104Mi",
             "           hog 100",
             "           GOGC=50 A=1",
             "trigger    curl: pid 4300 in /x",
@@ -86,3 +90,49 @@ def test_an_event_described() -> None:
 def test_repeats_described() -> None:
     """A count beyond one stands beside the age."""
     assert "OOMKilled  0s (x5)  oomeventer" in described(compose(incident()).body | {"count": 5})
+
+
+def test_a_block_tells_why() -> None:
+    """Where the memory was, how it came to it, which time it is, what to do; a part that is nothing is left out."""
+    sample = incident(
+        memory=Memory(31 * MI, 0, MI, kernel_bytes=512 * KI, sock_bytes=4 * KI),
+        container_memory=Memory(30 * MI, 0, MI, swap_bytes=0),
+        node_memory=NodeMemory(512 * MI, None, 300 * MI, 1, (PodUsage("u", 300 * MI),)),
+        trajectory=Trajectory(
+            "/a", "spike", tuple(Sample(30.0 * n, MI * (40 - 8 * n)) for n in (4, 3, 2, 1)), before_bytes=8 * MI
+        ),
+        repeats=Repeats(5, BOOT, 2820.0),
+        hints=(Hint("tmpfs", "Limit the volume.", ()),),
+        neighbours=(Neighbour(4100, "sh", 900 * KI, "ab" * 32, "side"),),
+        neighbours_total=1,
+        neighbours_bytes=900 * KI,
+    )
+    lines = {name: rest for name, _, rest in (line.strip().partition("  ") for line in block(sample).splitlines()[1:])}
+    assert lines["memory"].strip() == "anon 31Mi, tmpfs 1Mi, kernel 0.5Mi, network buffers 4Ki"
+    assert lines["the container: anon 30Mi, tmpfs 1Mi"] == ""
+    assert lines["node"].strip() == "512Mi; 1 Pods hold 300Mi"
+    assert lines["samples"].strip() == "▃▅▇█  2m, 8Mi to 32Mi of 32Mi"
+    assert lines["pattern"].strip() == "Memory rose at once from 8Mi"
+    assert lines["repeats"].strip() == "5th such kill since 08:20 UTC, about every 47m"
+    assert lines["hint"].strip() == "Limit the volume. (docs/hints.md#tmpfs)"
+    assert lines["still in"].strip() == "sh (4100 in side) 0.9Mi; 1 in all, 0.9Mi"
+
+
+def test_a_table() -> None:
+    """Why, and by which pattern, where that is known."""
+    spike = incident(trajectory=Trajectory("/a", "spike"), memory=Memory(0, 0, 64 * MI))
+    head, row, bare = table(
+        [as_json(one) | {"events": "delivered"} for one in (spike, incident(victims=(victim(anon_bytes=0),)))]
+    )
+    assert head.split()[:4] == ["TIME", "SCOPE", "WHY", "PATTERN"]
+    assert row.split()[1:] == [
+        "container",
+        "tmpfs",
+        "spike",
+        "shop/checkout-0/app",
+        "hog",
+        "31.2Mi",
+        "32Mi",
+        "delivered",
+    ]
+    assert bare.split()[1:] == ["container", "shop/checkout-0/app", "hog", "0", "32Mi", "delivered"]

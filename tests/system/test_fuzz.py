@@ -460,7 +460,7 @@ def raw_text(raw: bytes | str, limit: int | None = None) -> str:
     [
         ("record", "fuzz.targets.parse", lambda raw: raw[10_000]),
         ("path", "oomeventer.incident.assemble.printable", raw_text),
-        ("path", "oomeventer.incident.events.cut_bytes", lambda text, limit: text),
+        ("path", "oomeventer.incident.message.cut_bytes", lambda text, limit: text),
         (
             "path",
             "oomeventer.redaction.policy.Redaction.command",

@@ -12,7 +12,7 @@ from oomeventer.agent import RESOLVING
 from oomeventer.commands import wiring
 from oomeventer.engine import Engines
 from oomeventer.hints import advise
-from oomeventer.incident import WATCHED, Incident, block, encode
+from oomeventer.incident import WATCHED, Incident, block, encode, with_message
 from oomeventer.kernel import Episode, Tracer
 from oomeventer.pipeline import Pipeline, Stage
 from oomeventer.settings import Settings
@@ -25,7 +25,7 @@ async def trace(settings: Settings, as_json: bool, out: TextIO = sys.stdout) -> 
 
     async def show(incident: Incident) -> None:
         incident = advise(incident)
-        text = encode(incident) if as_json else block(incident)
+        text = encode(with_message(incident)) if as_json else block(incident)
         print(text, file=out, flush=True)
 
     async with contextlib.AsyncExitStack() as stack:

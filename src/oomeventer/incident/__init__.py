@@ -7,14 +7,16 @@ its JSON (codec.py, schema.json).
 from oomeventer.incident.aftermath import WATCHED, Aftermath
 from oomeventer.incident.bounds import LOG_BYTES, ROW_BYTES, fitted, restored
 from oomeventer.incident.codec import IncidentError, as_json, decode, encode
-from oomeventer.incident.events import ANNOTATION, COMPONENT, PendingEvent, combine, compose, compose_all, message
+from oomeventer.incident.events import ANNOTATION, COMPONENT, PendingEvent, combine, compose, compose_all
 from oomeventer.incident.incident import Incident, Neighbour, Scope, Trigger
 from oomeventer.incident.memory import CgroupEvents, Memory, NodeMemory, PodUsage, Pressure
+from oomeventer.incident.message import with_message
 from oomeventer.incident.observer import Observer
 from oomeventer.incident.report import block, described, table
 from oomeventer.incident.story import Hint, Pattern, Repeats, Sample, Trajectory
 from oomeventer.incident.unmasking import Unmasking
 from oomeventer.incident.victim import Victim
+from oomeventer.incident.why import Why, why
 from oomeventer.incident.workload import Container, MemoryVolume, Owner, Pod
 
 __all__ = [
@@ -47,6 +49,7 @@ __all__ = [
     "Trigger",
     "Unmasking",
     "Victim",
+    "Why",
     "as_json",
     "block",
     "combine",
@@ -56,7 +59,8 @@ __all__ = [
     "described",
     "encode",
     "fitted",
-    "message",
     "restored",
     "table",
+    "why",
+    "with_message",
 ]

@@ -1,11 +1,10 @@
 """An incident's Events. In: an Incident. Out: PendingEvents: each a core/v1 Event, and its series.
 
 Rules: pure. On the Pod where there is one, else on the Node (whose Events belong into namespace default), and on both
-where the node ran out of memory. The message has 1,024 bytes at most, the limit that the API has for Events of the
-newer form; kubectl shows it on one line. The name is made of the incident, so that posting it twice is refused the
-second time (409) instead of doubling it, and a Node's is no Pod's, whatever the Pod is called. Kills that a reader
-would call the same one again (same container, by its name, same program, same limit) have the same series. The Event on
-a Pod names no process of another one: its readers are that Pod's.
+where the node's memory ran out. The name is made of the incident, so that posting it twice is refused the second time
+(409) instead of doubling it, and a Node's is no Pod's, whatever the Pod is called. Kills that a reader would call the
+same one again (same container, by its name, same program, same limit) have the same series. The Event on a Pod names
+nothing of another one: its readers are that Pod's.
 
 core/v1 without eventTime: of the API's two forms the one whose count, message and time may be changed afterwards.
 """
@@ -15,11 +14,11 @@ from typing import Any
 
 from oomeventer.incident.bounds import ANNOTATION_BYTES, fitted
 from oomeventer.incident.incident import Incident
-from oomeventer.incident.victim import Victim
+from oomeventer.incident.message import MESSAGE_BYTES, with_message
+from oomeventer.incident.why import is_nodes
 from oomeventer.incident.workload import Pod
-from oomeventer.node import Identity, allocatable, identify
-from oomeventer.redaction import quote
-from oomeventer.text import cut_bytes, size
+from oomeventer.node import Identity, identify
+from oomeventer.text import cut_bytes
 
 COMPONENT = "oomeventer"
 ANNOTATION = "oomeventer/incident"
@@ -27,13 +26,12 @@ REASON = "OOMKilled"
 NODE_REASON = "ProcessOOMKilled"
 #: How client-go's recorder begins such a message, too.
 COMBINED = "(combined from similar events): "
-MESSAGE_BYTES = 1024
 #: Of a longer name (a Pod's may have 253) the start is taken; the key that follows makes it unique.
 _NAME_CHARACTERS = 230
 #: The end of a Node's Event's name. A Pod's ends with a key.
 _OF_NODE = ".node"
-#: Victims in the annotation, and others than the chosen one in the message.
-_ANNOTATED, _NAMED = 16, 8
+#: Victims in the annotation.
+_ANNOTATED = 16
 
 Series = tuple[str, ...]
 
@@ -59,21 +57,15 @@ def compose_all(incident: Incident, masked: Incident | None = None) -> list[Pend
     namespace default, whose readers need not be the Pod's.
     """
     events = [compose(incident)]
-    if incident.pod and _concerns_node(incident):
+    if is_nodes(incident) and incident.pod:
         events.append(compose(masked or incident, on_node=True))
     return events
-
-
-def _concerns_node(incident: Incident) -> bool:
-    if incident.scope == "cgroup" and incident.limit_cgroup:
-        return allocatable(incident.limit_cgroup) is not None
-    return incident.scope == "node"
 
 
 def compose(incident: Incident, on_node: bool = False) -> PendingEvent:
     """The Event on the Pod, or on the Node where there is none or that is asked for."""
     pod = None if on_node else incident.pod
-    incident = _of_its_own(incident) if pod else incident
+    incident = with_message(_of_its_own(incident) if pod else incident, on_node)
     involved = _involved(incident, pod)
     namespace = pod.namespace if pod else "default"
     name = f"{involved['name'][:_NAME_CHARACTERS].rstrip('-.')}.{incident.key}" + ("" if pod else _OF_NODE)
@@ -85,7 +77,7 @@ def compose(incident: Incident, on_node: bool = False) -> PendingEvent:
         "metadata": {"name": name, "namespace": namespace, "annotations": {ANNOTATION: _annotation(incident)}},
         "involvedObject": involved,
         "reason": reason,
-        "message": message(incident, on_node),
+        "message": incident.message,
         "type": "Warning",
         "count": 1,
         "firstTimestamp": time,
@@ -106,102 +98,23 @@ def combine(event: PendingEvent) -> PendingEvent:
     return replace(event, series=(event.object, event.body["reason"], COMBINED), body=event.body | {"message": text})
 
 
-def message(incident: Incident, on_node: bool = False) -> str:
-    """What a person reads: who ran out of what, what was killed and held how much, whether the container goes on."""
-    sentences = [_what(incident, on_node)]
-    sentences += _group(incident)
-    sentences += _pid1(incident)
-    sentences += _trigger(incident)
-    if incident.chosen.command:
-        sentences.append(f"Command: {quote(incident.chosen.command)}")
-    text = ". ".join(sentences)
-    return cut_bytes(text, MESSAGE_BYTES)
-
-
-def _what(incident: Incident, on_node: bool) -> str:
-    victim = incident.chosen
-    held = (
-        f"which held {size(victim.rss_bytes)} (anon {size(victim.anon_bytes)}, file {size(victim.file_bytes)}, "
-        f"shmem {size(victim.shmem_bytes)}" + (f", swap {size(victim.swap_bytes)}" if victim.swap_bytes else "") + ")"
-    )
-    return f"{_who(incident)} and the kernel killed {_named(victim, incident, on_node)}, {held}"
-
-
-def _who(incident: Incident) -> str:
-    limit = size(incident.limit_bytes) if incident.limit_bytes is not None else "its"
-    match incident.scope:
-        case "container":
-            return f"Container {_container(incident)} ran out of its {limit} memory limit"
-        case "pod":
-            name = incident.pod.name if incident.pod else incident.identity.pod_uid
-            return f"Pod {name} ran out of its {limit} memory limit"
-        case "cgroup":
-            return f"Cgroup {incident.limit_cgroup} ran out of its {limit} memory limit"
-        case "node":
-            return f"Node {incident.node} ran out of memory"
-        case "unknown" if incident.limit_cgroup is None:
-            return f"The memory limit of a cgroup above {incident.cgroup} ran out"
-        case "unknown":
-            return f"A memory limit ran out, most likely that of cgroup {incident.limit_cgroup} ({limit})"
-
-
-def _container(incident: Incident) -> str:
-    container = incident.container
-    return (container.name or container.id[:12]) if container else incident.cgroup
-
-
-def _named(victim: Victim, incident: Incident, on_node: bool) -> str:
-    if incident.container is None:
-        return f"{victim.comm} (pid {victim.pid})"
-    place = "the container" if incident.scope == "container" else f"container {_container(incident)}"
-    if on_node and incident.pod:
-        place += f" of Pod {incident.pod.namespace}/{incident.pod.name}"
-    return f"{victim.comm} (pid {victim.container_pid} in {place})"
-
-
-def _group(incident: Incident) -> list[str]:
-    others = incident.victims[1:]
-    if not others:
-        return []
-    named = ", ".join(f"{victim.comm} ({victim.container_pid})" for victim in others[:_NAMED])
-    unnamed = incident.victims_total - 1 - len(others[:_NAMED])
-    more = f" and {unnamed} more" if unnamed else ""
-    return [f"With it went the rest of its group of {incident.victims_total} (memory.oom.group): {named}{more}"]
-
-
-def _pid1(incident: Incident) -> list[str]:
-    if incident.container is None:
-        return []
-    match incident.pid1:
-        case "lives":
-            return ["PID 1 lives on: the container was not restarted"]
-        case "killed":
-            return ["PID 1 was killed: the container ends with it"]
-        case "gone":
-            return ["PID 1 has ended, and the container with it"]
-        case "seen" | None:
-            return []
-
-
 def _of_its_own(incident: Incident) -> Incident:
-    """Without the trigger, where that is not the Pod's."""
-    trigger = incident.trigger
-    is_own = trigger is None or _place(identify(trigger.cgroup)) == _place(incident.identity)
-    return incident if is_own else replace(incident, trigger=None)
+    """Without what is another Pod's: the trigger, neighbours where more than the Pod ran out, the node's other Pods."""
+    trigger, memory, container = incident.trigger, incident.node_memory, incident.container
+    if trigger and _place(identify(trigger.cgroup)) != _place(incident.identity):
+        incident = replace(incident, trigger=None)
+    if incident.scope not in ("container", "pod"):
+        own = tuple(one for one in incident.neighbours if container and one.container_id == container.id)
+        incident = replace(incident, neighbours=own, neighbours_total=None, neighbours_bytes=None)
+    if memory and incident.pod:
+        uid = incident.pod.uid
+        memory = replace(memory, pods=tuple(pod for pod in memory.pods if pod.uid == uid))
+        incident = replace(incident, node_memory=memory)
+    return incident
 
 
 def _place(identity: Identity) -> str | None:
     return identity.pod_uid or identity.container_id
-
-
-def _trigger(incident: Incident) -> list[str]:
-    if incident.trigger is None:
-        return ["The allocation that set it off was made outside of this Pod"]
-    if incident.trigger.pid in {victim.pid for victim in incident.victims}:
-        return []
-    return [
-        f"The allocation that set it off was made by {incident.trigger.comm} (pid {incident.trigger.pid} on the node)"
-    ]
 
 
 def _involved(incident: Incident, pod: Pod | None) -> dict[str, str]:

@@ -11,7 +11,8 @@ from typing import Any
 
 from fuzz.reported import Reported
 from oomeventer.incident.codec import as_json
-from oomeventer.incident.events import ANNOTATION, MESSAGE_BYTES, PendingEvent
+from oomeventer.incident.events import ANNOTATION, PendingEvent
+from oomeventer.incident.message import MESSAGE_BYTES
 from oomeventer.redaction.policy import MASK, Redaction, quote
 from oomeventer.redaction.spec_words import digests, unmask, words_in_clear
 from oomeventer.text import printable

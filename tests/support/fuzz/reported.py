@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 
 from oomeventer.incident.assemble import assemble
 from oomeventer.incident.codec import as_json, decode, encode
-from oomeventer.incident.events import ANNOTATION, PendingEvent, combine, compose_all, message
+from oomeventer.incident.events import ANNOTATION, PendingEvent, combine, compose_all
 from oomeventer.incident.incident import Incident
+from oomeventer.incident.message import with_message
 from oomeventer.incident.report import block, table
 from oomeventer.incident.workload import Container, Pod
 from oomeventer.kernel.episodes import Episodes
@@ -75,9 +76,9 @@ def of(
     incident = assemble(kills, observation or Observation(), {}, HOST, policy or Redaction())
     if incident.identity.container_id and name:
         incident = replace(incident, container=Container(id=incident.identity.container_id, name=name))
-    incident = decode(encode(replace(incident, pod=pod)))
+    incident = with_message(decode(encode(replace(incident, pod=pod))))
     where = f"{pod.namespace}/{pod.name}" if pod else incident.node
-    record = logging.LogRecord("oomeventer.agent", logging.WARNING, "", 0, "%s: %s", (where, message(incident)), None)
+    record = logging.LogRecord("oomeventer.agent", logging.WARNING, "", 0, "%s: %s", (where, incident.message), None)
     record.incident = as_json(incident)
     events = compose_all(incident)
     _, row = table([as_json(incident) | {"events": events[0].name}])

@@ -212,15 +212,18 @@ class Pod:
         command: Sequence[str] = ("sleep", "1000000"),
         memory_limit_bytes: int | None = None,
         env: Mapping[str, str] | None = None,
+        mounts: Mapping[str, Path] | None = None,
         attempt: int = 0,
     ) -> "Container":
-        """Create a container from the tools image (busybox and hog) and start it."""
+        """Create a container from the tools image (busybox and hog) and start it. mounts: directories of this machine,
+        by their path in it."""
         log = f"{name}_{attempt}.log"
         config = {
             "metadata": {"name": name, "attempt": attempt},
             "image": {"image": images.TOOLS},
             "command": command,
             "envs": [{"key": key, "value": value} for key, value in (env or {}).items()],
+            "mounts": [{"container_path": path, "host_path": str(host)} for path, host in (mounts or {}).items()],
             "labels": {**self._config["labels"], "io.kubernetes.container.name": name},
             "annotations": {"io.kubernetes.container.restartCount": str(attempt)},
             "log_path": log,
