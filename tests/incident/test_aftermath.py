@@ -319,6 +319,8 @@ async def test_a_proc_that_hangs(children: list[Child], monkeypatch: pytest.Monk
     assert await watching == "seen"
     assert 0.3 <= time.monotonic() - started < 0.3 + SLACK_SECONDS
     aftermath.close()
-    for process in children:  # the thread is let go
+    stats = [tmp_path / str(process.pid) / "stat" for process in children]
+    hung = [stat.rename(stat.with_name("hung")) for stat in stats]
+    for fifo in hung:  # the thread is let go, and finds no such file again
         with contextlib.suppress(OSError):
-            os.close(os.open(tmp_path / str(process.pid) / "stat", os.O_WRONLY | os.O_NONBLOCK))
+            os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
