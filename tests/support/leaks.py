@@ -141,7 +141,7 @@ KINDS: dict[str, tuple[Callable[[random.Random], tuple[Level, float, int, float 
     "spike": (_spike, frozenset({"spike"})),
     "plateau": (_plateau, frozenset({"at the limit"})),
     "sawtooth": (_sawtooth, frozenset({"sawtooth"})),
-    "random walk": (_walk, _UNKNOWN),
+    "random walk": (_walk, frozenset({"at the limit", "unknown"})),  # it can have lived there
     "wave": (_wave, frozenset({"sawtooth", "unknown"})),
     "too short": (_short, _UNKNOWN),
 }

@@ -8,13 +8,15 @@ first that holds, else `unknown`:
 1. steady. A line fits (R2 of 0.9) the whole day, or else the last 60, 30, 15 or 8 samples; along it memory grew by 15%
    of what it ended at, or more; each quarter grew by 0.4 to 1.8 of a quarter of that; what the line leaves is noise,
    each sample's apart from the one's before it, or less than 2%; the kill lies on the line, within a quarter of the
-   growth; and nothing before the window was above its middle: else it may be a tooth's flank.
+   growth; and before the window nothing was above its middle, or fell by a third of its growth (and
+   three times its noise): else it may be the flank of
+   a tooth.
 2. spike. Within the last two samples it rose, by 25% of what it ended at or more, and by 1.5 times all that the samples
    before had varied.
-3. at the limit. Over 20 samples or more, and 30% or more of its time, nine in ten were within 10% of the limit, and
+3. at the limit. Over 20 samples or more, and half of its time or more, nine in ten were within 10% of the limit, and
    none below 80% of it.
 4. sawtooth. In the samples of the last half hour, or in the day's, three falls or more, each of a third of the range
-   at least, with peaks alike and troughs alike (half of the range), steeper than the rises; a range of 15% or more.
+   at least, with peaks alike and troughs alike (half of the range), of 0.4 of the time of the rises at most; a range of 15% or more.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,8 +31,8 @@ _WINDOWS = (60, 30, 15, 8)
 _LINE, _GROWTH, _QUARTER, _ON_THE_LINE = 0.9, 0.15, (0.4, 1.8), 0.25
 _NOISE, _APART = 0.02, 0.5
 _JUMP, _VARIED = 0.25, 1.5
-_NEAR, _LOW, _NEAR_SHARE, _NEAR_SAMPLES, _LONG_SHARE = 0.9, 0.8, 0.9, 20, 0.3
-_FALLS, _ALIKE, _RANGE, _STEEP = 3, 0.5, 0.15, 0.6
+_NEAR, _LOW, _NEAR_SHARE, _NEAR_SAMPLES, _LONG_SHARE = 0.9, 0.8, 0.9, 20, 0.5
+_FALLS, _ALIKE, _RANGE, _STEEP = 3, 0.5, 0.15, 0.4
 
 _Points = Sequence[tuple[float, int]]
 
@@ -70,25 +72,38 @@ def shape(history: History, killed_at: float, limit_bytes: int | None, usage_byt
 def _steady(coarse: _Points, fine: _Points, end: _Points) -> float | None:
     """Bytes a second."""
     for before, window in _windows(coarse, fine):
-        rate = _growth(window, end)
-        if rate is not None:
-            middle = window[0][1] + rate * (window[-1][0] - window[0][0]) / 2
-            return rate if all(size <= middle for _, size in before) else None
+        if line := _line(window, end):
+            rate, noise = line
+            growth = rate * (window[-1][0] - window[0][0])
+            return rate if _is_calm(before, window[0][1] + growth / 2, growth / 3 + 3 * noise) else None
     return None
+
+
+def _is_calm(before: _Points, middle: float, fall: float) -> bool:
+    highest = 0
+    for _, size in before:
+        highest = max(highest, size)
+        if size > middle or highest - size > fall:
+            return False
+    return True
 
 
 def _windows(coarse: _Points, fine: _Points) -> Iterator[tuple[_Points, _Points]]:
     """Windows, the longest first, each with what was before it."""
-    few = max(1, len(fine) // 5)
-    parts = [fine[at : at + few] for at in range(0, len(fine), few)]
-    yield (), [*coarse, *((fmean(t for t, _ in part), round(fmean(size for _, size in part))) for part in parts)]
+    yield (), [*coarse, *_means(fine, max(1, len(fine) // 5))]
     for length in _WINDOWS:
         if len(fine) >= length or length == _WINDOWS[0]:
             yield [*coarse, *fine[:-length]], fine[-length:]
 
 
-def _growth(window: _Points, end: _Points) -> float | None:
-    """Bytes a second along a line, if the window has one up to the end."""
+def _means(points: _Points, of: int) -> Iterator[tuple[float, int]]:
+    for at in range(0, len(points), of):
+        part = points[at : at + of]
+        yield fmean(t for t, _ in part), round(fmean(size for _, size in part))
+
+
+def _line(window: _Points, end: _Points) -> tuple[float, float] | None:
+    """Bytes a second along a line, and the bytes of noise, if the window has one up to the end."""
     if len(window) < LEAST:
         return None
     start = window[0][0]
@@ -108,8 +123,8 @@ def _growth(window: _Points, end: _Points) -> float | None:
         return None
     if not all(_QUARTER[0] <= part / (growth / 4) <= _QUARTER[1] for part in _quarters(xs, ys)):
         return None
-    expected = end and y + rate * (end[0][0] - start - x)
-    return rate if not end or abs(end[0][1] - expected) <= _ON_THE_LINE * growth else None
+    is_on = all(abs(size - y - rate * (t - start - x)) <= _ON_THE_LINE * growth for t, size in end)
+    return (rate, (off / len(left)) ** 0.5) if is_on else None
 
 
 def _is_noise(left: Sequence[float], off: float, last: float) -> bool:
