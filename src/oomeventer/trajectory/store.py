@@ -19,7 +19,8 @@ LEAST_BYTES = 1 << 20
 _PAGE = 4096
 #: Rows that are made at once.
 _CHUNK = 50
-_WIDTH = FINE + SPANS
+#: Of a row, in values.
+WIDTH = FINE + SPANS
 #: No sample: more than any machine has pages.
 _NONE = 0xFFFFFFFF
 #: A cgroup in which a process was killed, or a container ended, has begun anew if it has less than that share left.
@@ -67,7 +68,7 @@ class Store:
                 row = self._begin(path, inode, now, size, row)
                 if row is None:
                     continue
-            pages, base = size // _PAGE, row * _WIDTH
+            pages, base = size // _PAGE, row * WIDTH
             values[base + at] = pages
             highest = values[base + span]
             if highest == _NONE or pages > highest:
@@ -75,7 +76,7 @@ class Store:
             seen[row] = now
         self.ticks += 1
         for row, before in self._disturbed.items():
-            if self.seen[row] == now and self.values[row * _WIDTH + at] < before * _FALL:
+            if self.seen[row] == now and self.values[row * WIDTH + at] < before * _FALL:
                 self.since[row] = now
         self._disturbed.clear()
 
@@ -84,7 +85,7 @@ class Store:
         anew."""
         row = self.rows.get(path)
         if row is not None and self.ticks:
-            last = self.values[row * _WIDTH + (self.ticks - 1) % FINE]
+            last = self.values[row * WIDTH + (self.ticks - 1) % FINE]
             if last != _NONE:
                 self._disturbed[row] = last
 
@@ -93,7 +94,7 @@ class Store:
         row = self.rows.get(path)
         if row is None:
             return None
-        base = row * _WIDTH
+        base = row * WIDTH
         fine = [
             (self.times[at], self.values[base + at] * _PAGE)
             for at in (number % FINE for number in range(max(0, self.ticks - FINE), self.ticks))
@@ -115,7 +116,7 @@ class Store:
             if row is None:
                 return None
             self.rows[path] = row
-        self.values[row * _WIDTH : (row + 1) * _WIDTH] = array("I", [_NONE]) * _WIDTH
+        self.values[row * WIDTH : (row + 1) * WIDTH] = array("I", [_NONE]) * WIDTH
         self.inodes[row], self.since[row] = inode, 0.0
         self._disturbed.pop(row, None)
         return row
@@ -124,7 +125,7 @@ class Store:
         """A row for one more; None where all are of cgroups that are seen."""
         if len(self.rows) == len(self.seen) < self._most:
             more = min(_CHUNK, self._most - len(self.seen))
-            self.values.extend(array("I", [_NONE]) * (_WIDTH * more))
+            self.values.extend(array("I", [_NONE]) * (WIDTH * more))
             for by_row in (self.inodes, self.seen, self.since):
                 by_row.extend([0] * more)
         if len(self.rows) < len(self.seen):
@@ -140,7 +141,7 @@ class Store:
         return row
 
     def _clear(self, column: int) -> None:
-        self.values[column::_WIDTH] = array("I", [_NONE]) * len(self.seen)
+        self.values[column::WIDTH] = array("I", [_NONE]) * len(self.seen)
 
     def _advance(self, span: int) -> None:
         for new in range(max(self.span + 1, span - SPANS + 1), span + 1):
