@@ -5,10 +5,11 @@ ran out, if that is sampled, else of the victim's container, else of its Pod. On
 was saved and cannot be used is dropped, with a line in the log.
 """
 
+import asyncio
 import logging
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
@@ -22,13 +23,18 @@ from oomeventer.trajectory.store import DAY_SECONDS, History, Store
 
 log = logging.getLogger(__name__)
 
+#: As Journal.note(): remembers a text under a name, or returns it.
+Note = Callable[[str, str | None], Awaitable[str | None]]
+#: The name of what is saved.
+NOTE = "samples"
 #: Of the samples in an incident: so many fine and so many coarse ones at most.
 _FINE, _COARSE = 30, 24
 
 
 class Trajectories:
     """Samples while it is entered. root: the directory that the node calls "/" in the memory hierarchy, and whether
-    that is cgroup v2; None where there is none. saved_text: what an earlier process's saved() gave."""
+    that is cgroup v2; None where there is none. saved_text: what an earlier process's
+    save() noted."""
 
     def __init__(
         self, root: tuple[Path, bool] | None, period_seconds: float, boot_id: str | None, saved_text: str | None = None
@@ -67,16 +73,17 @@ class Trajectories:
             if history and (history.fine or history.coarse):
                 yield path, history
 
-    def saved(self) -> str | None:
-        """All samples as text; None where there are none, or too many."""
+    async def save(self, note: Note, most_bytes: int = saved.MOST_BYTES) -> None:
+        """Keep all samples for the next process, if they take no more than that."""
         if self._boot_id is None or not self._store.ticks:
-            return None
+            return
         with self._lock:
-            text = saved.dump(self._store, self._boot_id)
-        if len(text) <= saved.MOST_BYTES:
-            return text
-        log.warning("the samples of memory are not saved: they take %d bytes", len(text))
-        return None
+            dumped = saved.dump(self._store, self._boot_id)
+        text = await asyncio.to_thread(saved.packed, dumped)
+        if len(text) <= min(most_bytes, saved.MOST_BYTES):
+            await note(NOTE, text)
+        else:
+            log.warning("the samples of memory are not saved: they take %d bytes", len(text))
 
     def _restored(self, text: str) -> Store:
         try:
