@@ -22,6 +22,9 @@ from oomeventer.settings import Settings
 
 log = logging.getLogger(__name__)
 
+#: The samples of memory may take this part of the journal.
+_SAVED = 8
+
 
 async def run(settings: Settings) -> None:
     """Events for every kill on this node, until SIGTERM or SIGINT."""
@@ -42,7 +45,7 @@ async def run(settings: Settings) -> None:
             Journal(settings.journal, settings.journal_bytes, settings.journal_days * 86400)
         )
         note = partial(_note, journal)
-        trajectories = await wiring.trajectories(settings, node, stack, note)
+        trajectories = await wiring.trajectories(settings, node, stack, note, settings.journal_bytes // _SAVED)
         cluster = await stack.enter_async_context(await connect(settings.kubeconfig, settings.api_timeout_seconds))
         rights = asyncio.create_task(warn_of_lacking(cluster))
         stack.callback(rights.cancel)
@@ -57,7 +60,7 @@ async def run(settings: Settings) -> None:
         log.info("oomeventer %s watches node %s and sends to %s", __version__, settings.node_name, cluster.server)
         await agent.run(_episodes(tracer, journal, stop), stop)
         if trajectories:
-            await trajectories.save(note, wiring.saved_bytes(settings))
+            await trajectories.save(note, settings.journal_bytes // _SAVED)
         log.info("stopped: %s; lost in the kernel: %d", journal.totals, tracer.lost)
         await lifecycle.leave(settings, cluster, pins, journal.totals.waiting, delivery.troubled_seconds)
 

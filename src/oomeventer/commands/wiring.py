@@ -54,23 +54,23 @@ async def resolver(settings: Settings, patience_seconds: float, wants_runtime: b
 
 
 async def trajectories(
-    settings: Settings, node: NodeCgroup, stack: contextlib.AsyncExitStack, note: Note | None = None
+    settings: Settings,
+    node: NodeCgroup,
+    stack: contextlib.AsyncExitStack,
+    note: Note | None = None,
+    most_bytes: int = 0,
 ) -> Trajectories | None:
-    """What samples memory from now on; None where that is not wanted. note: what the journal remembers."""
+    """What samples memory from now on; None where that is not wanted. note: what the journal remembers,
+    of so many bytes at most."""
     if not settings.sample_seconds:
         return None
     text = await note(NOTE, None) if note else None
     root, boot_id = await asyncio.to_thread(node.root), Procfs().boot_id()
     sampling = stack.enter_context(Trajectories(root, settings.sample_seconds, boot_id, text))
     if note:
-        saving = asyncio.create_task(_save(sampling, note, saved_bytes(settings)))
+        saving = asyncio.create_task(_save(sampling, note, most_bytes))
         stack.callback(saving.cancel)
     return sampling
-
-
-def saved_bytes(settings: Settings) -> int:
-    """How much of the journal the samples may take."""
-    return settings.journal_bytes // 8
 
 
 async def _save(sampling: Trajectories, note: Note, most_bytes: int) -> None:

@@ -5,7 +5,7 @@ Rules: pure. Judged is what came since the cgroup last began anew (store.py); th
 first that holds, else `unknown`:
 
 0. Fewer than LEAST samples: unknown.
-1. steady. A line fits (R2 of 0.9) the whole day, or else the last 60, 30, 15 or 8 samples; along it memory grew by 15%
+1. steady. A line fits (R2 of 0.9 or more) the whole day, or else the last 60, 30, 15 or 8 samples; along it memory grew by 15%
    of what it ended at, or more; each quarter grew by 0.4 to 1.8 of a quarter of that; what the line leaves is noise,
    each sample's apart from the one's before it, or less than 2%; the kill lies on the line, within a quarter of the
    growth; and before the window nothing was above its middle, or fell by a third of its growth (and
@@ -16,11 +16,12 @@ first that holds, else `unknown`:
 3. at the limit. Over 20 samples or more, and half of its time or more, nine in ten were within 10% of the limit, and
    none below 80% of it.
 4. sawtooth. In the samples of the last half hour, or in the day's, three falls or more, each of a third of the range
-   at least, with peaks alike and troughs alike (half of the range), of 0.4 of the time of the rises at most; a range of 15% or more.
+   at least, in 0.4 of the time of the rises; peaks alike and troughs alike, within half of the range; a range of 15%.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import fmean, median
 
 from oomeventer.incident import Pattern
@@ -130,7 +131,7 @@ def _line(window: _Points, end: _Points) -> tuple[float, float] | None:
 def _is_noise(left: Sequence[float], off: float, last: float) -> bool:
     if not off or (off / len(left)) ** 0.5 <= _NOISE * last:
         return True
-    return sum(a * b for a, b in zip(left, left[1:], strict=False)) / off <= _APART
+    return sum(a * b for a, b in pairwise(left)) / off <= _APART
 
 
 def _quarters(xs: Sequence[float], ys: Sequence[float]) -> Iterator[float]:
@@ -141,7 +142,7 @@ def _quarters(xs: Sequence[float], ys: Sequence[float]) -> Iterator[float]:
         parts[min(3, int((x - xs[0]) / length))].append(y)
     means = [fmean(part) for part in parts if part]
     if len(means) == 4:
-        yield from (b - a for a, b in zip(means, means[1:], strict=False))
+        yield from (b - a for a, b in pairwise(means))
 
 
 def _spike(fine: _Points, end: _Points) -> int | None:
@@ -173,7 +174,7 @@ def _teeth(points: _Points) -> bool:
     peaks, troughs = [turn[1] for turn in turns[::2]], [turn[1] for turn in turns[1::2]]
     if len(troughs) < _FALLS or max(max(of) - min(of) for of in (peaks, troughs)) > _ALIKE * whole:
         return False
-    times = [b[0] - a[0] for a, b in zip(turns, turns[1:], strict=False)]
+    times = [b[0] - a[0] for a, b in pairwise(turns)]
     return median(times[::2]) <= _STEEP * median(times[1::2])
 
 
