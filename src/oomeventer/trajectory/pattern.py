@@ -5,18 +5,17 @@ Rules: pure. Judged is what came since the cgroup last began anew (store.py); th
 first that holds, else `unknown`:
 
 0. Fewer than LEAST samples: unknown.
-1. steady. A line fits (R2 of 0.9 or more) the whole day, or else the last 60, 30, 15 or 8 samples; along it memory grew by 15%
-   of what it ended at, or more; each quarter grew by 0.4 to 1.8 of a quarter of that; what the line leaves is noise,
-   each sample's apart from the one's before it, or less than 2%; the kill lies on the line, within a quarter of the
-   growth; and before the window nothing was above its middle, or fell by a third of its growth (and
-   three times its noise): else it may be the flank of
-   a tooth.
+1. steady. A line fits (R2 of 0.95 or more) the whole day, or else the last 60, 30, 15 or 8 samples. Along it memory grew
+   by 15% or more of what it ended at, each quarter by 0.6 to 1.5 of a quarter of that. What the line leaves is less
+   than 2%, or noise, each sample's apart from the last one's. The kill lies within a quarter of the growth of it. And
+   before those samples nothing was above their middle, or fell by a third of the growth and three times the noise:
+   else it may be the flank of a tooth.
 2. spike. Within the last two samples it rose, by 25% of what it ended at or more, and by 1.5 times all that the samples
    before had varied.
-3. at the limit. Over 20 samples or more, and half of its time or more, nine in ten were within 10% of the limit, and
+3. at the limit. Over 20 samples and 70% of its time, or more, nine in ten were within 10% of the limit, and
    none below 80% of it.
 4. sawtooth. In the samples of the last half hour, or in the day's, three falls or more, each of a third of the range
-   at least, in 0.4 of the time of the rises; peaks alike and troughs alike, within half of the range; a range of 15%.
+   at least, in 0.4 of the time of the rises; peaks alike and troughs alike, within 0.4 of the range; a range of 20% or more.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,11 +28,11 @@ from oomeventer.trajectory.store import DAY_SECONDS, SPAN_SECONDS, History
 
 LEAST = 8
 _WINDOWS = (60, 30, 15, 8)
-_LINE, _GROWTH, _QUARTER, _ON_THE_LINE = 0.9, 0.15, (0.4, 1.8), 0.25
+_LINE, _GROWTH, _QUARTER, _ON_THE_LINE = 0.95, 0.15, (0.6, 1.5), 0.25
 _NOISE, _APART = 0.02, 0.5
 _JUMP, _VARIED = 0.25, 1.5
-_NEAR, _LOW, _NEAR_SHARE, _NEAR_SAMPLES, _LONG_SHARE = 0.9, 0.8, 0.9, 20, 0.5
-_FALLS, _ALIKE, _RANGE, _STEEP = 3, 0.5, 0.15, 0.4
+_NEAR, _LOW, _NEAR_SHARE, _NEAR_SAMPLES, _LONG_SHARE = 0.9, 0.8, 0.9, 20, 0.7
+_FALLS, _ALIKE, _RANGE, _STEEP = 3, 0.4, 0.2, 0.4
 
 _Points = Sequence[tuple[float, int]]
 
