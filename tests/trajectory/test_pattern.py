@@ -29,7 +29,7 @@ def test_unknown_is_better_than_wrong(made: list[Life]) -> None:
 
 @pytest.mark.parametrize(("kind", "most"), [("leak", 0.25), ("spike", 0.15), ("plateau", 0.1), ("sawtooth", 0.6)])
 def test_what_is_clear_is_told(made: list[Life], kind: str, most: float) -> None:
-    """unknown is the exception: but for teeth, of which 30 s are too coarse for some, and the day's spans for others."""
+    """unknown is the exception, but for teeth: 30 s are too coarse for some, and the day's spans for others."""
     of_kind = [life for life in made if life.kind == kind]
     assert len(of_kind) >= 500 // len(KINDS)
     assert sum(life.shape.pattern == "unknown" for life in of_kind) <= most * len(of_kind)
@@ -42,11 +42,10 @@ def test_a_rate_is_near_the_true_one(made: list[Life]) -> None:
         for life in made
         if life.kind == "leak" and life.shape.rate_bytes_per_hour and life.rate
     )
-    print(
-        f"rates of {len(off)} leaks: off by {statistics.median(off):.1%}, nine in ten by {off[len(off) * 9 // 10]:.1%}"
-    )
-    assert statistics.median(off) <= 0.05
-    assert off[len(off) * 9 // 10] <= 0.3
+    half, nine = statistics.median(off), off[len(off) * 9 // 10]
+    print(f"rates of {len(off)} leaks: half are off by {half:.1%} at most, nine in ten by {nine:.1%}")
+    assert half <= 0.05
+    assert nine <= 0.3
 
 
 def history(*sizes: float, period: float = 30.0, coarse: tuple[float, ...] = (), since: float = 0.0) -> History:

@@ -93,7 +93,8 @@ def test_one_mebibyte_for_500_containers_and_their_pods() -> None:
     before, _ = tracemalloc.get_traced_memory()
     paths = []
     for _ in range(500):
-        pod = f"/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{str(uuid.uuid4()).replace('-', '_')}.slice"
+        uid = str(uuid.uuid4()).replace("-", "_")
+        pod = f"/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{uid}.slice"
         paths += [pod, f"{pod}/cri-containerd-{uuid.uuid4().hex * 2}.scope"]
     store = Store()
     for number in range(FINE + 2):

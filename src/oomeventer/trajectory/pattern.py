@@ -5,17 +5,18 @@ Rules: pure. Judged is what came since the cgroup last began anew (store.py); th
 first that holds, else `unknown`:
 
 0. Fewer than LEAST samples: unknown.
-1. steady. A line fits (R2 of 0.95 or more) the whole day, or else the last 60, 30, 15 or 8 samples. Along it memory grew
-   by 15% or more of what it ended at, each quarter by 0.6 to 1.5 of a quarter of that. What the line leaves is less
-   than 2%, or noise, each sample's apart from the last one's. The kill lies within a quarter of the growth of it. And
-   before those samples nothing was above their middle, or fell by a third of the growth and three times the noise:
+1. steady. A line fits (R2 of 0.95 or more) the whole day, or else the last 60, 30, 15 or 8 samples. Along it memory
+   grew by 15% or more of what it ended at, each quarter by 0.6 to 1.5 of a quarter of that. What the line leaves is
+   less than 2%, or noise, each sample's apart from the last one's. The kill lies within a quarter of the growth of it.
+   And before those samples nothing was above their middle, or fell by a third of the growth and three times the noise:
    else it may be the flank of a tooth.
 2. spike. Within the last two samples it rose, by 25% of what it ended at or more, and by 1.5 times all that the samples
    before had varied.
 3. at the limit. Over 20 samples and 70% of its time, or more, nine in ten were within 10% of the limit, and
    none below 80% of it.
 4. sawtooth. In the samples of the last half hour, or in the day's, three falls or more, each of a third of the range
-   at least, in 0.4 of the time of the rises; peaks alike and troughs alike, within 0.4 of the range; a range of 20% or more.
+   at least, in 0.4 of the time of the rises; peaks alike and troughs alike, within 0.4 of the range; a range of 20%
+   or more.
 """
 
 from collections.abc import Iterator, Sequence
