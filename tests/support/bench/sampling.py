@@ -1,7 +1,7 @@
 """What the samples of memory cost: `python -m bench.sampling`. Out: rows of Markdown.
 
-Rules: the shipped sampler, its thread's CPU time and how often it sleeps, on real cgroups of our own, in a process of its
-own. All changing: before each sample every container has got 64 KiB more, which a process of ours leaves in it.
+Rules: the shipped sampler, its thread's CPU time and how often it sleeps, on real cgroups of our own, in a process of
+its own. All changing: before each sample every container has got 64 KiB more.
 """
 
 import asyncio
