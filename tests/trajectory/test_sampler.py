@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from machine import Cgroup, Victim
+from oomeventer.node import NodeCgroup
 from oomeventer.trajectory import counting, hierarchy
 from oomeventer.trajectory.counting import Room
 from oomeventer.trajectory.sampler import Sampler
@@ -85,6 +86,7 @@ def test_pods_and_containers_as_they_come_and_go(node: Node) -> None:
         other = node.pod()
         node.sampler.sample()
         assert node.sampled() == {node.path(pod), node.path(container), node.path(other)}
+        assert node.path(inner) not in node.sampler._hierarchy._watched
     node.sampler.sample()
     assert node.sampled() == {node.path(pod), node.path(other)}
 
@@ -233,3 +235,10 @@ def test_a_container_that_is_restarted_begins_its_pod_anew(node: Node, program: 
     assert node.history(pod).since == 0.0
     node.sampler.sample()
     assert node.history(pod).since > 0.0
+
+
+def test_where_a_node_that_is_a_container_has_its_root(node: Node) -> None:
+    """As its path was given: its cgroups are named from there. Where that is not to be seen, from the mount."""
+    assert NodeCgroup(f"/{node.root.name}").root() == (node.root, node.top.unified)
+    assert NodeCgroup("/not/here").root() == NodeCgroup("/").root() == (node.root.parent, node.top.unified)
+    assert NodeCgroup("/", cgroups=Path("/not/mounted")).root() is None

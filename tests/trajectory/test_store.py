@@ -48,8 +48,18 @@ def test_a_gap_is_no_samples() -> None:
     assert {size for time, size in history.fine if time >= 6 * 3600} == {7 * MI}
     later = Store()
     later.tick(0.0, [(PATH, 1, 9 * MI)])
-    later.tick(2 * 86400.0, [(PATH, 1, 7 * MI)])
-    assert later.history(PATH, 3 * 86400.0).coarse == []  # type: ignore[union-attr]
+    later.tick(1.5 * 86400, [(PATH, 1, 7 * MI)])
+    assert later.history(PATH, 2 * 86400.0).coarse == []  # type: ignore[union-attr]
+
+
+def test_what_is_not_seen_has_no_samples() -> None:
+    """Nor does it keep those of the ring's last round."""
+    store = ticked(FINE)
+    for number in range(FINE, FINE + 20):
+        store.tick(number * 30.0, [("other", 1, 5 * MI)])
+    history = store.history(PATH, 1e6)
+    assert history
+    assert [time for time, _ in history.fine] == [number * 30.0 for number in range(20, FINE)]
 
 
 def test_another_cgroup_by_that_name_begins_anew() -> None:
