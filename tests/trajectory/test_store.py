@@ -48,8 +48,9 @@ def test_a_gap_is_no_samples() -> None:
     assert {size for time, size in history.fine if time >= 6 * 3600} == {7 * MI}
     later = Store()
     later.tick(0.0, [(PATH, 1, 9 * MI)])
-    later.tick(1.5 * 86400, [(PATH, 1, 7 * MI)])
-    assert later.history(PATH, 2 * 86400.0).coarse == []  # type: ignore[union-attr]
+    for number in range(FINE + 80):
+        later.tick(1.5 * 86400 + number * 30, [(PATH, 1, 7 * MI)])
+    assert {size for _, size in later.history(PATH, 2 * 86400.0).coarse} == {7 * MI}  # type: ignore[union-attr]
 
 
 def test_what_is_not_seen_has_no_samples() -> None:
