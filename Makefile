@@ -15,7 +15,7 @@ PROTOC  = PATH=$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc -Isrc/oomeventer
 
 Q := $(if $(V),,@)
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-cluster kind test-faults test-kernels bench image chart docs reading schema check workflows format object stubs verify-stubs lock lock-image wheel clean packages
+.PHONY: help demo test test-cluster kind test-faults test-kernels bench trajectories image chart docs reading schema check workflows format object stubs verify-stubs lock lock-image wheel clean packages
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
@@ -48,6 +48,9 @@ test-kernels: $(VENV)/dev packages-kernels ## every kernel that we know, under e
 
 bench: $(VENV)/dev packages-test ## what the agent costs, and how soon it reports, in figures that one run compares (90 s; root)
 	$(Q)PYTHONPATH=tests/support $(BIN)/python -m bench
+
+trajectories: $(VENV)/dev ## how often made-up lives of a cgroup are told as what: leak, spike, ...
+	$(Q)PYTHONPATH=tests/support $(BIN)/python -m leaks
 
 check: $(VENV)/dev ## lint, types, import contract, stubs
 	$(Q)$(BIN)/ruff check .

@@ -37,6 +37,7 @@ from oomeventer.kernel import Episode, Kill, Tracer
 from oomeventer.node import NodeCgroup
 from oomeventer.pipeline import Pipeline, Stage
 from oomeventer.probes import Metrics, Progress
+from oomeventer.trajectory import Trajectories
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,8 @@ DRAIN_SECONDS = 3.0
 
 
 class Agent:
-    """Made of its parts, all of them open. progress: counts what leaves the ring, for /livez."""
+    """Made of its parts, all of them open. progress: counts what leaves the ring, for /livez. trajectories: None where
+    nobody samples."""
 
     def __init__(
         self,
@@ -64,6 +66,7 @@ class Agent:
         delivery: Delivery,
         metrics: Metrics,
         progress: Progress,
+        trajectories: Trajectories | None = None,
     ) -> None:
         self._tracer = tracer
         self._node = node
@@ -76,6 +79,7 @@ class Agent:
         self._delivery = delivery
         self._metrics = metrics
         self._progress = progress
+        self._trajectories = trajectories
         self._reported: set[int] = set()
         self._reporting: dict[int, asyncio.TimerHandle] = {}
         end = DRAIN_SECONDS, self._give_up, metrics.timed
@@ -119,6 +123,8 @@ class Agent:
     async def record(self, episode: Episode) -> None:
         """The kernel's records, with what /proc adds, become an incident on disk. Then the ring may forget them."""
         incident = await self._observer(episode)
+        if self._trajectories:
+            incident = self._trajectories(incident, episode[0].time_ns)
         await self._journal.record(incident)
         await self.free(episode)
 

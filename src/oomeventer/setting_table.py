@@ -121,6 +121,13 @@ SETTINGS = (
         "the victim's statistics: auto, which needs CAP_NET_ADMIN, or off",
     ),
     Setting(
+        "sample_seconds",
+        ("run", "trace"),
+        to.sample_seconds,
+        "30",
+        "how often the memory of each container and Pod is sampled, to tell a leak from a spike; 0: never",
+    ),
+    Setting(
         "cri_timeout_seconds",
         _RUNTIME,
         to.seconds,

@@ -62,6 +62,14 @@ def number(what: str, least: float, most: float) -> Callable[[str], float]:
     return parse
 
 
+def sample_seconds(text: str) -> float:
+    """Seconds; 0 for none."""
+    try:
+        return 0.0 if float(text) == 0 else number("", 5, 3600)(text)
+    except ValueError:
+        raise ValueError("must be 0 or a number of seconds from 5 to 3600") from None
+
+
 seconds = number(" of seconds", 0.1, 86400 * 30)
 
 

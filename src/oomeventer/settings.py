@@ -44,6 +44,7 @@ class Settings:
     cgroup_root: Path | None
     node_cgroup: str
     taskstats: str
+    sample_seconds: float
     pins: Path | None
     pins_required: bool
     journal: Path | None

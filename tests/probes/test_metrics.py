@@ -19,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 import oomeventer
 from oomeventer.cluster.api import Api
 from oomeventer.cluster.delivery import Delivery
+from oomeventer.incident import Trajectory
 from oomeventer.incident.events import compose_all
 from oomeventer.journal.journal import Journal
 from oomeventer.journal.plans import Plan
@@ -317,3 +318,16 @@ def test_times() -> None:
     assert of(metrics, "oomeventer_event_delay_seconds_bucket", le="0.1") == 1
     assert of(metrics, "oomeventer_event_delay_seconds_bucket", le="2.5") == 2
     assert all(not math.isnan(value) for value in series(metrics).values())
+
+
+def test_kills_by_pattern() -> None:
+    """Each victim counts. All patterns are there from the start, and one for what nobody sampled."""
+    metrics = Metrics()
+    counted = "oomeventer_kills_by_pattern_total"
+    patterns = {dict(labels)["pattern"]: value for (name, labels), value in series(metrics).items() if name == counted}
+    assert patterns == dict.fromkeys(("steady", "spike", "at the limit", "sawtooth", "unknown", "none"), 0)
+    metrics.killed(replace(group_of(3), trajectory=Trajectory("/a", "steady")))
+    metrics.killed(incident())
+    assert of(metrics, counted, pattern="steady") == 3
+    assert of(metrics, counted, pattern="none") == 1
+    assert of(metrics, counted) == 4

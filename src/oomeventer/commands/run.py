@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 from oomeventer import __version__
 from oomeventer.agent import Agent
@@ -20,6 +21,9 @@ from oomeventer.probes import Health, Metrics, Parts, serve
 from oomeventer.settings import Settings
 
 log = logging.getLogger(__name__)
+
+#: The samples of memory may take this part of the journal.
+_SAVED = 8
 
 
 async def run(settings: Settings) -> None:
@@ -40,6 +44,8 @@ async def run(settings: Settings) -> None:
         journal = await stack.enter_async_context(
             Journal(settings.journal, settings.journal_bytes, settings.journal_days * 86400)
         )
+        note = partial(_note, journal)
+        trajectories = await wiring.trajectories(settings, node, stack, note, settings.journal_bytes // _SAVED)
         cluster = await stack.enter_async_context(await connect(settings.kubeconfig, settings.api_timeout_seconds))
         rights = asyncio.create_task(warn_of_lacking(cluster))
         stack.callback(rights.cancel)
@@ -47,12 +53,14 @@ async def run(settings: Settings) -> None:
         describer = Describer(cluster, Pods(cluster, settings.node_name), unmasking.keep_spec_words)
         delivery = Delivery(cluster, journal, _limits(settings), metrics.delivered)
         stages = observer, journal, resolver, aftermath, describer, unmasking, delivery
-        agent = Agent(tracer, node, *stages, metrics, health.progress)
+        agent = Agent(tracer, node, *stages, metrics, health.progress, trajectories)
         place = pins.directory if pins else None
         parts = Parts(tracer, place, journal, cluster, delivery, agent.pipelines, describer)
         stack.enter_context(metrics.watching(parts))
         log.info("oomeventer %s watches node %s and sends to %s", __version__, settings.node_name, cluster.server)
         await agent.run(_episodes(tracer, journal, stop, agent.opened), stop)
+        if trajectories:
+            await trajectories.save(note, settings.journal_bytes // _SAVED)
         log.info("stopped: %s; lost in the kernel: %d", journal.totals, tracer.lost)
         await lifecycle.leave(settings, cluster, pins, journal.totals.waiting, delivery.troubled_seconds)
 
@@ -64,6 +72,11 @@ async def _episodes(
     async for episode in wiring.episodes(tracer, stop, opened, await _reported_losses(journal, tracer)):
         yield episode
     await journal.note("lost", str(tracer.lost))
+
+
+async def _note(journal: Journal, name: str, value: str | None) -> str | None:
+    """What is to be remembered by the next process: in memory that would be for nothing."""
+    return None if journal.kept == "memory" else await journal.note(name, value)
 
 
 async def _reported_losses(journal: Journal, tracer: Tracer) -> int:

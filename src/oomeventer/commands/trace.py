@@ -14,10 +14,14 @@ from oomeventer.engine import Engines
 from oomeventer.hints import advise
 from oomeventer.incident import WATCHED, Incident, block, encode, with_message
 from oomeventer.kernel import Episode, Tracer
+from oomeventer.node import NodeCgroup
 from oomeventer.pipeline import Pipeline, Stage
 from oomeventer.settings import Settings
 
 log = logging.getLogger(__name__)
+
+#: The cgroup below which all kills are: also where this node is a container.
+MACHINE = "/"
 
 
 async def trace(settings: Settings, as_json: bool, out: TextIO = sys.stdout) -> None:
@@ -34,6 +38,8 @@ async def trace(settings: Settings, as_json: bool, out: TextIO = sys.stdout) -> 
         observer, aftermath = wiring.observer(settings, stack)
         resolver = await wiring.resolver(settings, patience_seconds=0.0, wants_runtime=False)
 
+        node = NodeCgroup(MACHINE, cgroups=settings.cgroup_root)
+        trajectories = await wiring.trajectories(settings, node, stack)
         engines = Engines(settings.engine_endpoint, settings.cri_timeout_seconds)
 
         async def name(incident: Incident) -> Incident:
@@ -41,7 +47,8 @@ async def trace(settings: Settings, as_json: bool, out: TextIO = sys.stdout) -> 
 
         async def observe(episode: Episode) -> Incident:
             tracer.free(episode)  # nothing is kept: what is not shown before we end is not wanted
-            return await observer(episode)
+            incident = await observer(episode)
+            return trajectories(incident, episode[0].time_ns) if trajectories else incident
 
         settle = Stage("pid1", aftermath, WATCHED + 1)
         stages = [Stage("observe", observe), Stage("container", name, RESOLVING), settle, Stage("show", show)]

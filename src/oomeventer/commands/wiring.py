@@ -13,14 +13,17 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from oomeventer.cri import CriError, Resolver
 from oomeventer.incident import Aftermath, Observer, Unmasking
 from oomeventer.kernel import Episode, Kill, Tracer
-from oomeventer.node import Procfs, taskstats_permitted
+from oomeventer.node import NodeCgroup, Procfs, taskstats_permitted
 from oomeventer.settings import Settings
 from oomeventer.text import printable
+from oomeventer.trajectory import NOTE, Note, Trajectories
 
 log = logging.getLogger(__name__)
 
 #: Cgroups that are named where records were lost.
 WHOSE = 5
+#: How often the samples of memory are saved.
+SAVE_SECONDS = 3 * 3600.0
 
 
 def observer(
@@ -48,6 +51,33 @@ async def resolver(settings: Settings, patience_seconds: float, wants_runtime: b
                 "no runtime yet; until there is, Pods are found by their cgroup's path alone (rbac.listPods): %s", e
             )
     return stage
+
+
+async def trajectories(
+    settings: Settings,
+    node: NodeCgroup,
+    stack: contextlib.AsyncExitStack,
+    note: Note | None = None,
+    most_bytes: int = 0,
+) -> Trajectories | None:
+    """What samples memory from now on; None where that is not wanted. note: what the journal remembers,
+    of so many bytes at most."""
+    if not settings.sample_seconds:
+        return None
+    text = await note(NOTE, None) if note else None
+    root, boot_id = await asyncio.to_thread(node.root), Procfs().boot_id()
+    sampling = stack.enter_context(Trajectories(root, settings.sample_seconds, boot_id, text))
+    if note:
+        saving = asyncio.create_task(_save(sampling, note, most_bytes))
+        stack.callback(saving.cancel)
+    return sampling
+
+
+async def _save(sampling: Trajectories, note: Note, most_bytes: int) -> None:
+    """A process that is killed does not save at its end."""
+    while True:
+        await asyncio.sleep(SAVE_SECONDS)
+        await sampling.save(note, most_bytes)
 
 
 @contextlib.contextmanager

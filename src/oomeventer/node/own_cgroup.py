@@ -72,6 +72,19 @@ class NodeCgroup:
         """Those of its kills that are this node's, as this node sees them."""
         return tuple(mine for kill in episode if (mine := self._seen(kill)))
 
+    def root(self) -> tuple[Path, bool] | None:
+        """The directory of its own cgroup, from which it names the others, and whether that is cgroup v2; None where no
+        memory hierarchy is mounted."""
+        for unified in (False, True):
+            mounted = (mount.point for mount in memory_mounts(self._proc, unified))
+            points = [point for point in mounted if self._cgroups in (None, point)]
+            inode = self.inodes.get(unified)
+            points.sort(key=lambda point: inode is None or _inode(point) != inode)
+            for point in points:
+                own = point.joinpath(*self._names or ())
+                return (own if own.is_dir() else point), unified
+        return None
+
     def _seen(self, kill: Kill) -> Kill | None:
         names = _names(kill.cgroup)
         above = self._above(kill, names)
@@ -139,3 +152,10 @@ def _names(path: str) -> tuple[str, ...]:
 
 def _path(names: tuple[str, ...]) -> str:
     return "/" + "/".join(names)
+
+
+def _inode(directory: Path) -> int | None:
+    try:
+        return directory.stat().st_ino
+    except OSError:
+        return None

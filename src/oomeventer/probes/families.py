@@ -49,6 +49,13 @@ FAMILIES = {
             "Times that the OOM killer struck: a group kill is one. By what ran out.",
             ("scope",),
         ),
+        Family(
+            "oomeventer_kills_by_pattern_total",
+            "counter",
+            "Processes that the OOM killer ended, by how memory came to its limit (--sample-seconds): steady (a leak), "
+            "spike, at the limit, sawtooth, unknown; none where nothing was sampled.",
+            ("pattern",),
+        ),
         Family("oomeventer_stage_seconds", "histogram", "What a stage took for one kill.", ("stage",)),
         Family(
             "oomeventer_event_delay_seconds",

@@ -24,13 +24,14 @@ from prometheus_client.registry import Collector
 
 from oomeventer import __version__
 from oomeventer.cluster import GIVE_UP_REASONS, Api, Delivery, Describer
-from oomeventer.incident import Incident, Scope
+from oomeventer.incident import Incident, Pattern, Scope
 from oomeventer.journal import UNFINISHED, Journal, Plan
 from oomeventer.pipeline import Pipeline
 from oomeventer.probes.families import FAMILIES, NAMED
 from oomeventer.text import printable
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+_NOT_SAMPLED = "none"
 #: Of a longer name (the API allows 253) the middle goes.
 _NAME_CHARACTERS = 253
 #: Seconds: a stage takes milliseconds, or as long as the runtime, the API or the disk lets it wait.
@@ -86,6 +87,7 @@ class Metrics(Collector):
         self._clock = clock
         self._now = now
         self._incidents = Counter({(scope,): 0 for scope in get_args(Scope)})
+        self._patterns = Counter({(pattern,): 0 for pattern in (*get_args(Pattern), _NOT_SAMPLED)})
         #: By namespace, Pod, container and scope; what was killed last is last.
         self._named: dict[tuple[str, ...], int] = {}
         self._nameless: Counter[tuple[str, ...]] = Counter({("", "", "", scope): 0 for scope in get_args(Scope)})
@@ -108,6 +110,7 @@ class Metrics(Collector):
     def killed(self, incident: Incident) -> None:
         """An incident, with all that will be known of it."""
         self._incidents[incident.scope,] += 1
+        self._patterns[incident.trajectory.pattern if incident.trajectory else _NOT_SAMPLED,] += incident.victims_total
         pod, container = incident.pod, incident.container
         names = (pod.namespace if pod else "", pod.name if pod else "", (container and container.name) or "")
         labels = (*(printable(name, _NAME_CHARACTERS) for name in names), incident.scope)
@@ -166,6 +169,7 @@ class Metrics(Collector):
         yield _family("oomeventer_kills_unnamed_total", {(): self._unnamed})
         yield _family("oomeventer_kills_elsewhere_total", {(): self._elsewhere})
         yield _family("oomeventer_incidents_total", self._incidents)
+        yield _family("oomeventer_kills_by_pattern_total", self._patterns)
         ready = {("attached",): False} | {(check,): ok for check, ok in self.answers.items()}
         if parts := self.parts:
             yield from _current(parts)

@@ -2,7 +2,7 @@
 under 90 s; exit status 1 where something could not be measured, with a sentence that says what, and what to do.
 
 First rounds: in each, in turns, kills with no agent, and with an agent of each kind, which is started for them. Then
-agents that are left idle, and a storm for each.
+agents that are left idle, and a storm for each; and what samples of memory cost.
 """
 
 import asyncio
@@ -22,6 +22,7 @@ from bench import BenchError
 from bench.figures import DISK, MEMORY, NOBODY, STAMPED, Figures
 from bench.kills import timed
 from bench.programs import BPFTOOL, agents, measured, runs
+from bench.sampling import sampling
 from bench.stamped import stamps
 from bench.watching import PLAIN, UNBOUNDED, Watching, watching
 from machine import Cgroup, Victim, build
@@ -32,7 +33,7 @@ from standin import ApiServer
 
 SECONDS = 88
 #: All rounds together; there are at least so many.
-ROUNDS_SECONDS, ROUNDS = 44, 2
+ROUNDS_SECONDS, ROUNDS = 38, 2
 #: Of each kind in a round, after one that warms up; with a pause in which the one before is reported.
 KILLS, PAUSE_SECONDS = 30, 0.03
 STORM_PODS, STORM_KILLS = 10, 50
@@ -198,10 +199,12 @@ async def _bench() -> None:
             try:
                 async with asyncio.timeout(SECONDS):
                     await bench.run()
+                    sampled = await sampling()
             except TimeoutError as e:
                 raise BenchError(f"it was not done in {SECONDS} s: the machine is too busy") from e
     figures = bench.figures
     print(figures.table())
+    print(f"\n{sampled}")
     machine = (
         f"Linux {platform.release()} on {platform.machine()}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}"
     )

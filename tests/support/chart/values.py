@@ -81,6 +81,9 @@ def _setting(setting: Setting) -> dict[str, Any]:
     elif found := re.match("must be a (whole )?number.* from (.*) to (.*)", complaint):
         schema = {"type": "integer" if found[1] else "number"}
         schema |= {"minimum": json.loads(found[2]), "maximum": json.loads(found[3])}
+    elif found := re.match("must be 0 or a number.* from (.*) to (.*)", complaint):
+        bounds = {"minimum": json.loads(found[1]), "maximum": json.loads(found[2])}
+        schema = {"type": "number", "anyOf": [{"enum": [0]}, bounds]}
     elif found := re.match("must be a power of two from ([0-9]+) to ([0-9]+)", complaint):
         schema = {"enum": _powers(int(found[1]), int(found[2]))}
     elif found := re.match("must be a size from ([0-9]+)Mi to ([0-9]+)Gi", complaint):
