@@ -1,0 +1,81 @@
+"""Reading JSON that anybody may have written. In: what json.loads gave. Out: the value of the type that is asked for,
+made harmless, or None. Rules: nothing raises, whatever is there; text that comes from here may be printed."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import datetime, timezone
+from typing import Any
+
+from kubectl_oom.plain import harmless
+
+Json = dict[str, Any]
+
+_MOST = 1 << 63
+
+
+def at(value: Any, *path: str) -> Any:
+    """What lies there; None where there is nothing."""
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def text(value: Any, *path: str, limit: int = 253) -> str:
+    """The text there; "" where there is none."""
+    found = at(value, *path)
+    return harmless(found, limit) if isinstance(found, str) else ""
+
+
+def number(value: Any, *path: str) -> int | None:
+    """The number there, from 0 on, without its fraction."""
+    found = at(value, *path)
+    if isinstance(found, bool) or not isinstance(found, (int, float)):
+        return None
+    if isinstance(found, float) and not math.isfinite(found):
+        return None
+    return int(found) if 0 <= found < _MOST else None
+
+
+def real(value: Any, *path: str) -> float | None:
+    """The number there, from 0 on."""
+    found = number(value, *path)
+    return None if found is None else float(at(value, *path))
+
+
+def records(value: Any, *path: str, most: int = 64) -> list[Json]:
+    """The objects of the list there, the first ones."""
+    found = at(value, *path)
+    return [item for item in found[:most] if isinstance(item, dict)] if isinstance(found, list) else []
+
+
+def texts(value: Any, *path: str, most: int = 64, limit: int = 1024) -> list[str]:
+    """The texts of the list there, the first ones."""
+    found = at(value, *path)
+    return [harmless(item, limit) for item in found[:most] if isinstance(item, str)] if isinstance(found, list) else []
+
+
+def moment(value: Any, *path: str) -> datetime | None:
+    """The time there (RFC 3339), in UTC."""
+    found = at(value, *path)
+    if not isinstance(found, str) or len(found) > 40:
+        return None
+    whole, _, fraction = found.rstrip("Z").partition(".")
+    try:
+        read = datetime.fromisoformat(whole if "+" in whole[10:] else whole + "+00:00").astimezone(timezone.utc)
+    except (ValueError, OverflowError):
+        return None
+    digits = fraction[:6]
+    return read.replace(microsecond=int(digits.ljust(6, "0"))) if digits.isascii() and digits.isdigit() else read
+
+
+def parsed(given: Any) -> Json | None:
+    """The object that a JSON text holds."""
+    if not isinstance(given, (str, bytes)):
+        return None
+    try:
+        found = json.loads(given)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
