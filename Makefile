@@ -15,7 +15,7 @@ PROTOC  = PATH=$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc -Isrc/oomeventer
 
 Q := $(if $(V),,@)
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-cluster kind test-faults test-kernels bench image chart docs schema check workflows format object stubs verify-stubs lock lock-image wheel clean packages
+.PHONY: help demo test test-cluster kind test-faults test-kernels bench image plugin chart docs schema check workflows format object stubs verify-stubs lock lock-image wheel clean packages
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
@@ -75,6 +75,14 @@ $(OBJECT): bpf/oom.bpf.c bpf/oom.h bpf/kernel.h | packages-build
 image: ## the container image, into build/oomeventer-image.tar (root); ARCH=arm64: for that, into ...-arm64.tar
 	$(Q)./.ci/image $(ARCH)
 
+# rich alone, without what it needs for Markdown and source code.
+PLUGIN := build/kubectl-oom
+plugin: $(PLUGIN) ## the kubectl plugin, one file, build/kubectl-oom
+$(PLUGIN): $(shell find plugin/src -name '*.py') plugin/build.py plugin/requirements.lock LICENSE
+	$(Q)mkdir -p build && rm -rf build/plugin
+	$(Q)$(PYTHON) -m pip install -q --require-hashes --no-deps --target build/plugin -r plugin/requirements.lock
+	$(Q)$(PYTHON) plugin/build.py build/plugin $@
+
 wheel: $(VENV)/dev ## the wheel, with the object in it, into dist/
 	$(Q)$(BIN)/python -m hatchling build -t wheel
 
@@ -106,6 +114,7 @@ lock: ## pin the versions that are tested together: what runs, what builds it, a
 	$(Q)$(UV_COMPILE) pyproject.toml --group dev -o requirements-dev.lock
 	$(Q)$(UV_COMPILE) pyproject.toml -c requirements-dev.lock -o requirements.lock
 	$(Q)$(UV_COMPILE) --group build -c requirements-dev.lock -o requirements-build.lock
+	$(Q)$(UV_COMPILE) --no-deps plugin/pyproject.toml -c requirements-dev.lock -o plugin/requirements.lock
 
 lock-image: ## pin the base image and the Debian packages of a release's image (root)
 	$(Q)./.ci/lock-image

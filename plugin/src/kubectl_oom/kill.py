@@ -26,7 +26,8 @@ _NEVER = datetime.fromtimestamp(0, timezone.utc)
 
 @dataclass(frozen=True)
 class Kill:
-    """See the module. limit, held: in bytes. source: event, journal, or kubernetes, which knows of containers alone."""
+    """See the module. limit, held: in bytes; held by all that were killed. source: event, journal, or kubernetes, which
+    knows of containers alone."""
 
     source: str
     first: datetime
@@ -106,18 +107,18 @@ def from_journal(entry: Json, keep: bool) -> Kill:
 
 
 def _told(kill: Kill, incident: Json, keep: bool) -> Kill:
-    victims = records(incident, "victims", most=1)
+    victims = records(incident, "victims")
     victim = victims[0] if victims else {}
     owner = at(incident, "pod", "owner")
     more = (number(incident, "victims_total") or 1) - 1
     samples = [number(sample, "bytes") or 0 for sample in records(incident, "trajectory", "samples", most=512)]
-    anon, shmem = number(victim, "anon_bytes"), number(victim, "shmem_bytes")
+    held = [number(one, f"{kind}_bytes") or 0 for one in victims for kind in ("anon", "shmem")]
     return replace(
         kill,
         process=text(victim, "comm", limit=64) + (f" +{more}" if more > 0 else ""),
         scope=text(incident, "scope", limit=16),
         limit=number(incident, "limit_bytes"),
-        held=None if anon is None and shmem is None else (anon or 0) + (shmem or 0),
+        held=sum(held) if held else None,
         why=why(incident),
         pattern=text(incident, "trajectory", "pattern", limit=16),
         spark=tuple(samples),
