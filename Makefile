@@ -8,6 +8,7 @@ OBJECT := src/oomeventer/kernel/oom.bpf.o
 STUBS  := src/oomeventer/cri/_cri
 CLANG  ?= clang
 STRIP  ?= llvm-strip
+PLUGIN := build/kubectl-oom
 ARCH   := $(shell uname -m)
 # The plug-in that protoc calls lies in the virtual environment.
 PROTOC  = PATH=$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc -Isrc/oomeventer/cri \
@@ -15,7 +16,7 @@ PROTOC  = PATH=$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc -Isrc/oomeventer
 
 Q := $(if $(V),,@)
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-cluster kind test-faults test-kernels bench image plugin chart docs schema check workflows format object stubs verify-stubs lock lock-image wheel clean packages
+.PHONY: help demo test test-cluster kind test-faults test-kernels bench bench-plugin image plugin chart docs schema check workflows format object stubs verify-stubs lock lock-image wheel clean packages
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
@@ -49,6 +50,9 @@ test-kernels: $(VENV)/dev packages-kernels ## every kernel that we know, under e
 bench: $(VENV)/dev packages-test ## what the agent costs, and how soon it reports, in figures that one run compares (90 s; root)
 	$(Q)PYTHONPATH=tests/support $(BIN)/python -m bench
 
+bench-plugin: $(VENV)/dev $(PLUGIN) ## what kubectl oom takes for 5,000 Events, in time and memory (60 s)
+	$(Q)PYTHONPATH=tests/support $(BIN)/python -m plugin.bench
+
 check: $(VENV)/dev ## lint, types, import contract, stubs
 	$(Q)$(BIN)/ruff check .
 	$(Q)$(BIN)/ruff format --check .
@@ -76,7 +80,6 @@ image: ## the container image, into build/oomeventer-image.tar (root); ARCH=arm6
 	$(Q)./.ci/image $(ARCH)
 
 # rich alone, without what it needs for Markdown and source code.
-PLUGIN := build/kubectl-oom
 plugin: $(PLUGIN) ## the kubectl plugin, one file, build/kubectl-oom
 $(PLUGIN): $(shell find plugin/src -name '*.py') plugin/build.py plugin/requirements.lock LICENSE
 	$(Q)mkdir -p build && rm -rf build/plugin

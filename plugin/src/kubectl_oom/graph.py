@@ -14,7 +14,7 @@ from rich.text import Text
 
 from kubectl_oom.paint import DIM, column, thinned
 from kubectl_oom.plain import duration, size
-from kubectl_oom.reading import Json, at, moment, number, real, records, text
+from kubectl_oom.reading import Json, at, moment, number, numbers, real, records, text
 
 _HEIGHT = 6
 _MOST = 64
@@ -28,7 +28,7 @@ def drawn(incident: Json, earlier: Sequence[datetime], width: int) -> Iterator[T
     if len(samples) < 2:
         return
     room = min(width - _LABEL - 2, _MOST)
-    values = thinned([number(sample, "bytes") or 0 for sample in samples], room)
+    values = thinned(numbers(incident, "trajectory", "samples", name="bytes"), room)
     before = [real(sample, "seconds_before") or 0.0 for sample in samples]
     before = [before[(position + 1) * len(before) // len(values) - 1] for position in range(len(values))]
     limit = number(incident, "limit_bytes")

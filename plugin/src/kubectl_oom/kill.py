@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
-from kubectl_oom.reading import Json, at, moment, number, parsed, records, text
+from kubectl_oom.reading import Json, at, moment, number, numbers, parsed, records, text
 from kubectl_oom.why import UNKNOWN, why
 
 ANNOTATION = "oomeventer/incident"
@@ -111,7 +111,6 @@ def _told(kill: Kill, incident: Json, keep: bool) -> Kill:
     victim = victims[0] if victims else {}
     owner = at(incident, "pod", "owner")
     more = (number(incident, "victims_total") or 1) - 1
-    samples = [number(sample, "bytes") or 0 for sample in records(incident, "trajectory", "samples", most=512)]
     held = [number(one, f"{kind}_bytes") or 0 for one in victims for kind in ("anon", "shmem")]
     return replace(
         kill,
@@ -121,7 +120,7 @@ def _told(kill: Kill, incident: Json, keep: bool) -> Kill:
         held=sum(held) if held else None,
         why=why(incident),
         pattern=text(incident, "trajectory", "pattern", limit=16),
-        spark=tuple(samples),
+        spark=tuple(numbers(incident, "trajectory", "samples", name="bytes")),
         owner=f"{text(owner, 'kind')}/{text(owner, 'name')}" if owner else "",
         image=text(incident, "container", "image"),
         key=text(incident, "key", limit=32),

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len, set_cell_size
-from rich.text import Text
+from rich.text import Span, Text
 
 from kubectl_oom.paint import TITLE
 
@@ -85,16 +85,19 @@ def _fit(columns: Sequence[Column], widths: list[int], width: int) -> None:
 
 
 def _line(cells: list[tuple[Column, Cell, int]], is_cut: bool) -> Text:
-    line = Text(no_wrap=True, overflow="ellipsis")
+    pieces: list[str] = []
+    spans: list[Span] = []
+    length = 0
     for position, (column, cell, width) in enumerate(cells):
-        is_last = position == len(cells) - 1
         text = cell.text
         if is_cut and column.cut and cell_len(text) > width:
             text = set_cell_size(text, width - 1).rstrip() + "…"
         blanks = " " * (width - cell_len(text))
-        if column.right:
-            line.append(blanks)
-        line.append(text, cell.style)
-        if not is_last:
-            line.append(("" if column.right else blanks) + " " * _GAP)
-    return line
+        before, after = (blanks, "") if column.right else ("", blanks)
+        if position < len(cells) - 1:
+            after += " " * _GAP
+        if cell.style:
+            spans.append(Span(length + len(before), length + len(before) + len(text), cell.style))
+        pieces += (before, text, after)
+        length += len(before) + len(text) + len(after)
+    return Text("".join(pieces), no_wrap=True, spans=spans)

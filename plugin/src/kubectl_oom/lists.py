@@ -19,7 +19,7 @@ from kubectl_oom.kubectl import Call, Kubectl
 from kubectl_oom.reading import Json, at
 
 #: Objects of one page.
-PAGE = 500
+PAGE = 1000
 _CHUNK = 1 << 16
 _ITEMS = re.compile(r'"items"\s*:\s*')
 _BLANKS = re.compile(r"[\s,]*")

@@ -44,6 +44,12 @@ def real(value: Any, *path: str) -> float | None:
     return None if found is None else float(at(value, *path))
 
 
+def numbers(value: Any, *path: str, name: str) -> list[int]:
+    """Of each object of the list there the number of that name, 0 where there is none; the first ones."""
+    found = [item.get(name) for item in records(value, *path, most=512)]
+    return [one if type(one) is int and 0 <= one < _MOST else 0 for one in found]
+
+
 def records(value: Any, *path: str, most: int = 64) -> list[Json]:
     """The objects of the list there, the first ones."""
     found = at(value, *path)

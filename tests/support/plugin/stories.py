@@ -1,6 +1,6 @@
-"""Incidents as a cluster has them, one for each kind of story. Made of the agent's own types, so that they are what it writes.
+"""Incidents as a cluster has them, one for each kind of story, of the agent's own types: so they are what it writes.
 
-In: nothing. Out: STORIES by name; their Events by compose_all(). Times are those of the samples; at_present() moves them.
+In: nothing. Out: STORIES by name; their Events by compose_all(). Times are the samples'; at_present() moves them.
 """
 
 import re
@@ -42,7 +42,7 @@ def _leak() -> Incident:
     java = victim(
         9101, container_pid=1, comm="java", anon_bytes=480 * MI, file_bytes=9 * MI, peak_rss_bytes=490 * MI,
         command=("java", "-XX:MaxRAMPercentage=80", "-jar", "/app/checkout.jar"), environment={},
-        started_at=THEN - timedelta(hours=6),
+        started_at=THEN - timedelta(hours=6, minutes=1),
     )  # fmt: skip
     return incident(
         1,
@@ -62,8 +62,9 @@ def _leak() -> Incident:
         repeats=Repeats(5, THEN - timedelta(hours=26), 23000.0),
         hints=(
             Hint(
-                "jvm-heap", "The heap may grow to 80% of the limit, and what the JVM needs besides it did not fit: lower "
-                "-XX:MaxRAMPercentage, or raise the limit.",
+                "jvm-heap",
+                "The heap may grow to 80% of the limit, and what the JVM needs besides it did not fit: "
+                "lower -XX:MaxRAMPercentage, or raise the limit.",
                 ("-XX:MaxRAMPercentage=80 of 512Mi are 410Mi", "java held 480Mi"),
             ),
         ),
@@ -75,8 +76,8 @@ def _spike() -> Incident:
     samples = [((20 - step) * 60.0, 61 * MI + step % 3 * MI) for step in range(19)]
     samples += [(3.0, 66 * MI), (2.0, 140 * MI), (1.0, 236 * MI)]
     worker = victim(
-        9201, container_pid=44, comm="convert", anon_bytes=231 * MI, peak_rss_bytes=240 * MI, command=("convert", "***"),
-        environment={}, started_at=THEN - timedelta(seconds=4),
+        9201, container_pid=44, comm="convert", anon_bytes=231 * MI, peak_rss_bytes=240 * MI,
+        command=("convert", "***"), environment={}, started_at=THEN - timedelta(seconds=4),
     )  # fmt: skip
     return incident(
         2,
@@ -116,8 +117,9 @@ def _tmpfs() -> Incident:
         memory=Memory(anon_bytes=2 * MI, file_bytes=MI, shmem_bytes=119 * MI, kernel_bytes=5 * MI),
         hints=(
             Hint(
-                "memory-volume", "The files of volume cache are memory, and count against the limit: give it a sizeLimit, "
-                "or put it on a disk.",
+                "memory-volume",
+                "The files of volume cache are memory, and count against the limit: give it a sizeLimit, or put "
+                "it on a disk.",
                 ("files in memory 119Mi of 128Mi", "emptyDir cache has medium Memory"),
             ),
         ),
@@ -152,7 +154,7 @@ def _node() -> Incident:
 def _group() -> Incident:
     first = victim(9501, container_pid=20, comm="gunicorn", anon_bytes=60 * MI, environment={})
     rest = (
-        replace(first, pid=9502 + i, container_pid=21 + i, chosen=False, anon_bytes=(50 - i) * MI) for i in range(4)
+        replace(first, pid=9502 + i, container_pid=21 + i, chosen=False, anon_bytes=(46 - i) * MI) for i in range(4)
     )
     limit = 256 * MI
     return incident(
@@ -165,7 +167,7 @@ def _group() -> Incident:
         usage_bytes=limit,
         pod=_pod("api-6f7c-abcde", Owner("Deployment", "api")),
         container=_container("api", "registry.example/api:3", limit),
-        memory=Memory(anon_bytes=246 * MI, file_bytes=2 * MI, shmem_bytes=0, kernel_bytes=7 * MI),
+        memory=Memory(anon_bytes=240 * MI, file_bytes=2 * MI, shmem_bytes=0, kernel_bytes=7 * MI),
     )
 
 
