@@ -1,5 +1,8 @@
-"""`show`: a stranger to OOM kills reads from it which process, whose limit, where the memory was, leak or spike, and what
-to do next. In: stories. Out: one screen."""
+"""`show`: a stranger to OOM kills reads from it which process, whose limit, where the memory was, leak or spike, and
+what to do next.
+
+In: stories. Out: one screen.
+"""
 
 import asyncio
 import json

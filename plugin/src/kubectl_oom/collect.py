@@ -61,7 +61,8 @@ def collect(kubectl: Kubectl, options: Options, about: str = "") -> Found:
     if options.history:
         told, unreached = read_history(kubectl, options.agent_selector)
         warnings += unreached
-        kills += [from_journal(entry, keep) for entry in told if _is_about(entry, namespace, about)]
+        older = [from_journal(entry, keep) for entry in told if _is_about(entry, namespace, about)]
+        kills += filter(options.chosen.takes, older)  # before they are counted: each has its own time
     if pods is None and not kills and not _is_node(options):
         pods = _pods(kubectl, options, namespace, about)
     selected: Pods | None = set() if options.selector else None

@@ -74,7 +74,7 @@ def _memory(incident: Json, width: int) -> Iterator[Text]:
     else:
         what = scope.get(name, "a limit that the kernel leaves open")
     used = f"; {size(usage)} were in use" if usage is not None else ""
-    yield Text(" " * _INDENT + f"{what}{f', {size(limit)}' if limit is not None else ''}, ran out{used}")
+    yield Text(" " * _INDENT + f"{what}{f', {size(limit)},' if limit is not None else ''} ran out{used}")
     if name == "node":
         yield from _node(incident, width)
         return

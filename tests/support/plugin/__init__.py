@@ -15,6 +15,8 @@ __all__ = [
     "environment",
     "kubeconfig",
     "pod_of",
+    "put",
+    "rows",
     "shim",
     "tls",
 ]

@@ -72,7 +72,7 @@ class ApiServer(Cluster):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._closing.set()
-        await self._notify()
+        await self.notify()
         await self._runner.cleanup()
 
     async def until(self, condition: Callable[[], bool]) -> None:
@@ -84,9 +84,10 @@ class ApiServer(Cluster):
         try:
             return await self._respond(request)
         finally:
-            await self._notify()
+            await self.notify()
 
-    async def _notify(self) -> None:
+    async def notify(self) -> None:
+        """Have watches and until() look again, after a test itself has written."""
         async with self._changed:
             self._changed.notify_all()
 
@@ -98,7 +99,7 @@ class ApiServer(Cluster):
         query, headers = dict(request.query), request.headers.copy()
         asked = Request(request.method, request.path, query, headers, _parse(raw), time.monotonic())
         self.requests.append(asked)
-        await self._notify()
+        await self.notify()
         for fault in self.faults:
             if fault.method in (None, request.method):
                 self.faults.remove(fault)
