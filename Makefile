@@ -57,6 +57,7 @@ check: $(VENV)/dev ## lint, types, import contract, stubs
 	$(Q)$(BIN)/ruff check .
 	$(Q)$(BIN)/ruff format --check .
 	$(Q)$(BIN)/mypy
+	$(Q)cd plugin && ../$(BIN)/mypy
 	$(Q)$(BIN)/lint-imports
 	$(Q)$(MAKE) --no-print-directory verify-stubs
 

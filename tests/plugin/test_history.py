@@ -32,9 +32,12 @@ def oom(api: ApiServer, tmp_path: Path) -> Plugin:
 [ "$1" = exec ] || exec {KUBECTL} "$@"
 for word; do case $word in pod/*) pod=${{word#pod/}};; --) break;; esac; done
 if [ ! -e {tmp_path}/journals/$pod.db ]; then
-	echo "Error from server (Forbidden): pods \\"$pod\\" is forbidden: User \\"me\\" cannot create pods/exec" >&2; exit 1
+	echo "Error from server (Forbidden): pods \\"$pod\\" is forbidden: it cannot create pods/exec" >&2; exit 1
 fi
-case "$*" in *"-n agents pod/$pod -c oomeventer -- oomeventer history --json") ;; *) echo "not so: $*" >&2; exit 1;; esac
+case "$*" in
+*"-n agents pod/$pod -c oomeventer -- oomeventer history --json") ;;
+*) echo "not so: $*" >&2; exit 1 ;;
+esac
 exec {sys.executable} -m oomeventer history --json --journal={tmp_path}/journals/$pod.db
 """
     )

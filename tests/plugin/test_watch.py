@@ -1,4 +1,7 @@
-"""`-w`: each further kill once, whatever becomes of the watch. In: Events as they are written. Out: lines as they come."""
+"""`-w`: each further kill once, whatever becomes of the watch.
+
+In: Events as they are written. Out: lines as they come.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator

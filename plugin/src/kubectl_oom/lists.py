@@ -21,6 +21,7 @@ from kubectl_oom.reading import Json, at
 #: Objects of one page.
 PAGE = 1000
 _CHUNK = 1 << 16
+_CUT_SHORT = "the list ended before its end"
 _ITEMS = re.compile(r'"items"\s*:\s*')
 _BLANKS = re.compile(r"[\s,]*")
 _DECODER = json.JSONDecoder()
@@ -51,7 +52,11 @@ class Listing:
         self.revision = self.revision or str(at(head, "metadata", "resourceVersion") or "")
         if going_on := at(head, "metadata", "continue"):
             self._next = self._kubectl.get(self._path, **{**self._query, "continue": str(going_on)})
-        yield from reader.items()
+        try:
+            yield from reader.items()
+        except KubectlError:
+            call.end()  # may know better why
+            raise
 
 
 class _Reader:
@@ -81,7 +86,7 @@ class _Reader:
             self._at = blanks.end() if blanks else self._at
             if self._at == len(self._text):
                 if not self._more():
-                    return
+                    raise KubectlError(_CUT_SHORT)
                 continue
             if self._text[self._at] in "]}":
                 return
@@ -97,7 +102,7 @@ class _Reader:
                 raise OomError("an object of the list is nested too deeply to be read") from e
             except ValueError as e:
                 if not self._more():
-                    raise KubectlError("the list ended before its end") from e
+                    raise KubectlError(_CUT_SHORT) from e
             else:
                 self._step = _CHUNK
                 return item

@@ -6,12 +6,12 @@ Rules: pure; sizes and durations read as the agent writes them (Kubernetes' quan
 from __future__ import annotations
 
 import re
-import unicodedata
 
 _TAME = re.compile(r"[ -~]*\Z")
 _SPANS = ((120, 1, "s", 0, ""), (600, 60, "m", 1, "s"), (10800, 60, "m", 0, ""), (28800, 3600, "h", 60, "m"))
 _LONG = ((172800, 3600, "h", 0, ""), (691200, 86400, "d", 3600, "h"))
-_UNITS = ("", "Ki", "Mi", "Gi", "Ti", "Pi")
+_KI, _MI, _GI = 1 << 10, 1 << 20, 1 << 30
+_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 #: Drawn as nothing, or as a blank, though letters or marks by their category.
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 
@@ -23,16 +23,16 @@ def harmless(text: str, limit: int = 4096) -> str:
     return text if _TAME.match(text) else "".join(map(_shown, text))
 
 
-def size(bytes_: int | float) -> str:
-    """A Kubernetes quantity: `31.4Mi`, `32Mi`, `1.5Gi`, `0`."""
-    if bytes_ < 0:
-        return "-" + size(-bytes_)
-    value, unit = float(bytes_), 0
-    while unit < len(_UNITS) - 1 and round(value, 1) >= 1024:
-        value, unit = value / 1024, unit + 1
-    if unit == 3 and value * 1024 == int(value * 1024) and value * 10 != int(value * 10):
-        value, unit = value * 1024, 2  # somebody wrote it so, as 1100Mi
-    return f"{value:.1f}".rstrip("0").rstrip(".") + (_UNITS[unit] or ("" if value == 0 else "B"))
+def size(bytes_: int) -> str:
+    """A Kubernetes quantity: `31.4Mi`, `32Mi`, `1.5Gi`, `0`. What somebody wrote in Mi, such as 1100Mi, stays so."""
+    if bytes_ < 1024:
+        return f"{bytes_} bytes" if bytes_ else "0"
+    if _tenths(bytes_, _MI) < 1:
+        return _quantity(bytes_, _KI, "Ki")
+    written_in_mi = bytes_ % _MI == 0 and bytes_ * 10 % _GI != 0
+    if _tenths(bytes_, _MI) >= 10240 and not written_in_mi:
+        return _quantity(bytes_, _GI, "Gi")
+    return _quantity(bytes_, _MI, "Mi")
 
 
 def duration(seconds: float) -> str:
@@ -59,10 +59,23 @@ def times(count: int) -> str:
     return {1: "once", 2: "twice"}.get(count, f"{count} times")
 
 
+def _tenths(bytes_: int, unit: int) -> int:
+    return (bytes_ * 20 + unit) // (2 * unit)
+
+
+def _quantity(bytes_: int, unit: int, suffix: str) -> str:
+    tenths = _tenths(bytes_, unit)
+    return f"{bytes_ // unit}{suffix}" if bytes_ % unit == 0 else f"{tenths // 10}.{tenths % 10}{suffix}"
+
+
 def _shown(character: str) -> str:
     code = ord(character)
-    if character == "…" or (character.isprintable() and character not in _BLANK and not _selects(code)):
+    if character in _SHORT:
+        return _SHORT[character]
+    if character.isprintable() and character not in _BLANK and not _selects(code):
         return character
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that was no UTF-8
+        return f"\\x{code - 0xDC00:02x}"
     if code < 0x80:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
@@ -70,4 +83,4 @@ def _shown(character: str) -> str:
 
 def _selects(code: int) -> bool:
     """A variation selector, which nobody sees."""
-    return 0xFE00 <= code <= 0xFE0F or 0xE0100 <= code <= 0xE01EF or unicodedata.category(chr(code)) == "Cf"
+    return 0x180B <= code <= 0x180F or 0xFE00 <= code <= 0xFE0F or 0xE0100 <= code <= 0xE01EF

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from datetime import datetime, timezone
 from typing import Any
 
@@ -13,6 +14,7 @@ from kubectl_oom.plain import harmless
 Json = dict[str, Any]
 
 _MOST = 1 << 63
+_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)", re.ASCII)
 
 
 def at(value: Any, *path: str) -> Any:
@@ -64,16 +66,16 @@ def texts(value: Any, *path: str, most: int = 64, limit: int = 1024) -> list[str
 
 def moment(value: Any, *path: str) -> datetime | None:
     """The time there (RFC 3339), in UTC."""
-    found = at(value, *path)
-    if not isinstance(found, str) or len(found) > 40:
+    given = at(value, *path)
+    found = _TIME.fullmatch(given) if isinstance(given, str) and len(given) < 64 else None
+    if not found:
         return None
-    whole, _, fraction = found.rstrip("Z").partition(".")
+    whole, fraction, zone = found.groups()
     try:
-        read = datetime.fromisoformat(whole if "+" in whole[10:] else whole + "+00:00").astimezone(timezone.utc)
+        read = datetime.fromisoformat(whole + ("+00:00" if zone == "Z" else zone)).astimezone(timezone.utc)
     except (ValueError, OverflowError):
         return None
-    digits = fraction[:6]
-    return read.replace(microsecond=int(digits.ljust(6, "0"))) if digits.isascii() and digits.isdigit() else read
+    return read.replace(microsecond=int((fraction or "")[:6].ljust(6, "0")))
 
 
 def parsed(given: Any) -> Json | None:

@@ -75,17 +75,20 @@ def shim(directory: Path, name: str, command: str) -> Path:
 
 
 class Plugin:
-    """kubectl with the plugin on its PATH, and nothing else of this machine's settings. kubectl: another one."""
+    """kubectl with the plugin on its PATH, and nothing else of this machine's settings. kubectl: another one. program:
+    the plugin as a command, where it is not this checkout's sources."""
 
-    def __init__(self, directory: Path, kubeconfig: Path | None, kubectl: str | None = None) -> None:
+    def __init__(
+        self, directory: Path, kubeconfig: Path | None, kubectl: str | None = None, program: str | None = None
+    ) -> None:
         programs = directory / "programs"
-        shim(programs, "kubectl-oom", f"{sys.executable} -m kubectl_oom")
+        shim(programs, "kubectl-oom", program or f"{sys.executable} -m kubectl_oom")
         if given := kubectl or KUBECTL:
             shim(programs, "kubectl", given)
         self.environ = {
             "PATH": f"{programs}:/usr/bin:/bin",
             "HOME": str(directory),
-            "PYTHONPATH": str(SOURCES),
+            **({} if program else {"PYTHONPATH": str(SOURCES)}),
             "LANG": "C.UTF-8",
             **({"KUBECONFIG": str(kubeconfig)} if kubeconfig else {}),
         }
