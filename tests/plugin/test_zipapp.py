@@ -33,7 +33,7 @@ def python(version: str) -> str:
     if not (tree / "done").exists():
         unpack(Suite(PYTHONS[version]).fetch_closure(f"python{version}"), tree)
         (tree / "done").touch()
-    loader = next(file for pattern in ("lib*/ld-linux*", "usr/lib*/ld-linux*") for file in tree.glob(pattern))
+    loader = next(tree.glob("**/lib/*-linux-gnu/ld-linux*"))
     libraries = ":".join(str(folder) for folder in tree.glob("**/lib/*-linux-gnu") if folder.is_dir())
     program = tree / "usr" / "bin" / f"python{version}"
     return f"env PYTHONHOME={tree}/usr {loader} --library-path {libraries} {program}"
