@@ -139,6 +139,7 @@ packages-build:
 packages-test: packages-build
 	$(Q)./.ci/packages $(TEST_PACKAGES)
 	$(Q)./.ci/promtool
+	$(Q)./.ci/kubectl
 
 packages-kernels: packages-test
 	$(Q)./.ci/packages $(KERNEL_PACKAGES)
