@@ -27,8 +27,9 @@ def _pod(name: str, owner: Owner, namespace: str = "shop", **fields: Any) -> Pod
     return Pod(namespace=namespace, name=name, uid=uid, owner=owner, restart_policy="Always", **fields)
 
 
-def _container(name: str, image: str, limit: int, request: int | None = None) -> Container:
-    return Container("3f" * 32, name, image, "containerd", "containers", limit, request)
+def _container(name: str, image: str, limit: int | None = None, request: int | None = None) -> Container:
+    fields: dict[str, Any] = {"kind": "containers", "limit_bytes": limit, "request_bytes": request}
+    return Container("3f" * 32, name, image, "containerd", **fields)
 
 
 def _samples(*points: tuple[float, int]) -> tuple[Sample, ...]:
@@ -138,7 +139,7 @@ def _node() -> Incident:
         peak_bytes=None,
         limit_cgroup=None,
         pod=_pod("render-5c6d-9q8vz", Owner("Deployment", "render"), "web"),
-        container=Container("3f" * 32, "chrome", "registry.example/render:1", "containerd", "containers"),
+        container=_container("chrome", "registry.example/render:1"),
         pid1="killed",
         neighbours_total=None,
         node_memory=NodeMemory(
