@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator
 from typing import IO, Any
 
-from kubectl_oom.errors import KubectlError, OomError
+from kubectl_oom.errors import KubectlError
 from kubectl_oom.kubectl import Call, Kubectl
 from kubectl_oom.reading import Json, at
 
@@ -36,7 +36,7 @@ class Listing:
         self.revision = ""
 
     def __iter__(self) -> Iterator[Json]:
-        """The objects. Raises KubectlError, also in their midst, and OomError for what is no list."""
+        """The objects. Raises KubectlError, also in their midst."""
         while self._next:
             call, self._next = self._next, None
             with call:
@@ -48,7 +48,7 @@ class Listing:
         head = reader.head()
         if head is None:
             call.end()  # says why
-            raise OomError(f"what kubectl printed for {self._path} is no list of the API")
+            raise KubectlError(f"what kubectl printed for {self._path} is no list of the API")
         self.revision = self.revision or str(at(head, "metadata", "resourceVersion") or "")
         if going_on := at(head, "metadata", "continue"):
             self._next = self._kubectl.get(self._path, **{**self._query, "continue": str(going_on)})
@@ -99,7 +99,7 @@ class _Reader:
             try:
                 item, self._at = _DECODER.raw_decode(self._text, self._at)
             except RecursionError as e:
-                raise OomError("an object of the list is nested too deeply to be read") from e
+                raise KubectlError("an object of the list is nested too deeply to be read") from e
             except ValueError as e:
                 if not self._more():
                     raise KubectlError(_CUT_SHORT) from e
