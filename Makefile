@@ -8,6 +8,7 @@ OBJECT := src/oomeventer/kernel/oom.bpf.o
 STUBS  := src/oomeventer/cri/_cri
 CLANG  ?= clang
 STRIP  ?= llvm-strip
+PLUGIN := build/kubectl-oom
 ARCH   := $(shell uname -m)
 # The plug-in that protoc calls lies in the virtual environment.
 PROTOC  = PATH=$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc -Isrc/oomeventer/cri \
@@ -15,7 +16,7 @@ PROTOC  = PATH=$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc -Isrc/oomeventer
 
 Q := $(if $(V),,@)
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-cluster kind test-faults test-kernels bench trajectories image chart docs reading schema check workflows format object stubs verify-stubs lock lock-image wheel clean packages
+.PHONY: help demo test test-cluster kind test-faults test-kernels bench trajectories image chart docs reading schema check workflows format object stubs verify-stubs lock lock-image wheel clean packages bench-plugin plugin
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
@@ -52,10 +53,14 @@ bench: $(VENV)/dev packages-test ## what the agent costs, and how soon it report
 trajectories: $(VENV)/dev ## how often made-up lives of a cgroup are told as what: leak, spike, ...
 	$(Q)PYTHONPATH=tests/support $(BIN)/python -m leaks
 
+bench-plugin: $(VENV)/dev $(PLUGIN) ## what kubectl oom takes for 5,000 Events, in time and memory (60 s)
+	$(Q)PYTHONPATH=tests/support $(BIN)/python -m plugin.bench
+
 check: $(VENV)/dev ## lint, types, import contract, stubs
 	$(Q)$(BIN)/ruff check .
 	$(Q)$(BIN)/ruff format --check .
 	$(Q)$(BIN)/mypy
+	$(Q)cd plugin && ../$(BIN)/mypy
 	$(Q)$(BIN)/lint-imports
 	$(Q)$(MAKE) --no-print-directory verify-stubs
 
@@ -77,6 +82,13 @@ $(OBJECT): bpf/oom.bpf.c bpf/oom.h bpf/kernel.h | packages-build
 
 image: ## the container image, into build/oomeventer-image.tar (root); ARCH=arm64: for that, into ...-arm64.tar
 	$(Q)./.ci/image $(ARCH)
+
+# rich alone, without what it needs for Markdown and source code.
+plugin: $(PLUGIN) ## the kubectl plugin, one file, build/kubectl-oom
+$(PLUGIN): $(shell find plugin/src -name '*.py') plugin/build.py plugin/requirements.lock LICENSE
+	$(Q)mkdir -p build && rm -rf build/plugin
+	$(Q)$(PYTHON) -m pip install -q --require-hashes --no-deps --target build/plugin -r plugin/requirements.lock
+	$(Q)$(PYTHON) plugin/build.py build/plugin $@
 
 wheel: $(VENV)/dev ## the wheel, with the object in it, into dist/
 	$(Q)$(BIN)/python -m hatchling build -t wheel
@@ -112,6 +124,7 @@ lock: ## pin the versions that are tested together: what runs, what builds it, a
 	$(Q)$(UV_COMPILE) pyproject.toml --group dev -o requirements-dev.lock
 	$(Q)$(UV_COMPILE) pyproject.toml -c requirements-dev.lock -o requirements.lock
 	$(Q)$(UV_COMPILE) --group build -c requirements-dev.lock -o requirements-build.lock
+	$(Q)$(UV_COMPILE) --no-deps plugin/pyproject.toml -c requirements-dev.lock -o plugin/requirements.lock
 
 lock-image: ## pin the base image and the Debian packages of a release's image (root)
 	$(Q)./.ci/lock-image
@@ -132,6 +145,7 @@ packages-build:
 packages-test: packages-build
 	$(Q)./.ci/packages $(TEST_PACKAGES)
 	$(Q)./.ci/promtool
+	$(Q)./.ci/kubectl
 
 packages-kernels: packages-test
 	$(Q)./.ci/packages $(KERNEL_PACKAGES)

@@ -185,7 +185,7 @@ async def test_access_review(token: str, allowed: bool) -> None:
         ("POST", EVENTS, "application/json", 400),
         ("DELETE", f"{EVENTS}/a", "application/json", 501),
         ("GET", "/api/v1/nodes", "application/json", 501),
-        ("GET", f"{EVENTS}?watch=true", "application/json", 501),
+        ("GET", "/api/v1/pods?watch=true", "application/json", 501),
     ],
 )
 async def test_refusals_that_are_not_recorded(method: str, path: str, content_type: str, status: int) -> None:

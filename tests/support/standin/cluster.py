@@ -6,6 +6,7 @@ deletes from `events` has expired; namespaces of a new cluster exist already.
 """
 
 import uuid
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from .event import Event
@@ -19,12 +20,23 @@ def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+@dataclass(frozen=True)
+class Change:
+    """A write of an Event, for watches: the revision that it made, ADDED or MODIFIED, the Event as it was then."""
+
+    revision: int
+    kind: str
+    event: Event
+
+
 class Cluster:
     """The content of the API server's store; keys are (namespace, name)."""
 
     def __init__(self) -> None:
         self.revision = 1
         self.events: dict[Key, Event] = {}
+        self.changes: list[Change] = []
+        self.compacted = 0  # changes up to this revision are forgotten: a watch from there is answered 410
         self.pods: dict[Key, Json] = {}
         self.namespaces = dict.fromkeys(("default", "kube-node-lease", "kube-public", "kube-system"), "Active")
 

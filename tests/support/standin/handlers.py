@@ -8,9 +8,11 @@ is read, then the namespace is looked at, then the content is checked, then the 
 import copy
 import random
 import uuid
+from collections.abc import Iterator, Mapping
+from typing import TypeVar
 
 from . import managedfields
-from .cluster import Cluster, now
+from .cluster import Change, Cluster, now
 from .decoding import decode
 from .event import Event
 from .selection import PODS, page
@@ -28,6 +30,7 @@ from .status import (
 )
 from .validation import create_causes, update_causes
 
+T = TypeVar("T")
 NAMESPACES = Resource("", "v1", "namespaces")
 _SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 _PATCHABLE_METADATA = {"labels", "annotations", "resourceVersion"}
@@ -96,8 +99,7 @@ def patch_event(cluster: Cluster, resource: Resource, namespace: str, name: str,
 
 def list_events(cluster: Cluster, resource: Resource, namespace: str, query: dict[str, str]) -> Json:
     """Return a page of the Events of one namespace, or of all where it is empty."""
-    found = {key: event.render(resource) for key, event in cluster.events.items()}
-    return page(_keyed(found, namespace), resource, query, cluster.revision)
+    return page(_Rendered(_keyed(cluster.events, namespace), resource), resource, query, cluster.revision)
 
 
 def get_pod(cluster: Cluster, namespace: str, name: str) -> Json:
@@ -112,7 +114,23 @@ def list_pods(cluster: Cluster, namespace: str, query: dict[str, str]) -> Json:
     return page(_keyed(cluster.pods, namespace), PODS, query, cluster.revision)
 
 
-def _keyed(found: dict[tuple[str, str], Json], namespace: str) -> dict[str, Json]:
+class _Rendered(Mapping[str, Json]):
+    """Events, each rendered only when it is looked at: a page of thousands would else cost as much as all."""
+
+    def __init__(self, events: dict[str, Event], resource: Resource) -> None:
+        self._events, self._resource = events, resource
+
+    def __getitem__(self, key: str) -> Json:
+        return self._events[key].render(self._resource)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._events)
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+
+def _keyed(found: dict[tuple[str, str], T], namespace: str) -> dict[str, T]:
     """Return objects under their keys as the store has them below the list's prefix."""
     if not namespace:
         return {f"{space}/{name}": item for (space, name), item in found.items()}
@@ -141,5 +159,7 @@ def _manage(event: Event, old: Event, resource: Resource, manager: str) -> None:
 
 def _store(cluster: Cluster, event: Event) -> None:
     """Write `event`."""
+    is_new = "resourceVersion" not in event.metadata
     event.metadata["resourceVersion"] = cluster.next_revision()
+    cluster.changes.append(Change(cluster.revision, "ADDED" if is_new else "MODIFIED", copy.deepcopy(event)))
     cluster.events[event.metadata["namespace"], event.metadata["name"]] = event

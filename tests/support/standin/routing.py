@@ -15,6 +15,7 @@ from .cluster import Cluster, now
 from .event import CORE, EVENTS
 from .selection import PODS
 from .status import ApiError, Json, Resource, forbidden, not_found, not_served
+from .watching import Watched
 
 _VERSION = {"major": "1", "minor": "36", "gitVersion": "v1.36.2", "platform": "linux/amd64"}
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
@@ -35,7 +36,8 @@ _RESOURCES = {
 _WRITE_QUERY = {"fieldManager", "fieldValidation"}
 _QUERY = {
     "get": set[str](),
-    "list": {"fieldSelector", "limit", "continue"},
+    "list": {"fieldSelector", "labelSelector", "limit", "continue"},
+    "watch": {"fieldSelector", "labelSelector", "watch", "resourceVersion", "allowWatchBookmarks"},
     "create": _WRITE_QUERY | {"dryRun"},
     "patch": _WRITE_QUERY,
 }
@@ -61,8 +63,8 @@ class Request:
     time: float
 
 
-def carry_out(cluster: Cluster, asked: Request, user: str, powerful: bool) -> tuple[int, Json]:
-    """Do what is asked and return the answer's status and body.
+def carry_out(cluster: Cluster, asked: Request, user: str, powerful: bool) -> tuple[int, Json | Watched]:
+    """Do what is asked and return the answer's status and body, or which objects are to be watched.
 
     Args:
         cluster: What is read and written.
@@ -88,6 +90,8 @@ def carry_out(cluster: Cluster, asked: Request, user: str, powerful: bool) -> tu
     verb = {"GET": "get" if name else "list", "POST": "create", "PATCH": "patch"}.get(asked.method)
     if verb is None or (resource == PODS and verb in _SERVED_TYPES):
         raise not_served(f"{asked.method} of {resource.qualified}")
+    if verb == "list" and asked.query.get("watch") == "true":
+        verb = "watch"
     if not powerful:
         raise forbidden(user, verb, resource, namespace, name)
     if (verb == "create" and (name or not namespace)) or (verb == "patch" and not name):
@@ -96,6 +100,10 @@ def carry_out(cluster: Cluster, asked: Request, user: str, powerful: bool) -> tu
         raise not_served(f"the query parameter {min(unknown)} in a {verb}")
     if verb in _SERVED_TYPES:
         return _write(cluster, asked, verb, resource, namespace, name)
+    if verb == "watch":
+        if resource == PODS:
+            raise not_served("a watch of pods")
+        return 200, Watched(resource, namespace, dict(asked.query))
     return 200, _read(cluster, asked.query, resource, namespace, name)
 
 

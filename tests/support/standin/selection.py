@@ -1,4 +1,4 @@
-"""Lists: field selectors, pages and the `continue` token.
+"""Lists: selectors, pages and the `continue` token.
 
 In: the stored objects with their keys, and a list request's query. Out: a page of them with its metadata.
 Rules, those of the API server:
@@ -12,7 +12,7 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from .event import CORE, EVENTS, field_name
@@ -43,10 +43,10 @@ def page(found: Mapping[str, Json], resource: Resource, query: Mapping[str, str]
 
     Args:
         found: The objects by key, in JSON of the API version of `resource`.
-        query: The request's query; `fieldSelector`, `limit` and `continue` count.
+        query: The request's query; `fieldSelector`, `labelSelector`, `limit` and `continue` count.
         revision: The store's revision.
     """
-    terms = _parse(query.get("fieldSelector", ""), resource)
+    matches = matcher(query, resource)
     limit = int(query.get("limit") or 0)
     start = ""
     if token := query.get("continue"):
@@ -55,17 +55,38 @@ def page(found: Mapping[str, Json], resource: Resource, query: Mapping[str, str]
     items: list[Json] = []
     metadata: Json = {"resourceVersion": str(revision)}
     for position, key in enumerate(keys):
-        if _matches(found[key], terms):
-            items.append(found[key])
+        if matches(item := found[key]):
+            items.append(item)
         remaining = len(keys) - position - 1
         if limit and len(items) == limit and remaining:
             metadata["continue"] = _token(revision, key + "\0")
-            if not terms:
+            if not query.get("fieldSelector") and not query.get("labelSelector"):
                 metadata["remainingItemCount"] = remaining
             break
     kind = "PodList" if resource == PODS else "EventList"
     bare = [{key: value for key, value in item.items() if key not in ("kind", "apiVersion")} for item in items]
     return {"kind": kind, "apiVersion": resource.api_version, "metadata": metadata, "items": bare}
+
+
+def matcher(query: Mapping[str, str], resource: Resource) -> Callable[[Json], bool]:
+    """Whether an object is among those that the query's `fieldSelector` and `labelSelector` name."""
+    terms, labels = _parse(query.get("fieldSelector", ""), resource), _parse_labels(query.get("labelSelector", ""))
+    return lambda item: _matches(item, terms) and _labelled(item, labels)
+
+
+def _parse_labels(selector: str) -> list[tuple[str, bool, str]]:
+    """Return the selector's terms as _parse() does; those of sets and of presence alone are not served."""
+    terms = []
+    for term in filter(None, selector.split(",")):
+        if not (parts := re.fullmatch(r"([\w./-]+)(!=|==|=)([\w.-]*)", term)):
+            raise not_served(f"the label selector {selector}")
+        terms.append((parts[1], parts[2] != "!=", parts[3]))
+    return terms
+
+
+def _labelled(item: Json, terms: list[tuple[str, bool, str]]) -> bool:
+    labels = item["metadata"].get("labels") or {}
+    return all((labels.get(label) == value) == equal for label, equal, value in terms)
 
 
 def _parse(selector: str, resource: Resource) -> list[tuple[str, bool, str]]:

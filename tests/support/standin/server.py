@@ -8,6 +8,7 @@ with 401, as where anonymous access is off.
 
 import asyncio
 import json
+import ssl
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -19,12 +20,13 @@ from .cluster import Cluster
 from .faults import Fault
 from .routing import Request, carry_out
 from .status import ApiError, Json
+from .watching import Watched, stream
 
 _BODY_LIMIT = 3 * 1024 * 1024
 
 
 class ApiServer(Cluster):
-    """An API server on a free port of one address, over plain HTTP, while its `async with` block runs.
+    """An API server on a free port of one address, over plain HTTP or TLS, while its `async with` block runs.
 
     Attributes:
         url: Where it listens.
@@ -37,8 +39,9 @@ class ApiServer(Cluster):
     token = "token-of-the-cluster-admin"
     powerless_token = "token-of-a-service-account-without-a-role"
 
-    def __init__(self, address: str = "127.0.0.1") -> None:
+    def __init__(self, address: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
         super().__init__()
+        self._tls = tls
         self._address = address
         self.url = ""
         self.requests: list[Request] = []
@@ -60,15 +63,16 @@ class ApiServer(Cluster):
 
     async def __aenter__(self) -> Self:
         await self._runner.setup()
-        await web.TCPSite(self._runner, self._address, 0).start()
+        await web.TCPSite(self._runner, self._address, 0, ssl_context=self._tls).start()
         host, port = self._runner.addresses[0]
-        self.url = f"http://{host}:{port}"
+        self.url = f"http{'s' if self._tls else ''}://{host}:{port}"
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._closing.set()
+        await self.notify()
         await self._runner.cleanup()
 
     async def until(self, condition: Callable[[], bool]) -> None:
@@ -80,9 +84,10 @@ class ApiServer(Cluster):
         try:
             return await self._respond(request)
         finally:
-            await self._notify()
+            await self.notify()
 
-    async def _notify(self) -> None:
+    async def notify(self) -> None:
+        """Have watches and until() look again, after a test itself has written."""
         async with self._changed:
             self._changed.notify_all()
 
@@ -94,23 +99,32 @@ class ApiServer(Cluster):
         query, headers = dict(request.query), request.headers.copy()
         asked = Request(request.method, request.path, query, headers, _parse(raw), time.monotonic())
         self.requests.append(asked)
-        await self._notify()
+        await self.notify()
         for fault in self.faults:
             if fault.method in (None, request.method):
                 self.faults.remove(fault)
                 return await fault.answer(request, lambda: self._answer(asked), self._closing)
-        return self._answer(asked)
+        status, body = self._carried_out(asked)
+        if isinstance(body, Watched):
+            return await stream(self, body, request, self._changed, self._closing)
+        return body if isinstance(body, web.Response) else _json(status, body)
 
     def _answer(self, asked: Request) -> web.Response:
+        status, body = self._carried_out(asked)
+        if isinstance(body, Watched):
+            raise TypeError("a fault scripts no watch")
+        return body if isinstance(body, web.Response) else _json(status, body)
+
+    def _carried_out(self, asked: Request) -> tuple[int, Json | Watched | web.Response]:
         token = asked.headers.get("Authorization", "").removeprefix("Bearer ")
         try:
             if token not in self._users:
                 raise ApiError(401, "Unauthorized")
             if (asked.method, asked.path) == ("GET", "/readyz"):
-                return web.Response(text="ok")
-            return _json(*carry_out(self, asked, self._users[token], token == self.token))
+                return 200, web.Response(text="ok")
+            return carry_out(self, asked, self._users[token], token == self.token)
         except ApiError as refusal:
-            return _json(refusal.code, refusal.body)
+            return refusal.code, refusal.body
 
 
 def _parse(raw: bytes) -> Any:

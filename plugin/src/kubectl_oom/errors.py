@@ -1,0 +1,26 @@
+"""What ends the program with a sentence."""
+
+from __future__ import annotations
+
+
+class OomError(Exception):
+    """Something is broken or refused; the text says what, and what to do."""
+
+
+class KubectlError(OomError):
+    """kubectl failed; the text is its own."""
+
+    @property
+    def forbidden(self) -> bool:
+        """The API server refused it for want of rights."""
+        return "(Forbidden)" in str(self)
+
+    @property
+    def not_found(self) -> bool:
+        """The API server does not have it."""
+        return "(NotFound)" in str(self)
+
+    @property
+    def expired(self) -> bool:
+        """The list or the watch is to be begun anew (410)."""
+        return "(Expired)" in str(self) or "(Gone)" in str(self)

@@ -1,0 +1,85 @@
+"""The trajectory as a small graph, and in words. In: an incident's JSON, moments of earlier kills. Out: lines of rich
+Text.
+
+Rules: pure. A column is one sample, or the highest of several: the agent keeps fewer the older they are, so the left
+is more compressed than the right; the labels below say how far back each is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from rich.text import Text
+
+from kubectl_oom.paint import DIM, column, thinned
+from kubectl_oom.plain import duration, size
+from kubectl_oom.reading import Json, at, moment, number, numbers, real, records, text
+
+_HEIGHT = 6
+_MOST = 64
+_LABEL = 9
+_EVERY = 16
+
+
+def drawn(incident: Json, earlier: Sequence[datetime], width: int) -> Iterator[Text]:
+    """The graph's lines; none where there are fewer than two samples."""
+    samples = records(incident, "trajectory", "samples", most=512)
+    if len(samples) < 2:
+        return
+    room = min(width - _LABEL - 2, _MOST)
+    values = thinned(numbers(incident, "trajectory", "samples", name="bytes"), room)
+    before = [real(sample, "seconds_before") or 0.0 for sample in samples]
+    before = [before[(position + 1) * len(before) // len(values) - 1] for position in range(len(values))]
+    limit = number(incident, "limit_bytes")
+    top = limit or max(values)
+    if limit:
+        yield Text(f"{size(limit):>{_LABEL}} ┤").append("┄" * len(values) + " limit", "red")
+    columns = [column(min(value, top), top, _HEIGHT) for value in values]
+    for height in range(_HEIGHT):
+        label = "0" if height == _HEIGHT - 1 else "" if limit or height else size(top)
+        line = Text(f"{label:>{_LABEL}} {'┼' if label == '0' else '│'}")
+        yield line.append("".join(cells[height] for cells in columns), "red" if height == 0 else "yellow")
+    yield _marks(incident, earlier, before)
+    yield _ages(before)
+
+
+def _marks(incident: Json, earlier: Sequence[datetime], before: list[float]) -> Text:
+    marks = [" "] * len(before)
+    end = moment(incident, "time")
+    for when in earlier:
+        ago = (end - when).total_seconds() if end else -1.0
+        if 0.5 < ago <= before[0]:
+            marks[min(range(len(before)), key=lambda position: abs(before[position] - ago))] = "x"
+    words = " killed" + (", x: killed before" if "x" in marks else "")
+    return Text(" " * (_LABEL + 2)).append("".join(marks[:-1]) + "✕" + words, "red")
+
+
+def _ages(before: list[float]) -> Text:
+    line = ""
+    for position in range(0, len(before), _EVERY):
+        line = line.ljust(position) + f"╵-{duration(before[position])}"
+    return Text(" " * (_LABEL + 2)).append(line, DIM)
+
+
+def in_words(incident: Json) -> str:
+    """Leak or spike, with the figures that it rests on."""
+    story = at(incident, "trajectory")
+    pattern = text(story, "pattern", limit=16)
+    highest = number(story, "highest_bytes")
+    rest = f" The highest of the day before was {size(highest)}." if highest is not None else ""
+    if pattern == "steady":
+        rate, lasts = number(story, "rate_bytes_per_hour"), real(story, "lasts_seconds")
+        grew = f"It grew steadily{f', {size(rate)} an hour' if rate else ''}: as a leak does, or a cache without bound."
+        return grew + (f" Twice the limit would last {duration(lasts)}." if lasts else "") + rest
+    if pattern == "spike":
+        was = number(story, "before_bytes")
+        return f"It rose within a moment{f' from {size(was)}' if was is not None else ''}: a spike, no leak.{rest}"
+    if pattern == "at the limit":
+        since = real(story, "since_seconds")
+        return f"It has lived near its limit{f' for {duration(since)}' if since else ''}: the limit is tight.{rest}"
+    if pattern == "sawtooth":
+        return f"It rises and falls again: load, or a garbage collector; its peaks reach the limit.{rest}"
+    if story is None:
+        return "Not known: the agent took no samples before this kill."
+    return f"Leak or spike cannot be told: too few samples, or no clear form.{rest}"

@@ -1,0 +1,112 @@
+"""Running `kubectl oom`. In: words, a kubeconfig. Out: what it printed, and its exit status."""
+
+import asyncio
+import json
+import os
+import shutil
+import ssl
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from places import REPOSITORY
+
+PACKAGE = REPOSITORY / "plugin"
+SOURCES = PACKAGE / "src"
+SECONDS = 60
+
+
+def _kubectl() -> str | None:
+    """The machine's, or the one that .ci/kubectl unpacked."""
+    unpacked = REPOSITORY / ".cache" / "kubectl" / "kubectl"
+    return shutil.which("kubectl") or (str(unpacked) if unpacked.exists() else None)
+
+
+KUBECTL = _kubectl()
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a run ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+def tls(directory: Path) -> ssl.SSLContext:
+    """A server's certificate, made now: kubectl sends a token over TLS alone."""
+    key, certificate = directory / "key.pem", directory / "certificate.pem"
+    made = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=test", "-days", "2")
+    files = ("-keyout", str(key), "-out", str(certificate))
+    names = ("-addext", "subjectAltName=IP:127.0.0.1")
+    subprocess.run(["openssl", "req", "-x509", *made, *names, *files], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context
+
+
+def kubeconfig(directory: Path, url: str, token: str, namespace: str = "") -> Path:
+    """A kubeconfig for that server, whose certificate tls() made. JSON is YAML."""
+    context = {"cluster": "test", "user": "test", **({"namespace": namespace} if namespace else {})}
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [
+            {"name": "test", "cluster": {"server": url, "certificate-authority": str(directory / "certificate.pem")}}
+        ],
+        "users": [{"name": "test", "user": {"token": token}}],
+        "contexts": [{"name": "test", "context": context}],
+        "current-context": "test",
+    }
+    file = directory / "kubeconfig"
+    file.write_text(json.dumps(config))
+    return file
+
+
+def shim(directory: Path, name: str, command: str) -> Path:
+    """An executable of that name that runs a command with its arguments."""
+    directory.mkdir(exist_ok=True)
+    file = directory / name
+    file.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+    file.chmod(0o755)
+    return file
+
+
+class Plugin:
+    """kubectl with the plugin on its PATH, and nothing else of this machine's settings. kubectl: another one. program:
+    the plugin as a command, where it is not this checkout's sources."""
+
+    def __init__(
+        self, directory: Path, kubeconfig: Path | None, kubectl: str | None = None, program: str | None = None
+    ) -> None:
+        programs = directory / "programs"
+        shim(programs, "kubectl-oom", program or f"{sys.executable} -m kubectl_oom")
+        if given := kubectl or KUBECTL:
+            shim(programs, "kubectl", given)
+        self.environ = {
+            "PATH": f"{programs}:/usr/bin:/bin",
+            "HOME": str(directory),
+            **({} if program else {"PYTHONPATH": str(SOURCES)}),
+            "LANG": "C.UTF-8",
+            **({"KUBECONFIG": str(kubeconfig)} if kubeconfig else {}),
+        }
+
+    async def start(self, *words: str, **environ: str) -> asyncio.subprocess.Process:
+        """`kubectl oom WORDS`, under way."""
+        return await asyncio.create_subprocess_exec(
+            "kubectl", "oom", *words,
+            env=self.environ | environ, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, limit=1 << 24,
+        )  # fmt: skip
+
+    async def __call__(self, *words: str, **environ: str) -> Done:
+        process = await self.start(*words, **environ)
+        out, err = await asyncio.wait_for(process.communicate(), SECONDS)
+        assert process.returncode is not None
+        return Done(process.returncode, out.decode(), err.decode())
+
+
+def environment(**more: str) -> dict[str, str]:
+    """This process' own, with the plugin's sources."""
+    return os.environ | {"PYTHONPATH": str(SOURCES)} | more
