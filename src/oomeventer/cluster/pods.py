@@ -13,7 +13,8 @@ from typing import Any
 from urllib.parse import quote
 
 from oomeventer.cluster.api import Answer, Api, Unreachable
-from oomeventer.cluster.pod_spec import Spec, at, exact, is_known_by, read
+from oomeventer.cluster.pod_spec import Spec, is_known_by, read
+from oomeventer.cluster.untrusted import at, exact
 from oomeventer.errors import OomeventerError
 
 #: How long a Pod's spec is believed, and of how many Pods it is kept. A node runs 110 Pods by default.
