@@ -7,12 +7,22 @@ its JSON (codec.py, schema.json).
 from oomeventer.incident.aftermath import WATCHED, Aftermath
 from oomeventer.incident.bounds import LOG_BYTES, ROW_BYTES, fitted, restored
 from oomeventer.incident.codec import IncidentError, as_json, decode, encode
-from oomeventer.incident.events import ANNOTATION, COMPONENT, PendingEvent, combine, compose, compose_all, message
+from oomeventer.incident.events import (
+    ANNOTATION,
+    COMPONENT,
+    PendingEvent,
+    combine,
+    compose,
+    compose_all,
+    message,
+)
+from oomeventer.incident.fields import Moment
 from oomeventer.incident.incident import Incident, Neighbour, Scope, Trigger
 from oomeventer.incident.memory import CgroupEvents, Memory, NodeMemory, PodUsage, Pressure
 from oomeventer.incident.observer import Observer
 from oomeventer.incident.report import block, described, table
 from oomeventer.incident.story import Hint, Pattern, Repeats, Sample, Trajectory
+from oomeventer.incident.subject import Subject, subject
 from oomeventer.incident.unmasking import Unmasking
 from oomeventer.incident.victim import Victim
 from oomeventer.incident.workload import Container, MemoryVolume, Owner, Pod
@@ -31,6 +41,7 @@ __all__ = [
     "IncidentError",
     "Memory",
     "MemoryVolume",
+    "Moment",
     "Neighbour",
     "NodeMemory",
     "Observer",
@@ -43,6 +54,7 @@ __all__ = [
     "Repeats",
     "Sample",
     "Scope",
+    "Subject",
     "Trajectory",
     "Trigger",
     "Unmasking",
@@ -58,5 +70,6 @@ __all__ = [
     "fitted",
     "message",
     "restored",
+    "subject",
     "table",
 ]

@@ -2,10 +2,8 @@
 
 Rules: pure. On the Pod where there is one, else on the Node (whose Events belong into namespace default), and on both
 where the node ran out of memory. The message has 1,024 bytes at most, the limit that the API has for Events of the
-newer form; kubectl shows it on one line. The name is made of the incident, so that posting it twice is refused the
-second time (409) instead of doubling it, and a Node's is no Pod's, whatever the Pod is called. Kills that a reader
-would call the same one again (same container, by its name, same program, same limit) have the same series. The Event on
-a Pod names no process of another one: its readers are that Pod's.
+newer form; kubectl shows it on one line. The Event on a Pod names no process and no Pod but its own: its readers are
+that Pod's.
 
 core/v1 without eventTime: of the API's two forms the one whose count, message and time may be changed afterwards.
 """
@@ -15,27 +13,17 @@ from typing import Any
 
 from oomeventer.incident.bounds import ANNOTATION_BYTES, fitted
 from oomeventer.incident.incident import Incident
+from oomeventer.incident.subject import COMBINED, NODE_REASON, REASON, Series, involved, subject
 from oomeventer.incident.victim import Victim
-from oomeventer.incident.workload import Pod
 from oomeventer.node import Identity, allocatable, identify
 from oomeventer.redaction import quote
 from oomeventer.text import cut_bytes, size
 
 COMPONENT = "oomeventer"
 ANNOTATION = "oomeventer/incident"
-REASON = "OOMKilled"
-NODE_REASON = "ProcessOOMKilled"
-#: How client-go's recorder begins such a message, too.
-COMBINED = "(combined from similar events): "
 MESSAGE_BYTES = 1024
-#: Of a longer name (a Pod's may have 253) the start is taken; the key that follows makes it unique.
-_NAME_CHARACTERS = 230
-#: The end of a Node's Event's name. A Pod's ends with a key.
-_OF_NODE = ".node"
 #: Victims in the annotation, and others than the chosen one in the message.
 _ANNOTATED, _NAMED = 16, 8
-
-Series = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +62,18 @@ def compose(incident: Incident, on_node: bool = False) -> PendingEvent:
     """The Event on the Pod, or on the Node where there is none or that is asked for."""
     pod = None if on_node else incident.pod
     incident = _of_its_own(incident) if pod else incident
-    involved = _involved(incident, pod)
-    namespace = pod.namespace if pod else "default"
-    name = f"{involved['name'][:_NAME_CHARACTERS].rstrip('-.')}.{incident.key}" + ("" if pod else _OF_NODE)
-    reason = REASON if pod else NODE_REASON
+    about = subject(incident, on_node)
     time = incident.time.strftime("%Y-%m-%dT%H:%M:%SZ")
     body = {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"name": name, "namespace": namespace, "annotations": {ANNOTATION: _annotation(incident)}},
-        "involvedObject": involved,
-        "reason": reason,
+        "metadata": {
+            "name": about.name,
+            "namespace": about.namespace,
+            "annotations": {ANNOTATION: _annotation(incident)},
+        },
+        "involvedObject": involved(incident, pod),
+        "reason": REASON if pod else NODE_REASON,
         "message": message(incident, on_node),
         "type": "Warning",
         "count": 1,
@@ -92,12 +81,7 @@ def compose(incident: Incident, on_node: bool = False) -> PendingEvent:
         "lastTimestamp": time,
         "source": {"component": COMPONENT, "host": incident.node},
     }
-    # Not by the container's id, nor by its cgroup: a container that is killed, started and killed again is a series.
-    limit = incident.limit_cgroup or "" if incident.scope == "cgroup" or pod is None else ""
-    where = involved["uid"], involved.get("fieldPath", ""), limit
-    about = f"{namespace}/{involved['uid']}"
-    series = (*where, reason, incident.scope, incident.chosen.comm)
-    return PendingEvent(namespace, name, about, series, incident.time.timestamp(), body)
+    return PendingEvent(about.namespace, about.name, about.object, about.series, incident.time.timestamp(), body)
 
 
 def combine(event: PendingEvent) -> PendingEvent:
@@ -202,22 +186,6 @@ def _trigger(incident: Incident) -> list[str]:
     return [
         f"The allocation that set it off was made by {incident.trigger.comm} (pid {incident.trigger.pid} on the node)"
     ]
-
-
-def _involved(incident: Incident, pod: Pod | None) -> dict[str, str]:
-    if pod is None:
-        # The kubelet's Events about its Node have the name as uid, too; kubectl describe node looks for that.
-        return {"apiVersion": "v1", "kind": "Node", "name": incident.node, "uid": incident.node}
-    involved = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "namespace": pod.namespace,
-        "name": pod.name,
-        "uid": pod.uid,
-    }
-    if incident.container and incident.container.name:
-        involved["fieldPath"] = f"spec.{incident.container.kind or 'containers'}{{{incident.container.name}}}"
-    return involved
 
 
 def _annotation(incident: Incident) -> str:
