@@ -168,10 +168,14 @@ def _pid1(incident: Incident) -> list[str]:
 
 
 def _of_its_own(incident: Incident) -> Incident:
-    """Without the trigger, where that is not the Pod's."""
-    trigger = incident.trigger
-    is_own = trigger is None or _place(identify(trigger.cgroup)) == _place(incident.identity)
-    return incident if is_own else replace(incident, trigger=None)
+    """Without what is another Pod's: the trigger, neighbours, the Pods of a node that ran out."""
+    own, uid = _place(incident.identity), incident.pod and incident.pod.uid
+    trigger, node = incident.trigger, incident.node_memory
+    if trigger and _place(identify(trigger.cgroup)) != own:
+        trigger = None
+    below = incident.limit_cgroup is not None and _place(identify(incident.limit_cgroup)) == own
+    neighbours = tuple(one for one in incident.neighbours if one.pod_uid == uid or (below and one.pod_uid is None))
+    return replace(incident, trigger=trigger, neighbours=neighbours, node_memory=node and replace(node, pods=()))
 
 
 def _place(identity: Identity) -> str | None:
