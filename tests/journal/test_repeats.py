@@ -12,7 +12,7 @@ from oomeventer.incident.codec import encode
 from oomeventer.incident.events import compose_all
 from oomeventer.incident.incident import Incident
 from oomeventer.incident.story import Repeats
-from oomeventer.incident.subject import subject
+from oomeventer.incident.subjects import subject
 from oomeventer.journal import incidents, outbox, repeats, retention
 from oomeventer.journal.database import MEMORY, Database, StoreError
 from oomeventer.journal.journal import Journal

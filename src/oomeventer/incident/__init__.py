@@ -22,7 +22,7 @@ from oomeventer.incident.memory import CgroupEvents, Memory, NodeMemory, PodUsag
 from oomeventer.incident.observer import Observer
 from oomeventer.incident.report import block, described, table
 from oomeventer.incident.story import Hint, Pattern, Repeats, Sample, Trajectory
-from oomeventer.incident.subject import Subject, subject
+from oomeventer.incident.subjects import Subject, subject
 from oomeventer.incident.unmasking import Unmasking
 from oomeventer.incident.victim import Victim
 from oomeventer.incident.workload import Container, MemoryVolume, Owner, Pod

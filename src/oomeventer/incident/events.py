@@ -13,7 +13,7 @@ from typing import Any
 
 from oomeventer.incident.bounds import ANNOTATION_BYTES, fitted
 from oomeventer.incident.incident import Incident
-from oomeventer.incident.subject import COMBINED, NODE_REASON, REASON, Series, involved, subject
+from oomeventer.incident.subjects import COMBINED, NODE_REASON, REASON, Series, involved, subject
 from oomeventer.incident.victim import Victim
 from oomeventer.node import Identity, allocatable, identify
 from oomeventer.redaction import quote
