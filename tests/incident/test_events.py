@@ -381,7 +381,8 @@ def test_a_pods_event_names_no_other_pod(scope: str, limit_cgroup: str | None, t
     has all."""
     one = incident(scope=scope, limit_cgroup=limit_cgroup, neighbours=NEIGHBOURS, node_memory=NODE_MEMORY)
     of_pod, *of_node = compose_all(one)
-    assert [event.namespace for event in of_node] == (["default"] if scope == "node" else [])
+    concerns_node = scope == "node" or limit_cgroup == "/kubepods/burstable"
+    assert [event.namespace for event in of_node] == ["default"] * concerns_node
     reported = decode(of_pod.body["metadata"]["annotations"][ANNOTATION])
     assert {neighbour.comm for neighbour in reported.neighbours} == told
     assert reported.node_memory == replace(NODE_MEMORY, pods=())
