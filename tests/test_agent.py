@@ -20,6 +20,8 @@ from oomeventer.agent import Agent
 from oomeventer.commands.run import _reported_losses
 from oomeventer.cri.resolver import Resolver
 from oomeventer.incident.aftermath import WATCHED, Aftermath
+from oomeventer.incident.codec import decode
+from oomeventer.incident.events import ANNOTATION
 from oomeventer.incident.incident import Incident
 from oomeventer.incident.unmasking import Unmasking
 from oomeventer.journal.journal import Journal
@@ -155,6 +157,33 @@ async def test_an_unreachable_api(caplog: pytest.LogCaptureFixture, tmp_path: Pa
         async with Wired(journal, Resolver("unix:///nowhere", 1), Api()) as again:
             await until(lambda: len(again.added) == many)
             assert again.counted == many, "counters begin at 0 with each process"
+
+
+async def test_which_time_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Event says it, also over a restart; a kill that the next process takes up, described by none, counts once."""
+    monkeypatch.setattr("oomeventer.agent.DRAIN_SECONDS", 0.1)
+    path, api = tmp_path / "journal.db", Api()
+    async with Journal(path) as journal, Wired(journal, Resolver("none", 1), api) as wired:
+        for number in range(2):
+            await journal.record(incident(number))
+        await until(lambda: len(wired.added) == 2)
+        assert await told_repeats(journal, wired) == 2
+        api.is_unreachable = True
+        await journal.record(incident(2))
+        await until(lambda: wired.counted == 3)
+    async with Journal(path) as journal, Wired(journal, Resolver("none", 1), Api()) as again:
+        await until(lambda: bool(again.added))
+        assert await told_repeats(journal, again) == 3
+
+
+async def told_repeats(journal: Journal, wired: Wired) -> int:
+    """By the latest Event that waits, which is delivered then."""
+    plan = await journal.plan(wired.added[-1].series)
+    assert plan
+    await journal.settle(plan, "delivered", "")
+    told = decode(plan.body["metadata"]["annotations"][ANNOTATION]).repeats
+    assert told
+    return told.count
 
 
 async def test_an_api_that_hangs(caplog: pytest.LogCaptureFixture) -> None:

@@ -155,8 +155,10 @@ class Agent:
         """The incident's Events are in the outbox, from which Delivery sends them. What the Pod's spec says of the
         victim's arguments is unmasked: from here on, and not before. Hints quote arguments, so each of the two has its
         own."""
-        incident = advise(self._unmasking.unmask(described.incident))
-        events = compose_all(incident, advise(described.incident))
+        repeats = await self._journal.repeats(described.incident)
+        masked = replace(described.incident, repeats=repeats)
+        incident = advise(self._unmasking.unmask(masked))
+        events = compose_all(incident, advise(masked))
         incident = replace(incident, message=events[0].body["message"])
         waiting = await self._journal.describe(described.id, incident, events)
         if waiting:  # else it was recorded twice, when the journal's disk had failed, and is in the outbox already

@@ -10,7 +10,7 @@ import pytest
 
 from oomeventer.cluster.limits import as_set
 from oomeventer.cluster.pod_spec import ContainerSpec, Spec, read
-from oomeventer.incident.incident import Incident, Scope
+from oomeventer.incident.incident import Incident, Neighbour, Scope
 from oomeventer.incident.workload import Container
 from oomeventer.kernel.record import PAGE
 from samples import CGROUP, CONTAINER, CONTAINER_ID, LIMIT, MI, POD, POD_CGROUP, incident
@@ -44,6 +44,14 @@ def ran_out(scope: Scope, limit_bytes: int | None, **fields: Any) -> Incident:
         pytest.param(
             ran_out("pod", 2 * LIMIT), spec(app=LIMIT, other=LIMIT), "pod", LIMIT,
             id="two containers: the sum that the kubelet made of them is hit",
+        ),
+        pytest.param(
+            ran_out("pod", LIMIT, container=replace(CONTAINER, limit_bytes=LIMIT)), spec(app=2 * LIMIT),
+            "container", 2 * LIMIT, id="one container, a resize on its way: the limit in force is hit",
+        ),
+        pytest.param(
+            ran_out("pod", LIMIT, container=replace(CONTAINER, limit_bytes=LIMIT)), spec(2 * LIMIT, app=2 * LIMIT),
+            "pod", 2 * LIMIT, id="a Pod's limit, and a resize on its way",
         ),
         pytest.param(
             ran_out("container", LIMIT), spec(LIMIT, app=None), "pod", None,
@@ -87,6 +95,26 @@ def test_whose_limit(kernel: Incident, pod: Spec, scope: str, limit_bytes: int |
 def test_the_kernel_rounds_limits_down(set_bytes: int, scope: str) -> None:
     """A limit such as 100M is no multiple of a page, and yet the same; one that differs by a page is another."""
     assert as_set(ran_out("pod", LIMIT), spec(app=set_bytes)).scope == scope
+
+
+def test_a_request() -> None:
+    """It is the spec's."""
+    asked = spec(app=LIMIT)
+    asked.containers["app"] = replace(asked.containers["app"], request_bytes=MI)
+    reported = as_set(ran_out("container", LIMIT), asked)
+    assert reported.container is not None
+    assert reported.container.request_bytes == MI
+
+
+def test_neighbours_that_the_runtime_did_not_name() -> None:
+    """The Pod's status names those that are its own; a name that the runtime gave stays, and others stay unknown."""
+    ids = CONTAINER_ID, "aa" * 32, "bb" * 32, None
+    before = tuple(Neighbour(pid, "sh", MI, one) for pid, one in enumerate(ids))
+    named = replace(before[1], container="by the runtime", pod_uid="another's")
+    kernel = ran_out("pod", LIMIT, neighbours=(before[0], named, *before[2:]))
+    pod = replace(spec(app=LIMIT), names={CONTAINER_ID: "app", "aa" * 32: "by the status"})
+    first = replace(before[0], container="app", pod_uid=POD.uid)
+    assert as_set(kernel, pod).neighbours == (first, named, *before[2:])
 
 
 def test_a_container_that_the_runtime_forgot_gets_its_name() -> None:

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from machine import kubeconfig
 from oomeventer.cluster.api import Api
 from oomeventer.cluster.connection import connect
-from oomeventer.cluster.pod_spec import MIRROR, STATIC_UID, ContainerSpec, Spec, memory_limit, read
+from oomeventer.cluster.pod_memory import memory
+from oomeventer.cluster.pod_spec import MIRROR, STATIC_UID, ContainerSpec, Spec, read
 from oomeventer.cluster.pods import KEEP, KEEP_SECONDS, PAGE, Pods, PodsError
 from oomeventer.incident.workload import Owner
 from samples import CONTAINER_ID, MI, NODE, POD, UID
@@ -65,10 +66,10 @@ def pod(uid: str = UID, name: str = "checkout-0", **metadata: Any) -> dict[str, 
 SPEC = Spec(
     POD,
     {
-        "app": ContainerSpec("containers", 32 * MI, ("hog", "--size", "$(SIZE)", "")),
+        "app": ContainerSpec("containers", 32 * MI, words=("hog", "--size", "$(SIZE)", "")),
         "free": ContainerSpec("containers", None),
-        "setup": ContainerSpec("initContainers", 32 * MI, ("once",)),
-        "debug": ContainerSpec("ephemeralContainers", None, ("sh",)),
+        "setup": ContainerSpec("initContainers", 32 * MI, words=("once",)),
+        "debug": ContainerSpec("ephemeralContainers", None, words=("sh",)),
     },
     {CONTAINER_ID: "app", "now": "app", "before": "app", "init": "setup", "debug": "debug"},
 )
@@ -300,7 +301,7 @@ def test_owner_without_a_template_hash() -> None:
 )
 def test_quantities(text: Any, limit_bytes: int | None) -> None:
     """All forms of a quantity that the API lets through are bytes; less than one, and what is none, is no limit."""
-    assert memory_limit({"limits": {"memory": text}}) == limit_bytes
+    assert memory({"resources": {"limits": {"memory": text}}}, "limits") == limit_bytes
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,16 @@ from typing import Any
 
 import pytest
 
-from oomeventer.incident import Incident, IncidentError, Trigger, as_json, compose, decode
+from oomeventer.incident import (
+    Incident,
+    IncidentError,
+    MemoryVolume,
+    Trigger,
+    as_json,
+    compose,
+    decode,
+    encode,
+)
 from oomeventer.incident import bounds as module
 from oomeventer.incident.assemble import assemble
 from oomeventer.incident.bounds import (
@@ -32,7 +41,7 @@ from oomeventer.kernel import Kill
 from oomeventer.node import Observation
 from oomeventer.redaction.policy import Redaction
 from oomeventer.text import CUT
-from samples import CGROUP, HOST, POD, UID, incident, kill, victim
+from samples import CGROUP, CONTAINER, HOST, POD, UID, incident, kill, victim
 
 #: As the kernel's record has it at most: arguments of a byte each, and bytes that take five characters each in JSON.
 MANY = b"a\0" * 2048
@@ -69,6 +78,21 @@ def test_an_incident_is_bounded_when_it_is_made(arguments: bytes, environment: b
     assert size(module.encode(bounded)) <= ROW_BYTES // 2
     if count > 1:
         assert f"its group of {count} (memory.oom.group)" in message(bounded)
+
+
+def test_what_the_pods_spec_names_is_bounded() -> None:
+    """As many volumes of memory as are kept, with the longest names that the API server would not give: the Event has
+    room, and where it has not, they go."""
+    names = tuple(str(number) + "\U0001f4a3" * 252 for number in range(8))
+    volumes = tuple(MemoryVolume(name, 1 << 60, names) for name in names)
+    one = incident(pod=replace(POD, memory_volumes=volumes), container=replace(CONTAINER, name=names[0]))
+    assert size(encode(one)) > ANNOTATION_BYTES
+    text = fitted(one, ANNOTATION_BYTES)
+    assert size(text) <= ANNOTATION_BYTES
+    told = decode(text)
+    assert told.pod
+    assert (told.pod.memory_volumes, told.pod.name, told.truncated) == ((), POD.name, True)
+    assert restored(encode(one)) == one
 
 
 def test_what_is_cut_is_marked() -> None:

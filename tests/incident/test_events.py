@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from oomeventer.incident.codec import as_json
+from oomeventer.incident.codec import as_json, decode
 from oomeventer.incident.events import ANNOTATION, compose, compose_all
 from oomeventer.incident.incident import Incident, Neighbour, Trigger
 from oomeventer.incident.memory import NodeMemory, PodUsage
@@ -18,6 +18,7 @@ from oomeventer.incident.message import message, with_message
 from samples import (
     CGROUP,
     CONTAINER,
+    CONTAINER_ID,
     KI,
     MI,
     NODE,
@@ -226,7 +227,10 @@ def test_no_other_pod_is_on_a_pods_event() -> None:
         limit_bytes=None,
         usage_bytes=None,
         node_memory=NodeMemory(512 * MI, 4 * MI, 500 * MI, 2, pods),
-        neighbours=(Neighbour(1, "vault", 9 * MI, "ab" * 32, "vault"), Neighbour(2, "sh", 9 * MI, CONTAINER.id, "app")),
+        neighbours=(
+            Neighbour(1, "vault", 9 * MI, "ab" * 32, "vault"),
+            Neighbour(2, "sh", 9 * MI, CONTAINER.id, "app", UID),
+        ),
         neighbours_total=2,
         neighbours_bytes=18 * MI,
     )
@@ -243,3 +247,49 @@ def test_a_crash_loop_is_one_series() -> None:
         1, container=replace(CONTAINER, id="ab" * 32), cgroup=f"{POD_CGROUP}/x", limit_cgroup=f"{POD_CGROUP}/x"
     )
     assert compose(again).series == compose(incident()).series
+
+
+ANOTHER = "5b0e7a52-0000-4000-8000-000000000001"
+NEIGHBOURS = (
+    Neighbour(1, "own", MI, CONTAINER_ID, "app", UID),
+    Neighbour(2, "of-the-pod", MI, "aa" * 32, "proxy", UID),
+    Neighbour(3, "anothers", MI, "bb" * 32, "db", ANOTHER),
+    Neighbour(4, "unnamed", MI, "cc" * 32),
+)
+NODE_MEMORY = NodeMemory(64 * MI, MI, 32 * MI, 7, (PodUsage(ANOTHER, MI, "bank", "vault"),))
+
+
+@pytest.mark.parametrize(
+    ("scope", "limit_cgroup", "told"),
+    [
+        ("container", CGROUP, {"own", "of-the-pod", "unnamed"}),
+        ("pod", POD_CGROUP, {"own", "of-the-pod", "unnamed"}),
+        ("container", POD_CGROUP, {"own", "of-the-pod", "unnamed"}),
+        ("cgroup", "/kubepods/burstable", {"own", "of-the-pod"}),
+        ("cgroup", f"/kubepods/burstable/pod{UID[::-1]}", {"own", "of-the-pod"}),
+        ("unknown", None, {"own", "of-the-pod"}),
+        ("node", None, {"own", "of-the-pod"}),
+    ],
+)
+def test_a_pods_event_names_no_other_pod(scope: str, limit_cgroup: str | None, told: set[str]) -> None:
+    """Its readers are that Pod's: below its own cgroup all is its own, but what the runtime says is another's; of one
+    above only what it, or the Pod's status, says is its own. Of the node's memory it has the totals. The Node's Event
+    has all."""
+    one = incident(scope=scope, limit_cgroup=limit_cgroup, neighbours=NEIGHBOURS, node_memory=NODE_MEMORY)
+    of_pod, *of_node = compose_all(one)
+    concerns_node = scope == "node" or limit_cgroup == "/kubepods/burstable"
+    assert [event.namespace for event in of_node] == ["default"] * concerns_node
+    reported = decode(of_pod.body["metadata"]["annotations"][ANNOTATION])
+    assert {neighbour.comm for neighbour in reported.neighbours} == told
+    assert reported.node_memory == replace(NODE_MEMORY, pods=())
+    assert not [word for word in (ANOTHER, "bank", "vault", "anothers") if word in str(of_pod.body)]
+    for event in of_node:
+        whole = decode(event.body["metadata"]["annotations"][ANNOTATION])
+        assert (whole.neighbours, whole.node_memory) == (NEIGHBOURS, NODE_MEMORY)
+
+
+def test_without_a_pod_all_is_told() -> None:
+    """On the Node."""
+    (event,) = compose_all(on_the_host(neighbours=NEIGHBOURS, node_memory=NODE_MEMORY))
+    reported = decode(event.body["metadata"]["annotations"][ANNOTATION])
+    assert (reported.neighbours, reported.node_memory) == (NEIGHBOURS, NODE_MEMORY)

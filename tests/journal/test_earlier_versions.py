@@ -10,6 +10,7 @@ import sqlite3
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,8 +53,7 @@ async def test_it_is_gone_on_with(path: Path) -> None:
         by_key = {value["key"]: value for value in WRITTEN.values()}
         assert len(recorded) == 4
         for one in recorded:
-            added = {"victims_total": len(one.incident.victims), "path_refuted": False}
-            assert as_json(one.incident) == by_key[one.incident.key] | added
+            assert _known_then(as_json(one.incident), written := by_key[one.incident.key]) == written
             assert await journal.describe(one.id, one.incident, compose_all(one.incident))
         for plan in plans:
             assert plan
@@ -61,6 +61,15 @@ async def test_it_is_gone_on_with(path: Path) -> None:
         assert journal.totals.seen == journal.totals.accounted == 12
         assert journal.totals.delivered == 4
     assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def _known_then(value: Any, written: Any) -> Any:
+    """Without the keys that a later version added."""
+    if isinstance(value, dict) and isinstance(written, dict):
+        return {key: _known_then(value[key], written[key]) for key in value if key in written}
+    if isinstance(value, list) and isinstance(written, list) and len(value) == len(written):
+        return [_known_then(*pair) for pair in zip(value, written, strict=True)]
+    return value
 
 
 def test_its_history(path: Path) -> None:

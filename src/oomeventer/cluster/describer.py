@@ -1,9 +1,10 @@
 """The third stage: what the API says of the Pod. In: an Incident. Out: the same with owner and limits.
 
-Rules: one look-up an incident at most, and none for a process outside any Pod. A Pod that is gone, or an API that
-refuses to say, makes a note: the CRI's names are enough for an Event. While the API gives no answer to anything the
-incident waits: its Event could not be sent either, and what it lacks now it would lack for ever. An API that answers
-others, and of Pods nothing, is waited for too, but only so long, whatever the number of incidents.
+Rules: one look-up an incident at most, and none for a process outside any Pod; of a node that ran out see node_pods.py.
+A Pod that is gone, or an API that refuses to say, makes a note: the CRI's names are enough for an Event. While the API
+gives no answer to anything the incident waits: its Event could not be sent either, and what it lacks now it would lack
+for ever. An API that answers others, and of Pods nothing, is waited for too, but only so long, whatever the number of
+incidents.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from dataclasses import replace
 
 from oomeventer.cluster.api import Api, Unreachable
 from oomeventer.cluster.limits import as_set
+from oomeventer.cluster.node_pods import NodePods
 from oomeventer.cluster.pod_spec import Spec
 from oomeventer.cluster.pods import MayNotList, Pods, PodsError
 from oomeventer.cluster.retry import backoff
@@ -38,6 +40,7 @@ class Describer:
     def __init__(self, api: Api, pods: Pods, keep_spec_words: Callable[[str, tuple[str, ...]], None]) -> None:
         self._api = api
         self._pods = pods
+        self._node_pods = NodePods(pods)
         self._keep_spec_words = keep_spec_words
         self._asking = asyncio.Lock()
         self._mute_since: float | None = None
@@ -45,7 +48,12 @@ class Describer:
         self.is_unreachable = False
 
     async def __call__(self, incident: Incident, on_wait: OnWait | None = None) -> Incident:
-        """The incident with its Pod's owner and limits, as far as the API knows. on_wait: called if that takes long."""
+        """The incident with its Pod's owner and limits, as far as the API knows, and those of a node's Pods. on_wait:
+        called if that takes long."""
+        described = await self._described(incident, on_wait)
+        return described if self.is_unreachable else await self._node_pods(described)
+
+    async def _described(self, incident: Incident, on_wait: OnWait | None) -> Incident:
         pod = incident.pod
         claimed = None if incident.path_refuted else incident.identity.pod_uid
         uid = pod.uid if pod else claimed

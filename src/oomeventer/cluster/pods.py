@@ -13,7 +13,8 @@ from typing import Any
 from urllib.parse import quote
 
 from oomeventer.cluster.api import Answer, Api, Unreachable
-from oomeventer.cluster.pod_spec import Spec, at, exact, is_known_by, read
+from oomeventer.cluster.pod_spec import Spec, is_known_by, read
+from oomeventer.cluster.untrusted import at, exact
 from oomeventer.errors import OomeventerError
 
 #: How long a Pod's spec is believed, and of how many Pods it is kept. A node runs 110 Pods by default.
@@ -50,6 +51,7 @@ class Pods:
         known = self._kept.get(uid)
         if known is None or known[0] + KEEP_SECONDS < self._clock():
             known = (self._clock(), asyncio.ensure_future(self._look(uid, namespace, name)))
+            known[1].add_done_callback(_looked_at)
             self._kept[uid] = known
             if len(self._kept) > KEEP:
                 self._kept.popitem(last=False)
@@ -91,3 +93,9 @@ class Pods:
             words = f"GET {path}: {'no JSON object, ' if answer.garbage else ''}{answer.words}"
             raise (forbidden if answer.status == 403 and answer.is_status else PodsError)(words, transient)
         return answer
+
+
+def _looked_at(task: asyncio.Task[Spec | None]) -> None:
+    """Also of a look-up that nobody waits for any more: no exception that was never retrieved is logged."""
+    if not task.cancelled():
+        task.exception()

@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from oomeventer.cri.answers import ContainerInfo, SandboxInfo
 from oomeventer.cri.client import Client, CriError
+from oomeventer.cri.others import Others, pods_unnamed
 from oomeventer.incident import Container, Incident, Pod
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ class Resolver:
         self._timeout_seconds = timeout_seconds
         self._patience_seconds = patience_seconds
         self._client: Client | None = None
+        self._others = Others()
         self._not_before = 0.0
         self._is_well = False
         self._failing_since: float | None = None
@@ -51,9 +53,11 @@ class Resolver:
         return self._client
 
     async def __call__(self, incident: Incident) -> Incident:
-        """The incident with its container and Pod, as far as the runtime knows."""
-        if self._endpoint == "none" or not (incident.identity.container_id or incident.identity.pod_uid):
+        """The incident with its container and Pod, and the names of others, as far as the runtime knows."""
+        if self._endpoint == "none":
             return incident
+        if not (incident.identity.container_id or incident.identity.pod_uid):
+            return await self._without_waiting(incident)
         if incident.pod or incident.path_refuted:  # an earlier process asked, when the container was younger
             return incident
         while True:
@@ -79,14 +83,29 @@ class Resolver:
     async def _ask(self, incident: Incident) -> Incident | None:
         """The incident resolved, or None where the runtime does not answer."""
         try:
-            resolved = await self._resolve(incident, await self.connect())
+            client = await self.connect()
+            resolved = await self._resolve(incident, client)
         except CriError as e:
-            now = time.monotonic()
-            self._not_before, self._failing_since = now + RETRY_SECONDS, self._failing_since or now
-            self._is_well, self.trouble = False, str(e)
+            self._failed(e)
             return None
         self._is_well, self._failing_since, self.trouble = True, None, None
-        return resolved
+        return await self._others(resolved, client)
+
+    async def _without_waiting(self, incident: Incident) -> Incident:
+        """Of a process outside any Pod nothing is to be asked, but for the Pods of a node that ran out."""
+        if not pods_unnamed(incident) or time.monotonic() < self._not_before:
+            return incident
+        try:
+            client = await self.connect()
+        except CriError as e:
+            self._failed(e)
+            return incident
+        return await self._others(incident, client)
+
+    def _failed(self, error: CriError) -> None:
+        now = time.monotonic()
+        self._not_before, self._failing_since = now + RETRY_SECONDS, self._failing_since or now
+        self._is_well, self.trouble = False, str(error)
 
     async def _resolve(self, incident: Incident, client: Client) -> Incident:
         identity = incident.identity

@@ -8,12 +8,14 @@ from oomeventer.incident.aftermath import WATCHED, Aftermath
 from oomeventer.incident.bounds import LOG_BYTES, ROW_BYTES, fitted, restored
 from oomeventer.incident.codec import IncidentError, as_json, decode, encode
 from oomeventer.incident.events import ANNOTATION, COMPONENT, PendingEvent, combine, compose, compose_all
+from oomeventer.incident.fields import Moment
 from oomeventer.incident.incident import Incident, Neighbour, Scope, Trigger
 from oomeventer.incident.memory import CgroupEvents, Memory, NodeMemory, PodUsage, Pressure
 from oomeventer.incident.message import with_message
 from oomeventer.incident.observer import Observer
 from oomeventer.incident.report import block, described, table
 from oomeventer.incident.story import Hint, Pattern, Repeats, Sample, Trajectory
+from oomeventer.incident.subjects import Subject, subject
 from oomeventer.incident.unmasking import Unmasking
 from oomeventer.incident.victim import Victim
 from oomeventer.incident.why import Why, why
@@ -33,6 +35,7 @@ __all__ = [
     "IncidentError",
     "Memory",
     "MemoryVolume",
+    "Moment",
     "Neighbour",
     "NodeMemory",
     "Observer",
@@ -45,6 +48,7 @@ __all__ = [
     "Repeats",
     "Sample",
     "Scope",
+    "Subject",
     "Trajectory",
     "Trigger",
     "Unmasking",
@@ -60,6 +64,7 @@ __all__ = [
     "encode",
     "fitted",
     "restored",
+    "subject",
     "table",
     "why",
     "with_message",

@@ -111,6 +111,9 @@ def _smaller(incident: Incident) -> Iterator[Incident]:
     if incident.node_memory:
         incident = replace(incident, node_memory=replace(incident.node_memory, pods=()))
         yield incident
+    if incident.pod and incident.pod.memory_volumes:
+        incident = replace(incident, pod=replace(incident.pod, memory_volumes=()))
+        yield incident
     trigger, limit_cgroup = incident.trigger, incident.limit_cgroup
     yield replace(
         incident,

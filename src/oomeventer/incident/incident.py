@@ -57,6 +57,9 @@ class Neighbour:
     rss_bytes: Annotated[int, meaning("Memory that it holds, in bytes", NATURAL)]
     container_id: Annotated[str | None, meaning("Its container, as the runtime has it; null outside any")] = None
     container: Annotated[str | None, meaning("Its container's name in the Pod's spec; null where not known")] = None
+    pod_uid: Annotated[
+        str | None, meaning("Its Pod, as the runtime or the Pod's status has it; null where neither knew")
+    ] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,6 +63,10 @@ class Pod:
     restart_policy: Annotated[str | None, meaning("Always, OnFailure or Never")] = None
     containers_limit_bytes: Annotated[
         int | None,
-        meaning("Its containers' memory limits together, in bytes; null where one of them has none", NATURAL),
+        meaning(
+            "Its containers' memory limits together, as the kubelet adds them up for the Pod's cgroup, in bytes; null "
+            "where one of them has none",
+            NATURAL,
+        ),
     ] = None
     memory_volumes: Annotated[tuple[MemoryVolume, ...], meaning("Its volumes whose files are memory.")] = ()

@@ -15,6 +15,7 @@ from contextlib import closing, contextmanager
 from uuid import uuid4
 
 from oomeventer.errors import OomeventerError
+from oomeventer.journal.repeats import Summaries
 
 FORMAT = 1
 MEMORY = ":memory:"
@@ -50,13 +51,14 @@ class StoreError(OomeventerError):
 
 class Database:
     """An open file, or MEMORY. size_bytes, age_seconds: what retention.py keeps. origin: no other has it, nor has the
-    same file when it is opened again."""
+    same file when it is opened again. summaries: of what its events table has."""
 
     def __init__(self, path: str, size_bytes: int, age_seconds: float) -> None:
         self.path = path
         self.size_bytes = size_bytes
         self.age_seconds = age_seconds
         self.origin = uuid4().hex
+        self.summaries = Summaries()
         if path != MEMORY:
             _close_to_others(path)
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=2.0)
@@ -102,6 +104,7 @@ class Database:
                 yield self._db
                 self._db.execute("COMMIT")
             except BaseException:
+                self.summaries.forget()
                 if self._db.in_transaction:  # SQLite itself may have rolled it back
                     self._db.execute("ROLLBACK")
                 raise

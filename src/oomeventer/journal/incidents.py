@@ -95,7 +95,7 @@ def describe(database: Database, incident: int, body: str, events: list[PendingE
         if db.execute(change, (body, incident)).rowcount == 0:
             return []
         db.execute("DELETE FROM notes WHERE name = ?", (_taken_up(incident),))
-        waiting = [one for event in events if (one := outbox.put(db, incident, event))]
+        waiting = [one for event in events if (one := outbox.put(database, db, incident, event))]
         add(db, "seen", len(waiting) - 1)
         return waiting
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from oomeventer.incident import ROW_BYTES, Incident, IncidentError, PendingEvent, fitted, restored
+from oomeventer.incident import ROW_BYTES, Incident, IncidentError, PendingEvent, Repeats, fitted, restored, subject
 from oomeventer.journal import budgets, database, incidents, outbox, retention
 from oomeventer.journal.budgets import Spent
 from oomeventer.journal.failover import Failover
@@ -136,6 +136,10 @@ class Journal:
     async def waiting(self) -> list[Waiting]:
         """The series with Events that wait."""
         return await self._store.call(outbox.waiting)
+
+    async def repeats(self, incident: Incident) -> Repeats:
+        """Which time it is, of kills of the same series; to be asked before it is described."""
+        return await self._store.call(outbox.repeated, subject(incident), incident.time.timestamp())
 
     async def spent(self) -> list[Spent]:
         """See budgets.read()."""

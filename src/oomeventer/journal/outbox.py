@@ -16,8 +16,8 @@ import time
 from dataclasses import dataclass
 from typing import Literal
 
-from oomeventer.incident import PendingEvent, combine
-from oomeventer.journal import budgets, plans
+from oomeventer.incident import PendingEvent, Repeats, Subject, combine
+from oomeventer.journal import budgets, plans, repeats
 from oomeventer.journal.budgets import Spent
 from oomeventer.journal.database import Database, new_id
 from oomeventer.journal.plans import Pending, Plan, Span
@@ -42,14 +42,14 @@ class Waiting:
     oldest: int
 
 
-def put(db: sqlite3.Connection, incident: int, event: PendingEvent) -> Waiting | None:
+def put(database: Database, db: sqlite3.Connection, incident: int, event: PendingEvent) -> Waiting | None:
     """An Event of that incident waits from now on, once the caller's transaction is committed. None where one of its
     name is known."""
     now = time.time()
-    series = json.dumps(event.series)
+    series = repeats.text(event.series)
     if _is_crowded(db, event.object, series, now):
         event = combine(event)
-        series = json.dumps(event.series)
+        series = repeats.text(event.series)
     number = new_id(db)
     text = json.dumps(event.body, ensure_ascii=False)
     new = db.execute(
@@ -58,8 +58,20 @@ def put(db: sqlite3.Connection, incident: int, event: PendingEvent) -> Waiting |
     )
     if not new.rowcount:
         return None
+    database.summaries.add(series, event.killed_at)
     _keep_ends(db, series, number)
     return Waiting(series, event.object, number)
+
+
+def repeated(database: Database, subject: Subject, killed_at: float) -> Repeats:
+    """Which time it is that an Event about that is to be put."""
+    with database.errors() as db:
+        series = repeats.text(subject.series)
+        if _is_crowded(db, subject.object, series, time.time()):
+            series = repeats.text(subject.combined)
+        summary = database.summaries.look(db, subject.object, series)
+        known = "SELECT 1 FROM events WHERE name = ?"  # it was given twice, and is among those that are counted
+        return summary.repeats(None if db.execute(known, (subject.name,)).fetchone() else killed_at)
 
 
 def waiting(database: Database) -> list[Waiting]:
@@ -149,8 +161,12 @@ def _drop_body(db: sqlite3.Connection, number: int) -> None:
 
 def _is_crowded(db: sqlite3.Connection, about: str, series: str, now: float) -> bool:
     """By what was seen lately; what a clock that was ahead has put into the future was not."""
-    recent = "SELECT DISTINCT series FROM events WHERE object = ? AND seen_at BETWEEN ? AND ? LIMIT ?"
-    found = {row[0] for row in db.execute(recent, (about, now - SIMILAR_SECONDS, now, SIMILAR + 1))}
+    lately = "series FROM events WHERE object = ? AND seen_at BETWEEN ? AND ?"
+    values = about, now - SIMILAR_SECONDS, now
+    latest = db.execute(f"SELECT {lately} ORDER BY seen_at DESC LIMIT {SIMILAR}", values)  # of a storm these tell
+    if (series,) in latest.fetchall():
+        return False
+    found = {row[0] for row in db.execute(f"SELECT DISTINCT {lately} LIMIT ?", (*values, SIMILAR + 1))}
     return series not in found and len(found) >= SIMILAR
 
 

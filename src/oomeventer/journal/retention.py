@@ -52,6 +52,8 @@ def trim(database: Database) -> int:
                 break
             gone += done
         dropped = _dropped(db) - dropped_before
+    if gone:
+        database.summaries.forget()
     if dropped:
         log.error("%d Events are dropped: %s (--journal-bytes)", dropped, _NO_ROOM)
     return gone

@@ -46,6 +46,7 @@ def export(source: Database, whole: bool) -> Held:
 def replace(target: Database, held: Held) -> None:
     """Put what another one has in place of what is here, where that began with all that was to be done here. What
     waited here and is not there has been given up there, and is in its totals."""
+    target.summaries.forget()
     with target.transaction() as db:
         db.execute("DELETE FROM incidents WHERE state = 'begun'")
         db.execute("DELETE FROM events WHERE state = 'waiting'")
@@ -56,6 +57,7 @@ def replace(target: Database, held: Held) -> None:
 
 def merge(target: Database, held: Held) -> None:
     """Add what another database has, where each went on by itself. It may be added again, as it has become since."""
+    target.summaries.forget()
     with target.transaction() as db:
         taken = _taken(db, held.origin)
         for what, reason, count in taken["totals"]:  # they are taken again, as they have become
