@@ -44,7 +44,7 @@ def test_all_is_still_there() -> None:
         ((5, 3, 8), 17 * MI, (20, 3, 8)),
         ((5, 3, 6), 15 * MI, (20, 3, 8)),  # shared memory that nobody else maps goes with it
         ((2, 3, 8), 14 * MI, (17, 3, 11)),  # more is missing than it held of the one
-        ((0, 0, 0), MI, (15, 0, 4)),  # and more than it held at all: nothing is made up
+        ((0, 0, 0), LIMIT, (15, 0, 4)),  # and more than it held at all: nothing is made up
         ((30, 3, 8), LIMIT, (30, 3, 8)),  # others went on allocating
     ],
 )
@@ -53,6 +53,14 @@ def test_what_the_victim_has_given_back(read: tuple[int, int, int], now: int, ex
     anon, file, shmem = (part * MI for part in read)
     stat = replace(WHOLE, anon_bytes=anon, file_bytes=file, shmem_bytes=shmem, usage_bytes=now)
     assert parts(stat) == (*expected, MI)
+
+
+def test_the_kernels_own_goes_with_the_victim() -> None:
+    """What the usage has lost beyond what the record says of the victim was the kernel's, page tables first."""
+    stat = replace(WHOLE, anon_bytes=0, shmem_bytes=0, pagetables_bytes=0, usage_bytes=4 * MI)
+    memory = made(Glance(memory=stat), kill(anon_bytes=MI, shmem_bytes=0, pgtables_bytes=7 * MI)).memory
+    assert memory
+    assert (memory.anon_bytes, memory.kernel_bytes, memory.pagetables_bytes) == (MI, 28 * MI, 7 * MI)
 
 
 def test_a_kernel_part_that_is_incomplete() -> None:
@@ -106,11 +114,12 @@ def test_what_else_was_read() -> None:
 
 
 def test_the_node() -> None:
-    """Its Pods, without names yet."""
-    glance = Glance(node=NodeUsage(100, 5, 80, 3, ((UID, 60), ("x", 20))))
-    incident = made(glance, kill(domain_inode=0))
+    """Its Pods, without names yet. The victim's, which has given back, with what it had."""
+    glance = Glance(node=NodeUsage(100, 5, 80, 3, (("x", 50), (UID, 30))))
+    levels = (LEVELS[0], replace(LEVELS[1], usage_bytes=60), *LEVELS[2:])
+    incident = made(glance, kill(domain_inode=0, levels=levels))
     assert (incident.scope, incident.memory) == ("node", None)
-    assert incident.node_memory == NodeMemory(100, 5, 80, 3, (PodUsage(UID, 60), PodUsage("x", 20)))
+    assert incident.node_memory == NodeMemory(100, 5, 110, 3, (PodUsage(UID, 60), PodUsage("x", 50)))
 
 
 def test_notes() -> None:

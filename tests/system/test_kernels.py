@@ -1,8 +1,8 @@
 """Real kernels, booted under emulation: the shipped object and agent meet every way in which these kernels kill.
 
 In: KERNELS, a comma-separated list of names from kernels/kernel.py (or of guests from kernels/guest.py), or
-"all". Without it, one kernel of each layout. What can be wrong with a run as a whole is test_agent's; each case is a
-test of its own, and .cache/kernels/table.md says it all in one table.
+"all"; without it, one kernel of each layout. CASES, names from kernels/inside: those alone. What can be wrong with a
+run as a whole is test_agent's; each case is a test of its own, and .cache/kernels/table.md says it all in one table.
 """
 
 import os
@@ -14,14 +14,14 @@ from kernels import table
 from kernels.boot import Run, run
 from kernels.compare import problems
 from kernels.guest import GUESTS, LOCKED_DOWN, Guest
-from kernels.inside import NAMES
+from kernels.inside import NAMES, NUMA, UNIFIED
 from kernels.reported import Case
 
 pytestmark = pytest.mark.guest
 
 DEFAULT = "5.10-v2,6.12-v2"
-#: Cases that a kernel cannot have: memory.oom.group is cgroup v2's, NUMA needs two nodes.
-UNIFIED, NUMA = {name for name in NAMES if name.startswith("group")}, {"node_memory"}
+#: None: all.
+CASES = tuple(filter(None, os.environ.get("CASES", "").split(",")))
 
 
 def chosen() -> list[Guest]:
@@ -34,7 +34,9 @@ def chosen() -> list[Guest]:
 
 def possible(guest: Guest) -> list[str]:
     return [
-        name for name in NAMES if (guest.cgroup == "v2" or name not in UNIFIED) and (guest.numa or name not in NUMA)
+        name
+        for name in CASES or NAMES
+        if (guest.cgroup == "v2" or name not in UNIFIED) and (guest.numa or name not in NUMA)
     ]
 
 
@@ -48,7 +50,7 @@ def booted() -> Iterator[Booted]:
 
     async def boot(guest: Guest) -> Run:
         if guest not in runs:
-            runs[guest] = await run(guest)
+            runs[guest] = await run(guest, CASES)
             print("\n".join([f"{guest.name}: {runs[guest].seconds:.0f} s", *runs[guest].notes]))
         return runs[guest]
 

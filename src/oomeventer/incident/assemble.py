@@ -77,7 +77,7 @@ def assemble(
         container_memory=where.container_memory(glance, kills, identity),
         cgroup_events=where.cgroup_events(glance),
         pressure=where.pressure(glance),
-        node_memory=where.node_memory(glance),
+        node_memory=where.node_memory(glance, kills, identity),
         victims_total=len(kills),
     )
 

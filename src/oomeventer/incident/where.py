@@ -2,7 +2,8 @@
 the incident's Memory, CgroupEvents, Pressure, NodeMemory, and notes.
 
 Rules: pure. The record's usage is of the very moment, the files were read milliseconds later. What the parts lack of it
-by then, the victims have given back, as far as the record says that they held it: anonymous memory first. (A dying
+by then, the victims have given back, as far as the record says that they held it: anonymous memory first. What the
+usage has lost beyond that is the kernel's: the victims' pipes, sockets and page tables. (A dying
 process's pages leave memory.stat before they leave the usage, so the usage read then tells nothing, but where the
 kernel's part is incomplete: there no more is added than the usage has lost.)
 """
@@ -12,7 +13,7 @@ from dataclasses import asdict
 
 from oomeventer.incident.memory import CgroupEvents, Memory, NodeMemory, PodUsage, Pressure
 from oomeventer.kernel import Kill, ran_out_here
-from oomeventer.node import Glance, Identity, MemoryStat
+from oomeventer.node import LARGEST, Glance, Identity, MemoryStat
 
 
 def memory(glance: Glance, kills: Sequence[Kill]) -> Memory | None:
@@ -43,16 +44,25 @@ def pressure(glance: Glance) -> Pressure | None:
     return Pressure(**asdict(glance.stalled)) if glance.stalled else None
 
 
-def node_memory(glance: Glance) -> NodeMemory | None:
-    """Of the node, where it ran out. Pods are without names here."""
+def node_memory(glance: Glance, kills: Sequence[Kill], identity: Identity) -> NodeMemory | None:
+    """Of the node, where it ran out; identity: the victim's, whose Pod is told with what it had at the kill. Pods are
+    without names here."""
     if glance.node is None:
         return None
+    pods, given_back = dict(glance.node.pods), 0
+    if identity.pod_uid and identity.pod_path:
+        level = kills[0].cgroup.count("/") - identity.pod_path.count("/")
+        had = kills[0].levels[level].usage_bytes if level < len(kills[0].levels) else 0
+        given_back = max(had - pods.get(identity.pod_uid, 0), 0)
+        pods[identity.pod_uid] = pods.get(identity.pod_uid, 0) + given_back
+    largest = sorted(pods.items(), key=lambda pod: pod[1], reverse=True)[:LARGEST]
+    held = glance.node.pods_bytes
     return NodeMemory(
         total_bytes=glance.node.total_bytes,
         available_bytes=glance.node.available_bytes,
-        pods_bytes=glance.node.pods_bytes,
+        pods_bytes=None if held is None else held + given_back,
         pods_total=glance.node.pods_total,
-        pods=tuple(PodUsage(uid=uid, usage_bytes=usage) for uid, usage in glance.node.pods),
+        pods=tuple(PodUsage(uid=uid, usage_bytes=usage) for uid, usage in largest),
     )
 
 
@@ -67,11 +77,17 @@ def notes(glance: Glance) -> Iterator[str]:
 def _whole(stat: MemoryStat, usage: int, kills: Sequence[Kill], left_behind: int | None = None) -> Memory:
     parts = asdict(stat)
     now, is_whole = parts.pop("usage_bytes"), parts.pop("is_whole")
-    room = usage - sum((stat.anon_bytes, stat.file_bytes, stat.shmem_bytes, stat.kernel_bytes or 0))
+    missing = room = usage - sum((stat.anon_bytes, stat.file_bytes, stat.shmem_bytes, stat.kernel_bytes or 0))
     if not is_whole and now is not None:
         room = min(room, usage - now)
     for part in ("anon_bytes", "shmem_bytes"):
         given_back = max(min(room, sum(getattr(kill, part) for kill in kills)), 0)
         parts[part] += given_back
         room -= given_back
+    if is_whole and now is not None and stat.kernel_bytes is not None:
+        given_back = max(min(room, usage - now - (missing - room)), 0)
+        parts["kernel_bytes"] += given_back
+        if stat.pagetables_bytes is not None:
+            tables = sum(kill.pgtables_bytes for kill in kills)
+            parts["pagetables_bytes"] += max(min(given_back, tables - stat.pagetables_bytes), 0)
     return Memory(**parts, left_behind_bytes=left_behind)

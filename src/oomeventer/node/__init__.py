@@ -7,7 +7,7 @@ from oomeventer.node.cgroup_path import Allocatable, Identity, allocatable, iden
 from oomeventer.node.glance import Glance
 from oomeventer.node.memory_files import Happened, MemoryStat, Stalled
 from oomeventer.node.neighbours import Neighbour, Neighbours
-from oomeventer.node.node_memory import NodeUsage
+from oomeventer.node.node_memory import LARGEST, NodeUsage
 from oomeventer.node.own_cgroup import NodeCgroup
 from oomeventer.node.pidfd import Pidfd
 from oomeventer.node.procfs import ARGUMENTS_BYTES, ENVIRONMENT_BYTES, Observation, Pid1, Procfs
@@ -16,6 +16,7 @@ from oomeventer.node.taskstats import Statistics, Taskstats, TaskstatsError, tas
 __all__ = [
     "ARGUMENTS_BYTES",
     "ENVIRONMENT_BYTES",
+    "LARGEST",
     "Allocatable",
     "Glance",
     "Happened",

@@ -22,7 +22,7 @@ from typing import Any
 from kernels.guest import Guest, command
 from kernels.packages import CACHE, PackageError
 
-BOOT_SECONDS, SILENCE_SECONDS, RUN_SECONDS = 90.0, 120.0, 420.0
+BOOT_SECONDS, SILENCE_SECONDS, RUN_SECONDS = 90.0, 120.0, 600.0
 TAIL = 30
 
 

@@ -9,20 +9,16 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from kernels.reported import Case, Pair
+from kernels import compare_memory
+from kernels.reported import LAG_PAGES, Case, Pair
 from oomeventer.incident import bounds
-
-#: What a task counts on its own before it tells its mm: 64 events on kernels before 6.2 (TASK_RSS_EVENTS_THRESH), and
-#: a CPU's share of a percpu counter's batch since then. A victim that still runs on another CPU tells it between the
-#: record and the line in the log.
-LAG_PAGES = 64
 
 
 def problems(case: Case) -> list[str]:
     """What does not fit."""
     if case.broken:
         return [f"the case itself broke: {case.broken}"]
-    found = [*_who(case)]
+    found = [*_who(case), *compare_memory.problems(case)]
     if bool(case.expected.get("omitted")) != any(pair.omitted for pair in case.pairs()):
         found += ["arguments are left out, or not, as they should not be"]
     for pair in case.pairs():

@@ -5,10 +5,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from kernels import oomlog
+from kernels import oomlog, oomreport
 from oomeventer.incident import bounds
 
 PAGE = 4096
+#: What a task counts on its own before it tells its mm: 64 events on kernels before 6.2 (TASK_RSS_EVENTS_THRESH), and
+#: a CPU's share of a percpu counter's batch since then. A victim that still runs on another CPU tells it between the
+#: record and the line in the log.
+LAG_PAGES = 64
 
 
 @dataclass(frozen=True)
@@ -39,18 +43,26 @@ class Pair:
 
 class Case:
     """A case. expected: what it was built to provoke. killed: the kernel's word, by process. files: of its cgroups,
-    when all was over. hello: what kind of guest it was."""
+    when all was over. stat: the keys of memory.stat, where the case is about memory. reports: the kernel's own, by the
+    thread that was killed. hello: what kind of guest it was. alone: all that the log tells of is the case's."""
 
-    def __init__(self, reported: dict[str, Any], hello: dict[str, Any]) -> None:
+    def __init__(self, reported: dict[str, Any], hello: dict[str, Any], alone: bool = True) -> None:
         self.hello = hello
         self.broken: str | None = reported["broken"]
         self.expected: dict[str, Any] = reported["expected"]
         self.incidents: list[dict[str, Any]] = reported["incidents"]
+        self.stat: list[str] = reported["stat"]
         self.files: dict[str, dict[str, str]] = reported["files"]
         self.between: tuple[float, float] = tuple(reported["between"])
         self.processes = {process["pid"]: process for process in reported["processes"]}
         self._of_thread = {tid: p["pid"] for p in reported["processes"] for tid in p["tids"]}
-        self.killed = {self.process_of(killed.pid): killed for killed in oomlog.read(reported["log"])}
+        self.reports = oomreport.read(reported["log"])
+        killed = {self.process_of(killed.pid): killed for killed in oomlog.read(reported["log"])}
+        self.killed = {pid: kill for pid, kill in killed.items() if alone or pid in self.processes}
+
+    def told(self) -> bool:
+        """Whether the kernel's log has the whole of each kill."""
+        return set(self.reports) >= {pid for episode in self.expected.get("episodes", ()) for pid in episode}
 
     def process_of(self, thread: int) -> int:
         """The process of a thread."""

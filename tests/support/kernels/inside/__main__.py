@@ -1,7 +1,8 @@
 """The guest's program: each case in turn, one line of JSON each on standard output.
 
-In: CASES, a comma-separated list in the environment (none: all that are possible). Out: first who this
-kernel is, then the cases, then how the agent ended. Rules: a case that breaks says so and the next one goes on.
+In: from the environment, CASES, a comma-separated list (none: all that are possible); on a machine that is no guest
+(here.py) BELOW, a cgroup of its own, SCRATCH, a directory, and VICTIM, the program. Out: first who this kernel is, then
+the cases, then how the agent ended. Rules: a case that breaks says so and the next one goes on.
 """
 
 import json
@@ -15,12 +16,12 @@ from typing import Any
 from inside.cases import CASES, Case
 from inside.cgroups import UNIFIED
 from inside.stage import Stage
-from inside.witness import Agent
+from inside.witness import Agent, spare
 
 
 def main() -> None:
     """Run the cases."""
-    Path("/proc/self/oom_score_adj").write_text("-1000")
+    spare(os.getpid())
     nodes = sum(name.name[4:].isdigit() for name in Path("/sys/devices/system/node").glob("node*"))
     wanted = os.environ.get("CASES", "").split(",")
     _tell(kernel=os.uname().release, layout=_layout(), cpus=os.cpu_count(), nodes=nodes, unified=UNIFIED)

@@ -8,7 +8,8 @@ processor.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from inside import NAMES, groups, limits, victims
+from inside import NAMES, NUMA, groups, limits, memory, victims
+from inside import UNIFIED as NEEDS_V2
 from inside.cgroups import UNIFIED
 from inside.stage import Stage
 
@@ -27,8 +28,8 @@ class Case:
 
 
 def _case(name: str) -> Case:
-    room = next(room for room in (limits, victims, groups) if hasattr(room, name))
-    return Case(getattr(room, name), unified=room is groups or name == "node_memory", nodes=name == "node_memory")
+    room = next(room for room in (limits, victims, groups, memory) if hasattr(room, name))
+    return Case(getattr(room, name), unified=name in NEEDS_V2, nodes=name in NUMA)
 
 
 CASES = {name: _case(name) for name in NAMES}

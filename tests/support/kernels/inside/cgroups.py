@@ -11,6 +11,8 @@ from pathlib import Path
 V1 = Path("/sys/fs/cgroup/memory")
 ROOT = V1 if V1.is_dir() else Path("/sys/fs/cgroup")
 UNIFIED = ROOT != V1
+#: Below which all of a case's cgroups are: "" in a guest, which has nothing else.
+BELOW = os.environ.get("BELOW", "")
 #: A limit's file, and its witnesses: what the kernel counted.
 LIMIT = "memory.max" if UNIFIED else "memory.limit_in_bytes"
 _FILES = {
@@ -31,8 +33,8 @@ def pod(name: str, systemd: bool = False) -> str:
     """The path of a burstable Pod's cgroup, by the kubelet's one driver or the other."""
     uid = pod_uid(name)
     if not systemd:
-        return f"/kubepods/burstable/pod{uid}"
-    return f"/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{uid.replace('-', '_')}.slice"
+        return f"{BELOW}/kubepods/burstable/pod{uid}"
+    return f"{BELOW}/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{uid.replace('-', '_')}.slice"
 
 
 def container(name: str, systemd: bool = False, of: str | None = None) -> str:
@@ -82,6 +84,12 @@ class Cgroups:
             (directory / "cpuset.mems").write_text(mems)
         return path
 
+    def remove(self, path: str) -> None:
+        """Remove a cgroup before the case ends, as a runtime does with a container's."""
+        directory = ROOT / path.strip("/")
+        directory.rmdir()
+        self._made.remove(directory)
+
     def directory(self, path: str) -> str:
         """Where a cgroup is."""
         return str(ROOT / path.strip("/"))
@@ -93,6 +101,10 @@ class Cgroups:
     def usage(self, path: str) -> int:
         """What is charged to a cgroup now, in bytes."""
         return int((ROOT / path.strip("/") / ("memory.current" if UNIFIED else "memory.usage_in_bytes")).read_text())
+
+    def stat(self, path: str) -> list[str]:
+        """The keys of a cgroup's memory.stat."""
+        return [line.split()[0] for line in (ROOT / path.strip("/") / "memory.stat").read_text().splitlines()]
 
     def kills(self, path: str) -> int:
         """Processes in a cgroup that were killed so far (v2)."""

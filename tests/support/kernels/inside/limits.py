@@ -3,8 +3,6 @@
 In: a stage. Out: what was expected, on that stage. Rules: see cases.py.
 """
 
-import subprocess
-
 from inside.cgroups import UNIFIED, container, container_id, pod
 from inside.stage import MIB, NEVER, CaseError, Stage
 
@@ -114,11 +112,21 @@ def service(s: Stage) -> None:
     s.expect("cgroup", cgroup, [[hog]], trigger=hog)
 
 
+def limit_lowered(s: Stage) -> None:
+    """Somebody outside writes a limit below what is in use: no allocation ran into it."""
+    cgroup = s.cgroups.make(container("lowered"), limit=48 * MIB)
+    hog = s.start(cgroup, "hog", "30")
+    s.settle(hog, kib=30 << 10)
+    s.cgroups.make(cgroup, limit=16 * MIB)
+    s.until_dead(hog)
+    s.expect("container", cgroup, [[hog]], lowered=True, memory={"anon": 30 * MIB})
+
+
 def swap(s: Stage) -> None:
     """Part of the victim is swapped out; memory and swap run out (on v1: their sum, in whatever parts)."""
-    _busybox("dd", "if=/dev/zero", f"of={SWAP}", "bs=1M", "count=32")
-    _busybox("mkswap", SWAP)
-    _busybox("swapon", SWAP)
+    s.busybox("dd", "if=/dev/zero", f"of={SWAP}", "bs=1M", "count=32")
+    s.busybox("mkswap", SWAP)
+    s.busybox("swapon", SWAP)
     try:
         cgroup = s.cgroups.make(container("swap"), limit=24 * MIB, swap=16 * MIB)
         hog = s.start(cgroup, "hog", "64")
@@ -127,11 +135,7 @@ def swap(s: Stage) -> None:
         s.expect("container", cgroup, [[hog]], trigger=hog, swapped=(16 if UNIFIED else 40) * MIB)
     finally:
         s.end()
-        _busybox("swapoff", SWAP)
-
-
-def _busybox(*command: str) -> None:
-    subprocess.run(["/bin/busybox", *command], check=True, capture_output=True)
+        s.busybox("swapoff", SWAP)
 
 
 def node(s: Stage) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from inside import cgroups
 
-VICTIM = "/opt/victim"
+VICTIM = os.environ.get("VICTIM", "/opt/victim")
 CLONE_NEWPID = 0x20000000
 _STATUS = ("Name", "Uid", "NSpid", "Threads", "VmSwap", "VmRSS", "RssAnon", "RssFile", "RssShmem")
 

@@ -1,6 +1,8 @@
 """Where a case plays: its cgroups, its processes, and what is expected of the kernel and the agent. In: what a
 case wants. Out: one JSON object of all that was seen. Rules: nothing is judged here; the host compares."""
 
+import contextlib
+import os
 import subprocess
 import sys
 import time
@@ -16,6 +18,8 @@ MIB = 1 << 20
 #: before that one's memory is back, a kernel may well choose again.
 NEVER = -1000
 CASE_SECONDS = 40.0
+#: The system call by which glibc's pause() waits, as /proc/PID/syscall has it: pause, or ppoll where there is none.
+PAUSE = {"x86_64": "34", "aarch64": "73"}[os.uname().machine]
 #: How long the agent may take for an incident, and how long a surplus is waited for.
 INCIDENT_SECONDS, SETTLE_SECONDS = 10.0, 0.4
 ENVIRONMENT = {"PATH": "/bin", "GOMEMLIMIT": "32MiB", "DB_PASSWORD": "hunter2"}
@@ -34,6 +38,7 @@ class Stage:
         self._expected: dict[str, Any] = {}
         self.cgroups = Cgroups()
         self.processes: list[Process] = []
+        self._left = contextlib.ExitStack()
         self._began = time.time()
 
     def __enter__(self) -> "Stage":
@@ -41,6 +46,7 @@ class Stage:
 
     def __exit__(self, *_: object) -> None:
         self.end()
+        self._left.close()
         self.cgroups.__exit__()
 
     def end(self) -> None:
@@ -62,6 +68,20 @@ class Stage:
         self.processes.append(process)
         return process
 
+    def mount_tmpfs(self, at: str) -> None:
+        """A tmpfs of the case's own."""
+        Path(at).mkdir(parents=True, exist_ok=True)
+        self.busybox("mount", "-t", "tmpfs", "volume", at)
+        self._left.callback(self.busybox, "umount", at)
+
+    def remove_afterwards(self, file: str) -> None:
+        """A file that is not to outlive the case."""
+        self._left.callback(Path(file).unlink, missing_ok=True)
+
+    def busybox(self, *command: str) -> None:
+        """One of its programs."""
+        subprocess.run(["/bin/busybox", *command], check=True, capture_output=True)
+
     def run(self, script: str, *arguments: str) -> str:
         """What a script of this folder prints."""
         command = [sys.executable, str(Path(__file__).parent / script), *arguments]
@@ -75,6 +95,11 @@ class Stage:
         for process in processes:
             process.go()
         self.until(lambda: all(int(p.proc.get("VmRSS", "0 kB").split()[0]) >= kib for p in processes))
+
+    def until_at_rest(self, process: Process) -> None:
+        """Let it begin, and wait until it has ended, or sleeps for good."""
+        process.go()
+        self.until(lambda: process.signal is not None or _in_pause(process.pid))
 
     def until_dead(self, *processes: Process) -> None:
         """Wait for the end of these processes."""
@@ -123,12 +148,20 @@ class Stage:
             process.look()
         return {
             "expected": self._expected,
+            "stat": self.cgroups.stat(self._expected["limit"]) if "memory" in self._expected else [],
             "incidents": incidents,
             "log": self._log.lines(),
             "files": self.cgroups.files(),
             "processes": [facts for process in self.processes for facts in process.as_json()],
             "between": [self._began, time.time()],
         }
+
+
+def _in_pause(pid: int) -> bool:
+    """Whether it waits for a signal, in pause(2)."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/syscall") as file:
+        return file.read().split()[0] == PAUSE
+    return False
 
 
 def _alive(pid: int) -> bool:

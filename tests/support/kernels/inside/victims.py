@@ -85,6 +85,15 @@ def child(s: Stage) -> None:
     s.expect("container", cgroup, [list(init.children)], spared=(init,), pid1="lives")
 
 
+def init_wrapper(s: Stage) -> None:
+    """The same below an init that ends with its child, a little later: PID 1 never lives on."""
+    cgroup = s.cgroups.make(container("wrapper"), limit=24 * MIB)
+    init = s.start(cgroup, "init", "64", init=True)
+    init.go()
+    s.until_dead(init)
+    s.expect("container", cgroup, [list(init.children)], pid1="gone")
+
+
 def first(s: Stage) -> None:
     """PID 1 of a pid namespace is killed."""
     cgroup = s.cgroups.make(container("first"), limit=24 * MIB)
