@@ -46,7 +46,7 @@ def neighbours_hold_most(incident: Incident) -> Finding | None:
     named = f", the largest is {_named(largest, incident)}" if largest and names_nobody_else(incident) else ""
     return found(
         f"Other processes below the limit hold {size(together)}, the one that was killed held {size(held)}{named}: "
-        f"look there first",
+        f"look at the largest first",
         f"neighbours {size(together)}",
         f"victim {size(held)}",
     )

@@ -107,7 +107,7 @@ def worker_pool(incident: Incident) -> Finding | None:
         return None
     return found(
         f"{number} processes named {victim.comm} hold {size(together)} of the {size(limit)} limit together, about "
-        f"{size(together // number)} each: have fewer of them, or raise the limit",
+        f"{size(together // number)} each: have fewer of these processes, or raise the limit",
         f"{number} processes named {victim.comm}",
         f"held {size(together)}",
     )

@@ -19,6 +19,8 @@ _PODS = 5
 #: Hints whose evidence, what stands before their colon, the message has told already.
 _TOLD = frozenset(
     {
+        "child-killed",
+        "crash-loop",
         "dirty-page-cache",
         "group-kill",
         "kernel-memory",
