@@ -76,7 +76,7 @@ def test_help_of_a_command(program: Program, command: str) -> None:
     done = program(command, "--help")
     assert (done.status, done.mistakes) == (0, [])
     assert done.out.startswith(f"usage: oomeventer {command} [OPTION...]\n")
-    own = ["--json"] if command in ("trace", "history") else []
+    own = {"trace": ["--json"], "history": ["--json", "--follow"]}.get(command, [])
     assert options(done.out) == own + [setting.flag for setting in of(command)]
     words = " ".join(done.out.split())
     for setting in of(command):

@@ -100,7 +100,7 @@ def _command(line: Line, settings: "Settings") -> Coroutine[Any, Any, int | None
         case "history":
             from oomeventer.commands.history import history
 
-            return history(settings, as_json)
+            return history(settings, as_json, follows="follow" in line.options)
         case "detach":
             from oomeventer.commands.detach import detach
 

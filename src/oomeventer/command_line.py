@@ -30,13 +30,17 @@ class Command(NamedTuple):  # not a dataclass, which takes milliseconds of each 
 
 
 _AS_JSON = {"--json": "one JSON object a line"}
+#: As people write them elsewhere.
+_SHORT = {"-n": "--namespace", "-f": "--follow"}
 
 COMMANDS = {
     "run": Command("the agent: Kubernetes Events for the kills on this node"),
     "trace": Command("show the kills on this machine as they happen; no cluster needed", _AS_JSON),
     "demo": Command("make a real kill in a cgroup of its own, and show what it becomes"),
     "doctor": Command("show what this machine has of what is needed"),
-    "history": Command("the kills that the agent's journal knows of", _AS_JSON),
+    "history": Command(
+        "the kills that the agent's journal knows of", {**_AS_JSON, "--follow": "go on with those that come (also -f)"}
+    ),
     "detach": Command("remove what an agent left in the kernel for the next one; kills are then no longer recorded"),
 }
 
@@ -182,6 +186,8 @@ def _in_full(command: str, words: Sequence[str]) -> tuple[list[str], list[str]]:
             full.append(word)
             continue
         written, equals, value = word.partition("=")
+        if _SHORT.get(written) in known:
+            written = _SHORT[written]
         found = [written] if written in known else [flag for flag in known if _begins(flag, written)]
         flag = found[0] if len(found) == 1 else ""
         takes_value = known[flag] if flag else others.get(written, True)

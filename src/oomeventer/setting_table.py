@@ -96,7 +96,7 @@ SETTINGS = (
     ),
     Setting(
         "journal",
-        ("run", "doctor", "history"),
+        ("run", "doctor", "history", "trace"),
         to.journal,
         "/var/lib/oomeventer/journal.db",
         "the file of outbox and history; none: memory only",
@@ -169,6 +169,15 @@ SETTINGS = (
         "NAMESPACE/NAME of the agent's DaemonSet; once that is gone, an agent that ends removes pins and journal",
     ),
     Setting("listen", _RUN, to.address, "none", "ADDRESS:PORT for /metrics, /livez and /readyz"),
+    Setting(
+        "since",
+        ("history", "trace"),
+        to.duration,
+        None,
+        "only kills of so long ago at most, such as 90s, 30m, 2h, 7d; trace begins with those that the journal has",
+    ),
+    Setting("namespace", ("history",), str, None, "only kills in Pods of this namespace (also -n)"),
+    Setting("pod", ("history",), str, None, "only kills in this Pod"),
     Setting(
         "log_level", _EACH, to.one_of("debug", "info", "warning", "error"), "info", "debug, info, warning or error"
     ),

@@ -143,6 +143,14 @@ def cgroup(text: str) -> str:
     return text
 
 
+def duration(text: str) -> float:
+    """Seconds."""
+    found = re.fullmatch(r"([0-9]{1,6})([smhd])", text)
+    if not found:
+        raise ValueError("must be a number of seconds, minutes, hours or days, such as 90s, 30m, 2h or 7d")
+    return float(found[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[found[2]]
+
+
 def endpoint(text: str) -> str:
     """A socket of the runtime, or none."""
     if text != "none" and not text.removeprefix("unix://").startswith("/"):

@@ -60,6 +60,9 @@ class Settings:
     give_up_seconds: float
     daemonset: tuple[str, str] | None
     listen: tuple[str, int] | None
+    since: float | None
+    namespace: str | None
+    pod: str | None
     log_level: str
     log_format: str
 

@@ -61,7 +61,7 @@ def test_a_block() -> None:
 def test_a_block_of_little() -> None:
     """What is not known takes no line."""
     sample = on_the_host(victims=(victim(command=None, environment=None),))
-    assert [line.split()[0] for line in block(sample).splitlines()[1:]] == ["cgroup", "victim"]
+    assert [line.split()[0] for line in block(sample).splitlines()[1:]] == ["unit", "cgroup", "victim"]
     thin = incident(container=replace(CONTAINER, name=None, image=None), pod=replace(POD, owner=None))
     lines = block(thin).splitlines()
     assert lines[1:3] == ["  pod        shop/checkout-0", "  container  ?  3f3f3f3f3f3f"]

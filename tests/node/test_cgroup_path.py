@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oomeventer.node.cgroup_path import Identity, allocatable, ancestors, identify
+from oomeventer.node.cgroup_path import Identity, allocatable, ancestors, identify, unit
 
 UID = "0c4a7c5e-52f3-4b0e-9d3a-8f1b2c3d4e5f"
 SLICE_UID = UID.replace("-", "_")
@@ -285,3 +285,18 @@ def test_nothing_below_a_container_changes_it(path: str, below: str) -> None:
             found.container_id,
             found.container_path,
         )
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/system.slice/postgresql.service", "postgresql.service"),
+        ("/user.slice/user-1000.slice/user@1000.service/app.slice/app-x.scope/inner", "app-x.scope"),
+        ("/oomeventer-demo-1", None),
+        (f"/system.slice/docker-{'ab' * 32}.scope", None),
+        ("/", None),
+    ],
+)
+def test_unit(path: str, expected: str | None) -> None:
+    """The innermost of systemd; a container is one by its own name."""
+    assert unit(path) == expected

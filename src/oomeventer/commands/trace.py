@@ -10,9 +10,10 @@ from typing import TextIO
 
 from oomeventer.agent import RESOLVING
 from oomeventer.commands import wiring
+from oomeventer.commands.history import Reading
 from oomeventer.engine import Engines
 from oomeventer.hints import advise
-from oomeventer.incident import WATCHED, Incident, block, encode, with_message
+from oomeventer.incident import WATCHED, Incident, block, encode, from_json, with_message
 from oomeventer.kernel import Episode, Tracer
 from oomeventer.node import NodeCgroup
 from oomeventer.pipeline import Pipeline, Stage
@@ -27,7 +28,11 @@ MACHINE = "/"
 async def trace(settings: Settings, as_json: bool, out: TextIO = sys.stdout) -> None:
     """One block, or one line of JSON, for each kill on this machine, until SIGTERM or SIGINT."""
 
+    shown = 0
+
     async def show(incident: Incident) -> None:
+        nonlocal shown
+        shown += 1
         incident = advise(incident)
         text = encode(with_message(incident)) if as_json else block(incident)
         print(text, file=out, flush=True)
@@ -51,9 +56,13 @@ async def trace(settings: Settings, as_json: bool, out: TextIO = sys.stdout) -> 
             return trajectories(incident, episode[0].time_ns) if trajectories else incident
 
         settle = Stage("pid1", aftermath, WATCHED + 1)
+        if settings.since is not None and settings.journal:
+            for entry in Reading(settings.journal, settings.since).entries():
+                await show(from_json(entry))
         stages = [Stage("observe", observe), Stage("container", name, RESOLVING), settle, Stage("show", show)]
         log.info("waiting for kills on %s; end with ^C", settings.node_name)
         await Pipeline(stages).run(wiring.episodes(tracer, stop, observer.glance), stop)
+        log.info("ended: %d %s shown", shown, "incident" if shown == 1 else "incidents")
         if tracer.lost:
             log.error(
                 "%d records found the kernel's ring full, so kills are not shown: choose a larger --ring-bytes",

@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 _DOCKERS_SANDBOX = "POD"
 #: A container that ends so soon after the kill ended with it.
 ENDED_SECONDS = 1.0
+#: What these run outside Pods no CRI runtime has ever known.
+_NO_CRI = ("docker", "podman")
 #: How often a runtime that fails is asked.
 RETRY_SECONDS = 0.5
 
@@ -56,7 +58,10 @@ class Resolver:
         """The incident with its container and Pod, and the names of others, as far as the runtime knows."""
         if self._endpoint == "none":
             return incident
-        if not (incident.identity.container_id or incident.identity.pod_uid):
+        identity = incident.identity
+        if identity.pod_uid is None and identity.runtime in _NO_CRI:
+            return incident
+        if not (identity.container_id or identity.pod_uid):
             return await self._without_waiting(incident)
         if incident.pod or incident.path_refuted:  # an earlier process asked, when the container was younger
             return incident

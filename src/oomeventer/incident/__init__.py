@@ -6,7 +6,7 @@ its JSON (codec.py, schema.json).
 
 from oomeventer.incident.aftermath import WATCHED, Aftermath
 from oomeventer.incident.bounds import LOG_BYTES, ROW_BYTES, fitted, restored
-from oomeventer.incident.codec import IncidentError, as_json, decode, encode
+from oomeventer.incident.codec import IncidentError, as_json, decode, encode, from_json
 from oomeventer.incident.events import ANNOTATION, COMPONENT, PendingEvent, combine, compose, compose_all
 from oomeventer.incident.fields import Moment
 from oomeventer.incident.incident import Incident, Neighbour, Scope, Trigger
@@ -63,6 +63,7 @@ __all__ = [
     "described",
     "encode",
     "fitted",
+    "from_json",
     "restored",
     "subject",
     "table",

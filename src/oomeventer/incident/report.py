@@ -13,8 +13,9 @@ from oomeventer.incident.message import message
 from oomeventer.incident.story import Trajectory
 from oomeventer.incident.victim import Victim
 from oomeventer.incident.why import kernel_bytes, kernel_kinds, why
+from oomeventer.node import unit
 from oomeventer.redaction import quote
-from oomeventer.text import duration, size
+from oomeventer.text import CUT, duration, size
 
 _BARS = "▁▂▃▄▅▆▇█"
 #: Samples that are drawn.
@@ -34,6 +35,8 @@ def _facts(incident: Incident) -> Iterator[str]:
         yield f"container  {container.name or '?'}  {container.id[:12]}  {container.image or ''}".rstrip()
         if container.service:
             yield f"compose    service {container.service} of project {container.project or '?'}"
+    if of := unit(incident.cgroup):
+        yield f"unit       {of}"
     yield f"cgroup     {incident.cgroup}"
     if incident.limit_cgroup:
         figures = f"{size(incident.usage_bytes or 0)} of {size(incident.limit_bytes or 0)} used"
@@ -142,10 +145,25 @@ def _line(story: Trajectory, limit_bytes: int | None) -> str:
     )
 
 
-def table(entries: Iterable[dict[str, Any]]) -> Iterator[str]:
-    """A journal's entries (read_history()), a line each."""
-    row = "{:<20}  {:<9}  {:<7}  {:<12}  {:<40}  {:<16}  {:>8}  {:>8}  {}".format
-    yield row("TIME", "SCOPE", "WHY", "PATTERN", "POD/CONTAINER OR CGROUP", "VICTIM", "HELD", "LIMIT", "EVENT")
+#: A table's columns: title, the least and the most characters, whether it stands to the right.
+_COLUMNS = (
+    ("TIME", 20, 20, False),
+    ("SCOPE", 9, 9, False),
+    ("WHY", 7, 7, False),
+    ("PATTERN", 8, 12, False),
+    ("POD/CONTAINER OR CGROUP", 20, 40, False),
+    ("VICTIM", 8, 16, False),
+    ("HELD", 7, 8, True),
+    ("LIMIT", 7, 8, True),
+    ("EVENT", 9, 200, False),
+)
+
+
+def table(entries: Iterable[dict[str, Any]], width: int | None = None, has_head: bool = True) -> Iterator[str]:
+    """A journal's entries (read_history()), a line each. width: of the terminal, in characters, where there is one."""
+    widths = _widths(width)
+    if has_head:
+        yield _row([title for title, *_ in _COLUMNS], widths)
     for entry in entries:
         incident = from_json(entry)
         where = incident.cgroup
@@ -158,7 +176,33 @@ def table(entries: Iterable[dict[str, Any]]) -> Iterator[str]:
         time = incident.time.strftime("%Y-%m-%dT%H:%M:%SZ")
         reason, pattern = why(incident) or "", incident.trajectory.pattern if incident.trajectory else ""
         victim = incident.chosen.comm + more
-        yield row(time, incident.scope, reason, pattern, where, victim, held, limit, entry["events"])
+        yield _row([time, incident.scope, reason, pattern, where, victim, held, limit, entry["events"]], widths)
+
+
+def _widths(width: int | None) -> list[int | None]:
+    """Of the columns, in characters: the room beyond their least is shared out from the left; None: as it comes."""
+    if width is None:
+        return [most for _, _, most, _ in _COLUMNS[:-1]] + [None]
+    room = width - sum(least + 2 for _, least, _, _ in _COLUMNS) + 2
+    found: list[int | None] = []
+    for _, least, most, _ in _COLUMNS:
+        more = max(0, min(most - least, room))
+        found.append(least + more)
+        room -= more
+    return found
+
+
+def _row(values: list[str], widths: list[int | None]) -> str:
+    cells = [
+        value if width is None else (str.rjust if right else str.ljust)(_short(value, width), width)
+        for value, width, (_, _, _, right) in zip(values, widths, _COLUMNS, strict=True)
+    ]
+    return "  ".join(cells).rstrip()
+
+
+def _short(text: str, width: int) -> str:
+    """Its end, which tells a container from another, and a mark where more was."""
+    return text if len(text) <= width else CUT + text[len(text) - width + 1 :]
 
 
 def described(event: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ was. SQLite lives here.
 
 from oomeventer.journal.budgets import Spent
 from oomeventer.journal.database import StoreError
-from oomeventer.journal.history import read_history
+from oomeventer.journal.history import numbered_history, read_history
 from oomeventer.journal.journal import UNFINISHED, Journal, RecordedIncident
 from oomeventer.journal.outbox import Waiting
 from oomeventer.journal.plans import Plan
@@ -19,5 +19,6 @@ __all__ = [
     "Spent",
     "StoreError",
     "Waiting",
+    "numbered_history",
     "read_history",
 ]

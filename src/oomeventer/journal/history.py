@@ -21,15 +21,20 @@ _PAGE = 256
 
 
 def read_history(path: Path) -> Iterator[dict[str, Any]]:
-    """The oldest first: incidents as JSON, and as `events` what became of theirs. One that is damaged, or of another
-    version, is logged and left out. Raises StoreError."""
+    """As numbered_history(), without the numbers."""
+    return (entry for _, entry in numbered_history(path, -1))
+
+
+def numbered_history(path: Path, after: int) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The oldest first, each with its number: incidents as JSON, and as `events` what became of theirs. One that is
+    damaged, or of another version, is logged and left out. after: a number from which on. Raises StoreError."""
     query = (
         "SELECT incidents.id, body, incidents.state, "
         "group_concat(events.state || ifnull(': ' || nullif(reason, ''), ''), '; ') "
         "FROM incidents LEFT JOIN events ON events.incident = incidents.id WHERE incidents.id > ? "
         "GROUP BY incidents.id ORDER BY incidents.id LIMIT ?"
     )
-    last = -1
+    last = after
     try:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=2.0)) as db:
             db.text_factory = text
@@ -40,6 +45,6 @@ def read_history(path: Path) -> Iterator[dict[str, Any]]:
                     except IncidentError as e:
                         log.error("incident %d cannot be read: %s", last, e)
                         continue
-                    yield json.loads(body) | {"events": events or ("waiting" if state == "begun" else "given up")}
+                    yield last, json.loads(body) | {"events": events or ("waiting" if state == "begun" else "given up")}
     except sqlite3.Error as e:
         raise StoreError(f"journal {path} cannot be read: {e}: name the agent's file (--journal)") from e

@@ -3,7 +3,7 @@
 In: a kernel's Kill, a path. Out: a Glance, an Observation, Statistics, an Identity. Only reads; what is gone is None.
 """
 
-from oomeventer.node.cgroup_path import Allocatable, Identity, allocatable, identify
+from oomeventer.node.cgroup_path import Allocatable, Identity, allocatable, identify, unit
 from oomeventer.node.glance import Glance
 from oomeventer.node.memory_files import Happened, MemoryStat, Stalled
 from oomeventer.node.neighbours import Neighbour, Neighbours
@@ -37,4 +37,5 @@ __all__ = [
     "allocatable",
     "identify",
     "taskstats_permitted",
+    "unit",
 ]

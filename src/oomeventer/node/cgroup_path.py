@@ -129,6 +129,14 @@ def allocatable(path: str) -> Allocatable | None:
             return "node"
 
 
+def unit(path: str) -> str | None:
+    """The systemd service or scope whose cgroup it is or lies in; None within a container, and where there is none."""
+    if identify(path) != Identity():
+        return None
+    names = [found.group() for found in _COMPONENT.finditer(path)]
+    return next((name for name in reversed(names) if name.endswith((".service", ".scope"))), None)
+
+
 def ancestors(path: str) -> list[str]:
     """The cgroup `path` and all above it, innermost first, without the root: `/a/b` gives `/a/b` and `/a`."""
     return [path[: found.end()] for found in _COMPONENT.finditer(path)][::-1]
