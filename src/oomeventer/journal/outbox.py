@@ -19,7 +19,7 @@ from typing import Literal
 from oomeventer.incident import PendingEvent, Repeats, Subject, combine
 from oomeventer.journal import budgets, plans, repeats
 from oomeventer.journal.budgets import Spent
-from oomeventer.journal.database import Database, new_id
+from oomeventer.journal.database import Database, StoreError, new_id
 from oomeventer.journal.plans import Pending, Plan, Span
 from oomeventer.journal.totals import add
 
@@ -171,9 +171,11 @@ def _is_crowded(db: sqlite3.Connection, about: str, series: str, now: float) -> 
 
 
 def _span(db: sqlite3.Connection, series: str, upto: int | None) -> Span | None:
-    """Of what waits, all up to that id. What is damaged is given up, and so is the rest where none has its body."""
+    """Of what waits, all up to that id. What is damaged is given up, and so is the rest where none has its body. Where
+    that waits all the same, the index is another one's than the rows', and the file of no use: StoreError."""
     those = "FROM events WHERE series = ? AND state = 'waiting'"
     upto = sys.maxsize if upto is None else upto
+    given_up: list[list[int]] = []
     while True:
         query = f"SELECT min(id), max(id), count(*) {those} AND id <= ?"
         first, last, kills = db.execute(query, (series, upto)).fetchone()
@@ -184,6 +186,9 @@ def _span(db: sqlite3.Connection, series: str, upto: int | None) -> Span | None:
         gone = [number for number, pending in found.items() if pending is None]
         if not gone and (body := found[last].body or (other and found[other].body)):  # type: ignore[union-attr]
             return Span(found[first], found[last], kills, body)  # type: ignore[arg-type]
+        if gone in given_up:
+            raise StoreError("the journal's index is damaged", damaged=True)
+        given_up.append(gone)
         where, values = (f"id IN ({','.join('?' * len(gone))})", gone) if gone else ("series = ?", [series])
         change = f"UPDATE events SET state = 'given up', reason = ?, draft = NULL WHERE {where} AND state = 'waiting'"
         damaged = db.execute(change, (_DAMAGED, *values)).rowcount
