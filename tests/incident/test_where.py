@@ -64,10 +64,10 @@ def test_the_kernels_own_goes_with_the_victim() -> None:
 
 
 def test_a_kernel_part_that_is_incomplete() -> None:
-    """What is missing may be the kernel's: no more is added than the usage has lost."""
+    """What is missing may be the kernel's: no more is added than the usage has lost, or than the victim held at all."""
     stat = replace(WHOLE, anon_bytes=10 * MI, kernel_bytes=0, is_whole=False)
-    assert parts(stat)[0] == 10
-    assert parts(replace(stat, usage_bytes=LIMIT - 4 * MI))[0] == 14
+    assert parts(stat)[0] == 15
+    assert parts(replace(stat, usage_bytes=LIMIT - 8 * MI))[0] == 18
     assert parts(replace(stat, usage_bytes=None))[0] == 21
 
 

@@ -112,10 +112,9 @@ async def test_volume_in_memory(containerd: Containerd, pod: Pod) -> None:
 async def test_left_behind(containerd: Containerd, pod: Pod) -> None:
     """A container's files in memory outlive it, and count against the Pod: they are nobody's."""
     async with watching(containerd) as agent:
-        first = pod.run_container(
-            command=["dd", "if=/dev/zero", "of=/cache/file", "bs=64k", "count=320"], mounts=memory_volume(pod)
-        )
-        await until(lambda: not first.pids())
+        command = "dd if=/dev/zero of=/cache/file bs=64k count=320; sleep 1000"
+        first = pod.run_container(command=["sh", "-c", command], mounts=memory_volume(pod))
+        await until(lambda: stat(first.cgroup)["shmem"] >= 20 * MIB)
         first.stop()
         first.remove()
         await until(lambda: not first.cgroup_dir.exists())

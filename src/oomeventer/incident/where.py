@@ -3,9 +3,9 @@ the incident's Memory, CgroupEvents, Pressure, NodeMemory, and notes.
 
 Rules: pure. The record's usage is of the very moment, the files were read milliseconds later. What the parts lack of it
 by then, the victims have given back, as far as the record says that they held it: anonymous memory first. What the
-usage has lost beyond that is the kernel's: the victims' pipes, sockets and page tables. (A dying
-process's pages leave memory.stat before they leave the usage, so the usage read then tells nothing, but where the
-kernel's part is incomplete: there no more is added than the usage has lost.)
+usage has lost beyond that is the kernel's: the victims' pipes, sockets and page tables. (A dying process's pages leave
+memory.stat before they leave the usage, so the usage read then tells nothing, but where the kernel's part is
+incomplete: there no more is added than the usage has lost, or than makes up what the victims held.)
 """
 
 from collections.abc import Iterator, Sequence
@@ -77,15 +77,16 @@ def notes(glance: Glance) -> Iterator[str]:
 def _whole(stat: MemoryStat, usage: int, kills: Sequence[Kill], left_behind: int | None = None) -> Memory:
     parts = asdict(stat)
     now, is_whole = parts.pop("usage_bytes"), parts.pop("is_whole")
-    missing = room = usage - sum((stat.anon_bytes, stat.file_bytes, stat.shmem_bytes, stat.kernel_bytes or 0))
+    lacks = missing = room = usage - sum((stat.anon_bytes, stat.file_bytes, stat.shmem_bytes, stat.kernel_bytes or 0))
     if not is_whole and now is not None:
         room = min(room, usage - now)
     for part in ("anon_bytes", "shmem_bytes"):
-        given_back = max(min(room, sum(getattr(kill, part) for kill in kills)), 0)
+        held = sum(getattr(kill, part) for kill in kills)
+        given_back = max(min(room, held), min(missing, held - parts[part]), 0)
         parts[part] += given_back
-        room -= given_back
+        room, missing = room - given_back, missing - given_back
     if is_whole and now is not None and stat.kernel_bytes is not None:
-        given_back = max(min(room, usage - now - (missing - room)), 0)
+        given_back = max(min(room, usage - now - (lacks - missing)), 0)
         parts["kernel_bytes"] += given_back
         if stat.pagetables_bytes is not None:
             tables = sum(kill.pgtables_bytes for kill in kills)
