@@ -4,16 +4,16 @@ the stage leaves behind."""
 import asyncio
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from oomeventer.incident import Observer
+from oomeventer.incident import observer as module
 from oomeventer.kernel import Process
 from oomeventer.node import Procfs, taskstats_permitted
 from oomeventer.redaction.policy import Redaction
 from samples import NODE, kill
-
-pytestmark = pytest.mark.skipif(not taskstats_permitted(), reason="needs CAP_NET_ADMIN: taskstats")
 
 
 def open_files() -> set[str]:
@@ -27,6 +27,7 @@ def open_files() -> set[str]:
     return found
 
 
+@pytest.mark.skipif(not taskstats_permitted(), reason="needs CAP_NET_ADMIN: taskstats")
 async def test_statistics_leave_nothing_open() -> None:
     """Sockets and event loops, of both threads, are closed when they were used: what is left to the interpreter's end
     would write its traceback between the log's lines."""
@@ -39,3 +40,16 @@ async def test_statistics_leave_nothing_open() -> None:
     for thread in observer._executor._threads:
         thread.join(5)
     assert open_files() - before == set()
+
+
+async def test_a_proc_that_hangs_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The incident goes on, and says what it lacks."""
+    monkeypatch.setattr(module, "DEADLINE_SECONDS", 0.2)
+    (tmp_path / "4217").mkdir()
+    os.mkfifo(tmp_path / "4217/cmdline")
+    observer = Observer(Procfs(tmp_path), NODE, Redaction(), statistics=False)
+    incident = await observer((kill(arguments=None),))
+    assert "PID 1 and other processes: /proc did not answer in time" in incident.notes
+    observer.close()
+    hung = (tmp_path / "4217/cmdline").rename(tmp_path / "hung")
+    os.close(os.open(hung, os.O_WRONLY))  # the thread is let go

@@ -72,7 +72,7 @@ def assemble(
         lost_before=first.lost,
         container=Container(id=identity.container_id, runtime=identity.runtime) if identity.container_id else None,
         pod=None,
-        notes=bounds.notes((*_notes(kills, victims), *where.notes(glance))),
+        notes=bounds.notes((*_notes(kills, victims, observation), *where.notes(glance))),
         memory=where.memory(glance, kills),
         container_memory=where.container_memory(glance, kills, identity),
         cgroup_events=where.cgroup_events(glance),
@@ -96,7 +96,9 @@ def _missing(kills: Sequence[Kill]) -> Missing:
     return missing
 
 
-def _notes(kills: Sequence[Kill], victims: Sequence[Victim]) -> Iterator[str]:
+def _notes(kills: Sequence[Kill], victims: Sequence[Victim], observation: Observation) -> Iterator[str]:
+    if observation.is_late:
+        yield "PID 1 and other processes: /proc did not answer in time"
     for what in _missing(kills):
         if what is Missing.OMITTED:
             yield "arguments and environment: left out where the kernel's ring was half full"

@@ -83,7 +83,7 @@ class Observer:
             log.warning(
                 "/proc or cgroup files did not answer within %.0f s; the incident goes on without", DEADLINE_SECONDS
             )
-        observed = observing.result() if observing and observing.done() else (Observation(), {})
+        observed = observing.result() if observing and observing.done() else (Observation(is_late=True), {})
         return self._glance(glancing), observed
 
     def _glance(self, future: Future[Glance] | None) -> Glance:
@@ -103,8 +103,7 @@ class Observer:
         return future
 
     def _read(self, episode: Episode) -> tuple[Observation, dict[Process, Statistics]]:
-        statistics = self._ask(episode)
-        return self._procfs.observe(episode), statistics
+        return self._procfs.observe(episode), self._ask(episode)  # statistics last: the first time they take long
 
     def _ask(self, episode: Episode) -> dict[Process, Statistics]:
         if not self._wants_statistics:
