@@ -42,7 +42,7 @@ kind: $(VENV)/dev ## the same in a kind cluster that is made for it; KIND_NODE: 
 test-faults: $(VENV)/dev packages-test ## the agent killed at each point, cut off, starved of disk, flooded: each kill is reported once (13 minutes)
 	$(Q)FAULTS=all $(BIN)/python -m pytest -s tests/system/test_faults.py tests/system/test_tenants.py
 
-test-kernels: $(VENV)/dev packages-kernels ## every kernel that we know, under emulation (15 minutes); renews the README's table
+test-kernels: $(VENV)/dev packages-kernels ## every kernel that we know, under emulation (15 minutes); renews the table of docs/compatibility.md
 	$(Q)KERNELS=all $(BIN)/python -m pytest tests/system/test_kernels.py
 	$(Q)PYTHONPATH=tests/support $(BIN)/python -m kernels.publish
 	$(Q)cat .cache/kernels/table.md
@@ -110,7 +110,7 @@ chart: $(VENV)/dev ## the chart's README table and schema from its values.yaml, 
 docs: $(VENV)/dev ## docs/metrics.md and docs/configuration.md from their tables
 	$(Q)PYTHONPATH=tests/support $(BIN)/python -m docs
 
-reading: $(VENV)/dev packages-test ## docs/reading-an-event.md from real kills (root, 60 s) and what guests reported last
+reading: $(VENV)/dev packages-test ## docs/reading-an-event.md from real kills (root, 2 minutes) and what guests reported last
 	$(Q)PYTHONPATH=tests/support $(BIN)/python -m reading_page
 
 schema: $(VENV)/dev ## src/oomeventer/incident/schema.json from the incident's types

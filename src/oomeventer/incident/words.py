@@ -16,6 +16,8 @@ _SHARE, _PERCENT = 1 / 6, 10
 _NEARLY = 0.9
 #: Pods in the Event of a node that ran out.
 _PODS = 5
+#: An earlier height is told if it was so many times what it was just before.
+_HIGHER = 1.1
 #: Hints whose evidence, what stands before their colon, the message has told already.
 _TOLD = frozenset(
     {
@@ -24,13 +26,18 @@ _TOLD = frozenset(
         "dirty-page-cache",
         "group-kill",
         "kernel-memory",
+        "leak",
         "left-behind",
         "limit-lowered",
+        "limit-too-low",
         "neighbours-hold-most",
         "page-cache",
         "page-tables",
+        "pressure",
         "sandbox",
+        "sawtooth",
         "socket-buffers",
+        "spike",
         "tmpfs",
         "worker-pool",
     }
@@ -164,10 +171,13 @@ def pattern(incident: Incident) -> str | None:
         case "steady" if story.rate_bytes_per_hour:
             per_hour = story.rate_bytes_per_hour
             rate = f"{size(per_hour)} an hour" if per_hour >= 1 << 20 else f"{size(per_hour * 24)} a day"
-            lasts = f": twice the limit would last {duration(story.lasts_seconds)}" if story.lasts_seconds else ""
+            is_hinted = bool(incident.hints) and incident.hints[0].rule == "leak"  # which says it, too
+            seconds = story.lasts_seconds
+            lasts = f": twice the limit would last {duration(seconds)}" if seconds and not is_hinted else ""
             return f"Memory grew steadily, by about {rate}{lasts}"
         case "spike" if story.before_bytes is not None:
-            day = f", and had no more than {size(highest)} in the last day" if highest else ""
+            was_higher = highest is not None and highest > story.before_bytes * _HIGHER
+            day = f", and had no more than {size(highest or 0)} in the last day" if was_higher else ""
             return f"Memory rose at once from {size(story.before_bytes)}{day}"
         case "at the limit" if story.since_seconds:
             return f"Memory was within 10% of the limit for {duration(story.since_seconds)}"
