@@ -7,6 +7,7 @@ from places import REPOSITORY
 from reading_page.kills import KILLS, SLOW
 from reading_page.page import messages, renewed
 
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 PAGE = (REPOSITORY / "docs/reading-an-event.md").read_text(encoding="utf-8")
 
 
@@ -31,3 +32,9 @@ def test_a_message_is_renewed_and_nothing_else() -> None:
     without = re.compile(r"<!-- tmpfs -->.*?\n```\n\n[^\n]*", re.DOTALL)
     assert without.sub("", page) == without.sub("", PAGE)
     assert renewed(PAGE, {}) == PAGE
+
+
+def test_the_readme_has_one_of_them() -> None:
+    """The same message, made in the same run."""
+    (kind,) = messages(README)
+    assert messages(README)[kind] == messages(PAGE)[kind] != ""
