@@ -144,7 +144,7 @@ packages-build:
 	$(Q)./.ci/packages $(BUILD_PACKAGES)
 packages-test: packages-build
 	$(Q)./.ci/packages $(TEST_PACKAGES)
-	$(Q)./.ci/promtool
+	$(Q)./.ci/prometheus
 	$(Q)./.ci/kubectl
 
 packages-kernels: packages-test

@@ -40,14 +40,16 @@ def faults(dashboard: dict[str, Any]) -> list[str]:
 
 
 def asked(dashboard: dict[str, Any], span: str, step: str) -> dict[str, list[str]]:
-    """Each panel's queries, by its title, as Grafana asks them with all its variables at All."""
-    values = {"$__range": span, "$__rate_interval": span, "$__interval": step, "$namespace": ".*", "$node": ".*"}
+    """Each panel's queries, by its title, as Grafana asks them with all its variables at All, about a time of that span,
+    a point each step, or as seldom as the panel says."""
     found: dict[str, list[str]] = {}
     for panel in dashboard["panels"]:
-        queries = [target["expr"] for target in panel.get("targets", [])]
-        for name, value in values.items():
-            queries = [query.replace(name, value) for query in queries]
-        found[panel["title"]] = queries
+        values = {"range": span, "rate_interval": span, "interval": panel.get("interval", step)}
+        for target in panel.get("targets", []):
+            query = target["expr"].replace("$namespace", ".*").replace("$node", ".*")
+            for name, value in values.items():
+                query = query.replace(f"$__{name}", value)
+            found.setdefault(panel["title"], []).append(query)
     return found
 
 

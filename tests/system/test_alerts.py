@@ -6,9 +6,7 @@ PodMonitor adds. Out: which alerts fire, and what the panels show.
 
 import asyncio
 import json
-import os
 import platform
-import shutil
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -31,11 +29,9 @@ from oomeventer.journal.journal import Journal
 from oomeventer.pipeline import Pipeline, Stage
 from oomeventer.probes.families import NAMED
 from oomeventer.probes.metrics import Metrics, Parts
-from places import REPOSITORY
+from prometheus import PROMTOOL
 from samples import POD, group_of, incident
 
-#: Of the system, or of .ci/promtool.
-PROMTOOL = shutil.which("promtool", path=f"{os.environ['PATH']}:{REPOSITORY}/.cache/promtool")
 pytestmark = pytest.mark.skipif(PROMTOOL is None, reason="promtool is not here: Debian's package prometheus has it")
 
 STEP_SECONDS = 60

@@ -40,8 +40,8 @@ QUESTIONS: dict[str, list[Json]] = {
             "Killed most",
             (24, 9),
             "The 20 containers with most victims, and when they had the first and the last of the time shown. "
-            "Workload: the Pod's name without what its controller added. Why: kubectl get events -n NAMESPACE --field-selector "
-            "reason=OOMKilled.",
+            "Workload: the Pod's name without what its controller added. Why: kubectl get events -n NAMESPACE "
+            "--field-selector reason=OOMKilled.",
             {
                 "namespace": "Namespace",
                 "workload": "Workload",
@@ -101,8 +101,8 @@ QUESTIONS: dict[str, list[Json]] = {
         shares(
             "Processes killed, by pattern",
             "How memory came to its limit, in all namespaces. steady: a leak; a higher limit only delays it. spike: "
-            "one piece of work; bound it, or raise the limit. at the limit: too small. sawtooth: a heap that is collected "
-            "late; tell it its limit. none: nothing was sampled (settings.sample_seconds).",
+            "one piece of work; bound it, or raise the limit. at the limit: too small. sawtooth: a heap that is "
+            "collected late; tell it its limit. none: nothing was sampled (settings.sample_seconds).",
             now(f"sum by (pattern) ({of_agents('oomeventer_kills_by_pattern_total', _RANGE)}) > 0", "{{pattern}}"),
         ),
         bars(
