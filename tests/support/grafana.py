@@ -40,7 +40,7 @@ def faults(dashboard: dict[str, Any]) -> list[str]:
 
 
 def asked(dashboard: dict[str, Any], span: str, step: str) -> dict[str, list[str]]:
-    """Each panel's queries, by its title, as Grafana asks them with all its variables at All, about a time of that span,
+    """Each panel's queries, by its title, as Grafana asks them with all variables at All, about a time of that span,
     a point each step, or as seldom as the panel says."""
     found: dict[str, list[str]] = {}
     for panel in dashboard["panels"]:

@@ -19,7 +19,7 @@ PROMTOOL = shutil.which("promtool", path=_PATH)
 SERVER = shutil.which("prometheus", path=_PATH)
 #: What it answers: values by labels.
 Answer = dict[tuple[tuple[str, str], ...], float]
-START_SECONDS = 30
+START_SECONDS = WAIT_SECONDS = 30
 
 
 class Prometheus:
@@ -92,11 +92,17 @@ class Prometheus:
         assert data["resultType"] == "vector"
         return {tuple(sorted(one["metric"].items())): float(one["value"][1]) for one in data["result"]}
 
+    async def until(self, condition: str) -> None:
+        """Wait until that has an answer."""
+        async with asyncio.timeout(WAIT_SECONDS):
+            while not await self.query(condition):
+                await asyncio.sleep(0.1)
+
     async def values(self, label: str, series: str) -> set[str]:
         """Of a label, in those series."""
         return set(await self._get(f"label/{label}/values", **{"match[]": series}))
 
     async def rules(self) -> dict[str, Any]:
-        """What it says of each rule, by its name, at the evaluation that comes next."""
+        """What it says of each rule, by its name, as of the last evaluation."""
         (group,) = (await self._get("rules"))["groups"]
         return {rule["name"]: rule for rule in group["rules"]}

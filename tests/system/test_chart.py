@@ -679,6 +679,8 @@ def test_dashboard() -> None:
     assert len({panel["id"] for panel in found["panels"]}) == len(found["panels"])
     for panel in panels():
         assert len(panel["description"]) > 60, panel["title"]
+        for target in panel["targets"]:
+            assert all(label in target["expr"] for label in re.findall(r"{{(\w+)}}", target.get("legendFormat", "")))
     variables = {variable["name"] for variable in found["templating"]["list"]}
     used = set(re.findall(r"\$\{?([a-z]+)", json.dumps(found["panels"])))
     assert used == variables == {"source", "namespace", "node"}
