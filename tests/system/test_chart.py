@@ -170,6 +170,8 @@ def with_image(given: dict[str, Any]) -> dict[str, Any]:
         {"podAnnotations": {"kubectl.kubernetes.io/default-container": "other"}},
         {"podMonitor": {"interval": "often"}},
         {"podMonitor": {"interval": "30"}},
+        {"prometheusRule": {"runbookBaseUrl": "docs/alerts.md"}},
+        {"prometheusRule": {"runbookBaseUrl": "https://git.example/alerts.md#top"}},
         {"networkPolicy": {"apiServerPorts": ["https"]}},
     ],
     ids=str,
@@ -645,7 +647,7 @@ def test_grafanas_schema() -> None:
         (("tittle",), "x"),
         (("panels", 1, "gridPos", "w"), "wide"),
         (("panels", 1, "targets", 0, "exp"), "up"),
-        (("panels", 1, "targets", 0, "datasource"), {"type": "prometeus", "uid": "x"}),
+        (("panels", 1, "datasource"), {"type": "prometeus", "uid": "x"}),
         (("panels", 1, "options", "graphmode"), "none"),
         (("panels", 1, "options", "graphMode"), "nothing"),
         (("panels", 1, "type"), "number"),
@@ -710,13 +712,29 @@ def test_alerts() -> None:
     everything = render.values(SCENARIOS["everything"])
     (group,) = render.one(objects("everything"), "PrometheusRule")["spec"]["groups"]
     for rule in group["rules"]:
-        assert set(rule["annotations"]) == {"summary", "description"}
+        assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}
         assert rule["labels"]["severity"] == "warning"
     everything["journal"] = {"enabled": False}
     everything["prometheusRule"]["killsPerHour"] = 0
     (fewer,) = render.one(render.objects(everything), "PrometheusRule")["spec"]["groups"]
     gone = {rule["alert"] for rule in group["rules"]} - {rule["alert"] for rule in fewer["rules"]}
     assert gone == {"OomeventerJournalInMemory", "ContainerOOMKilledRepeatedly"}
+
+
+def test_runbooks() -> None:
+    """Each alert leads to a section of docs/alerts.md, which has one for each, and says what to look at and how it ends;
+    where nobody knows the page's address they lead nowhere."""
+    (group,) = render.one(objects("everything"), "PrometheusRule")["spec"]["groups"]
+    sections = re.split(r"^## ", (REPOSITORY / "docs/alerts.md").read_text(), flags=re.MULTILINE)[1:]
+    assert [section.split("\n", 1)[0] for section in sections] == [rule["alert"] for rule in group["rules"]]
+    for rule in group["rules"]:
+        assert rule["annotations"]["runbook_url"] == f"https://docs.example/alerts.md#{rule['alert'].lower()}"
+    for section in sections:
+        assert re.search(r"^- Look first: .+^- End it: ", section, re.MULTILINE | re.DOTALL), section
+    without = render.values(SCENARIOS["everything"])
+    without["prometheusRule"]["runbookBaseUrl"] = ""
+    (group,) = render.one(render.objects(without), "PrometheusRule")["spec"]["groups"]
+    assert not [rule for rule in group["rules"] if "runbook_url" in rule["annotations"]]
 
 
 def test_labels_do_not_clash() -> None:

@@ -122,7 +122,7 @@ async def firing(prometheus: Prometheus) -> dict[str, dict[str, str]]:
     return found
 
 
-# -- what is expected ----------------------------------------------------------------------------------------------------
+# -- what is expected -----------------------------------------------------------------------------------------------
 
 
 def wanted(lab: Lab, agent: Agent, scraped: float, began: float) -> dict[str, list[tuple[tuple[str, ...], Any]]]:

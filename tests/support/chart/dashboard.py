@@ -198,7 +198,7 @@ QUESTIONS: dict[str, list[Json]] = {
         ),
         lines(
             "Agent: CPU",
-            "Cores. At rest next to none; it rises with kills alone.",
+            "Cores. At rest next to none; it rises with kills alone. High without kills: please report it.",
             course(f"rate(process_cpu_seconds_total{{{NODE}}}[$__rate_interval]) {_AN_AGENTS}", "{{node}}"),
             width=6,
         ),
