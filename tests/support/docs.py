@@ -28,8 +28,8 @@ were killed since. What it had is then in the series without names, for `increas
 (`pod!=""`), or ask `oomeventer_incidents_total`. The chart's alert and dashboard count the first kills, too.
 
 No metric names a Pod's owner. The dashboard's `workload` is the Pod's name without the parts that controllers add
-(`checkout-5d4f7c8b9-x2k9p`, `report-29400000-k4z8d` and `db-0` are `checkout`, `report` and `db`), by `label_replace()`:
-`{workload}`. A bare Pod that is named so is taken for theirs. The Event has the real owner.
+(`checkout-5d4f7c8b9-x2k9p`, `report-29400000-k4z8d` and `db-0` are `checkout`, `report` and `db`), by
+`label_replace()`: `{workload}`. A bare Pod that is named so is taken for theirs. The Event has the real owner.
 
 In every scrape while the agent watches:
 

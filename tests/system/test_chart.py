@@ -722,8 +722,8 @@ def test_alerts() -> None:
 
 
 def test_runbooks() -> None:
-    """Each alert leads to a section of docs/alerts.md, which has one for each, and says what to look at and how it ends;
-    where nobody knows the page's address they lead nowhere."""
+    """Each alert leads to a section of docs/alerts.md, which has one for each, and says what to look at and how it
+    ends; where nobody knows the page's address they lead nowhere."""
     (group,) = render.one(objects("everything"), "PrometheusRule")["spec"]["groups"]
     sections = re.split(r"^## ", (REPOSITORY / "docs/alerts.md").read_text(), flags=re.MULTILINE)[1:]
     assert [section.split("\n", 1)[0] for section in sections] == [rule["alert"] for rule in group["rules"]]
