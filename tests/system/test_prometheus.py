@@ -131,11 +131,11 @@ async def firing(prometheus: Prometheus) -> dict[str, dict[str, str]]:
 # -- what is expected -----------------------------------------------------------------------------------------------
 
 
-def wanted(lab: Lab, agent: Agent, scraped: float, began: float) -> dict[str, list[tuple[tuple[str, ...], Any]]]:
+def wanted(lab: Lab, agent: Agent, seconds: float, began: float) -> dict[str, list[tuple[tuple[str, ...], Any]]]:
     """Each panel's answers, a query after another: the labels, and the values by them."""
 
     def count(number: int) -> Counted:
-        return Counted(number, scraped)
+        return Counted(number, seconds)
 
     containers = {("shop", "checkout", "app"): 5, ("shop", "checkout", "side"): 1, ("batch", "report", "main"): 1}
     whose = ("namespace", "workload", "container")
@@ -227,12 +227,13 @@ async def test_answers(api: ApiServer, containerd: Containerd, program: Path, tm
                 "OomeventerNotPinned": "pending",
             }
 
-            await prometheus.until("count_over_time(up[10m]) >= 13")
-            scraped = (await prometheus.query("sum(count_over_time(up[10m]))"))[()]
+            scraped = 'min(count_over_time(oomeventer_kills_total{container="app"}[10m]))'
+            await prometheus.until(f"{scraped} >= 10")
+            seconds = (await prometheus.query(scraped))[()]
             for variable in dashboard["templating"]["list"][1:]:
                 series, label = re.fullmatch(r"label_values\((.+), (.+)\)", variable["query"]["query"]).groups()
                 assert await prometheus.values(label, series) == VARIABLES[variable["name"]]
-            expected = wanted(lab, agent, scraped, began)
+            expected = wanted(lab, agent, seconds, began)
             asked = grafana.asked(dashboard, SPAN, STEP)
             answers = {title: [await prometheus.query(query) for query in queries] for title, queries in asked.items()}
             assert set(asked) == set(expected)
