@@ -11,7 +11,8 @@ CONFIGURATION = REPOSITORY / "docs/configuration.md"
 
 _PAGE = """# Metrics
 
-At `/metrics`, in Prometheus' text format, where `--listen` is set. Made by `make docs`. What to do about an alert: [alerts](alerts.md).
+At `/metrics`, in Prometheus' text format, where `--listen` is set. Made by `make docs`. What to do about an
+alert: [alerts](alerts.md).
 
 {table}
 

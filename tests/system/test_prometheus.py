@@ -10,8 +10,6 @@ import platform
 import re
 import time
 import urllib.request
-import uuid
-from collections import Counter
 from pathlib import Path
 from typing import Any, get_args
 
@@ -23,12 +21,12 @@ if platform.machine() != "x86_64":
 import grafana
 from answers import Between, Counted, by
 from chart import render
-from machine import Agent, Cgroup, Victim, free_port, kubeconfig
+from lab import NODE, Lab, kill, outside
+from machine import Agent, free_port, kubeconfig
 from machine.process import resident_mib
 from oomeventer.incident import Pattern
 from prometheus import SERVER, Prometheus
 from realcri import Containerd, Pod
-from standin import Answer as Refusal
 from standin import ApiServer
 
 pytestmark = [
@@ -37,13 +35,12 @@ pytestmark = [
     pytest.mark.skipif(SERVER is None, reason="prometheus is not here: Debian's package has it"),
 ]
 
-NODE = "lab-node"
-SECONDS = 30
 #: As the PodMonitor names it.
 JOB = f"{render.NAMESPACE}/{render.NAME}"
 #: Longer than all that was scraped.
 SPAN = "600s"
 STEP = "1s"
+SAMPLE_SECONDS = 5
 VARIABLES = {"namespace": {"shop", "batch"}, "node": {NODE}}
 PATTERNS = (*get_args(Pattern), "none")
 CHOICE: dict[str, Any] = {
@@ -52,70 +49,6 @@ CHOICE: dict[str, Any] = {
     "dashboard": {"enabled": True},
     "networkPolicy": {"enabled": False},
 }
-
-
-class Lab:
-    """Pods on a node, what is killed in them, and the Events about it."""
-
-    def __init__(self, api: ApiServer, containerd: Containerd) -> None:
-        self._api = api
-        self._containerd = containerd
-        self._pods: list[Pod] = []
-
-    def pod(self, namespace: str, name: str, container: str, limit_bytes: int | None = None) -> Pod:
-        """Of one container; limit_bytes: the whole Pod's."""
-        uid = str(uuid.uuid4())
-        limits = {"resources": {"limits": {"memory": str(limit_bytes)}}} if limit_bytes else {}
-        spec = {"nodeName": NODE, "containers": [{"name": container, "image": "x"}], **limits}
-        metadata = {"name": name, "namespace": namespace, "uid": uid}
-        self._api.put_pod({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
-        self._pods.append(
-            self._containerd.run_pod(namespace=namespace, name=name, uid=uid, pod_limit_bytes=limit_bytes)
-        )
-        return self._pods[-1]
-
-    def remove(self) -> None:
-        for pod in self._pods:
-            pod.remove()
-
-    @property
-    def events(self) -> list[dict[str, Any]]:
-        return [stored.as_core() for stored in self._api.events.values()]
-
-    @property
-    def accepted(self) -> int:
-        """Requests that told of an Event, without the one that was refused."""
-        asked = [request for request in self._api.requests if "/events" in request.path]
-        return sum(request.method in ("POST", "PATCH") for request in asked) - 1
-
-    async def reported(self, kills: int) -> None:
-        """Wait until the Events tell of so many kills."""
-        async with asyncio.timeout(SECONDS):
-            await self._api.until(lambda: sum(event["count"] for event in self.events) >= kills)
-
-    def patterns(self) -> Counter[str]:
-        """How memory came to its limit, as the Events have it."""
-        found: Counter[str] = Counter()
-        for event in self.events:
-            trajectory = json.loads(event["metadata"]["annotations"]["oomeventer/incident"]).get("trajectory")
-            found[trajectory["pattern"] if trajectory else "none"] += event["count"]
-        return found
-
-
-def kill(pod: Pod, container: str, times: int = 1, limit_bytes: int = 32 << 20) -> None:
-    """So many children of a container's, one by one; its first process lives on."""
-    script = "hog 100; " * times + "sleep 1000"
-    pod.run_container(name=container, command=["sh", "-c", script], memory_limit_bytes=limit_bytes)
-
-
-def outside(containerd: Containerd, program: Path) -> None:
-    """A process that is in no Pod."""
-    with (
-        Cgroup(24 << 20, name=f"{containerd.cgroup.strip('/')}/daemon") as cgroup,
-        Victim(program, cgroup, ["hog", "100"]) as victim,
-    ):
-        victim.go()
-        victim.wait()
 
 
 async def firing(prometheus: Prometheus) -> dict[str, dict[str, str]]:
@@ -181,7 +114,7 @@ def wanted(lab: Lab, agent: Agent, seconds: float, began: float) -> dict[str, li
 
 
 async def test_answers(api: ApiServer, containerd: Containerd, program: Path, tmp_path: Path) -> None:
-    """Six kills in Pods and one outside; then one whose Event the API server refuses."""
+    """Kills in Pods and one outside, of which the API server refuses an Event."""
     listen = f"127.0.0.1:{free_port()}"
     objects = render.objects(render.LEAST | CHOICE)
     groups = render.one(objects, "PrometheusRule")["spec"]["groups"]
@@ -190,55 +123,57 @@ async def test_answers(api: ApiServer, containerd: Containerd, program: Path, tm
     flags = ["--kubeconfig", str(config), "--cri-endpoint", containerd.endpoint, "--node-name", NODE]
     flags += ["--node-cgroup", containerd.cgroup]  # others may kill on this machine, too
     flags += ["--journal", str(tmp_path / "journal.db"), "--pins", "none", "--listen", listen]
-    async with (
-        Agent("run", *flags, ready="watches node") as agent,
-        Prometheus(tmp_path, listen, JOB, {"node": NODE, "agent": "one"}, groups) as prometheus,
-    ):
-        lab = Lab(api, containerd)
-        try:
-            first, second = (lab.pod("shop", f"checkout-5d4f7c8b9-{part}", "app") for part in ("x2k9p", "b7l2w"))
-            third = lab.pod("batch", "report-29400000-k4z8d", "main", limit_bytes=32 << 20)
+    flags += ["--sample-seconds", str(SAMPLE_SECONDS)]
+    with Lab(api, containerd) as lab:
+        pods = [lab.pod("shop", f"checkout-5d4f7c8b9-{part}", "app") for part in ("x2k9p", "b7l2w")]
+        pods.append(lab.pod("batch", "report-29400000-k4z8d", "main", limit_bytes=32 << 20))
+        async with (
+            Agent("run", *flags, ready="watches node") as agent,
+            Prometheus(tmp_path, listen, JOB, {"node": NODE, "agent": "one"}, groups) as prometheus,
+        ):
             await asyncio.to_thread(urllib.request.urlopen, f"http://{listen}/readyz", timeout=10)
             await prometheus.until("count_over_time(oomeventer_ready[1m]) > 1")
             assert await firing(prometheus) == {}
             began = time.time()
-            kill(first, "app", 3)
-            kill(second, "app", 2)
-            kill(third, "main", limit_bytes=64 << 20)
-            outside(containerd, program)
-            await lab.reported(7)
-            await prometheus.until("sum(oomeventer_incidents_total) == 7")
-            await prometheus.until('ALERTS{alertname="ContainerOOMKilledRepeatedly"}')
-            assert await firing(prometheus) == {
-                "ContainerOOMKilledRepeatedly": {"namespace": "shop", "container": "app"}
-            }
-
-            api.faults.append(Refusal(422, method="POST"))
-            kill(second, "side")
-            await prometheus.until('oomeventer_events_given_up_total{reason="invalid"} == 1')
-            await prometheus.until('ALERTS{alertname="OomeventerEventsGivenUp"}')
-            assert (await firing(prometheus))["OomeventerEventsGivenUp"] == {"node": NODE, "job": JOB}
-            rules = await prometheus.rules()
-            assert {rule["health"] for rule in rules.values()} == {"ok"}
-            states = {name: rule["state"] for name, rule in rules.items() if rule["state"] != "inactive"}
-            assert states == {
-                "ContainerOOMKilledRepeatedly": "firing",
-                "OomeventerEventsGivenUp": "firing",
-                "OomeventerNotPinned": "pending",
-            }
-
+            await kills(lab, pods, containerd, program, prometheus)
+            assert lab.patterns().keys() > {"none"}
+            asked = grafana.asked(dashboard, SPAN, STEP)
+            await prometheus.until(f"count({asked['Killed most'][2]}) == 3")  # a step after the kill
             scraped = 'min(count_over_time(oomeventer_kills_total{container="app"}[10m]))'
             await prometheus.until(f"{scraped} >= 10")
             seconds = (await prometheus.query(scraped))[()]
-            for variable in dashboard["templating"]["list"][1:]:
-                series, label = re.fullmatch(r"label_values\((.+), (.+)\)", variable["query"]["query"]).groups()
-                assert await prometheus.values(label, series) == VARIABLES[variable["name"]]
             expected = wanted(lab, agent, seconds, began)
-            asked = grafana.asked(dashboard, SPAN, STEP)
-            answers = {title: [await prometheus.query(query) for query in queries] for title, queries in asked.items()}
             assert set(asked) == set(expected)
+            answers = {title: [await prometheus.query(query) for query in queries] for title, queries in asked.items()}
             for title, queries in expected.items():
                 found = [by(one, *names) for one, (names, _) in zip(answers[title], queries, strict=True)]
                 assert found == [values for _, values in queries], title
-        finally:
-            lab.remove()
+            for variable in dashboard["templating"]["list"][1:]:
+                series, label = re.fullmatch(r"label_values\((.+), (.+)\)", variable["query"]["query"]).groups()
+                assert await prometheus.values(label, series) == VARIABLES[variable["name"]]
+
+
+async def kills(lab: Lab, pods: list[Pod], containerd: Containerd, program: Path, prometheus: Prometheus) -> None:
+    """All of them, and what the alerts say meanwhile. The last kill is of a container whose memory was sampled."""
+    first, second, third = pods
+    kill(third, "main", limit_bytes=64 << 20, before=f"hog 8 & sleep {3 * SAMPLE_SECONDS + 1};")
+    kill(first, "app", 3)
+    kill(second, "app", 2)
+    outside(containerd, program)
+    await lab.reported(6)
+    repeatedly = {"ContainerOOMKilledRepeatedly": {"namespace": "shop", "container": "app"}}
+    await prometheus.until('ALERTS{alertname="ContainerOOMKilledRepeatedly"}')
+    assert await firing(prometheus) == repeatedly
+
+    lab.refuse(422)
+    kill(second, "side")
+    await prometheus.until('oomeventer_events_given_up_total{reason="invalid"} == 1')
+    await prometheus.until('ALERTS{alertname="OomeventerEventsGivenUp"}')
+    assert await firing(prometheus) == repeatedly | {"OomeventerEventsGivenUp": {"node": NODE, "job": JOB}}
+    rules = await prometheus.rules()
+    assert {rule["health"] for rule in rules.values()} == {"ok"}
+    assert [name for name, rule in rules.items() if rule["state"] == "pending"] == ["OomeventerNotPinned"]
+
+    await lab.reported(7)
+    await prometheus.until("sum(oomeventer_incidents_total) == 8")
+    await prometheus.until("sum(oomeventer_events_waiting) == 0")
