@@ -1,5 +1,5 @@
-"""A node with Pods in a real runtime, which the API server's stand-in knows too. In: what is to be killed. Out: the Events
-about it."""
+"""A node with Pods in a real runtime, which the API server's stand-in knows too. In: what is to be killed. Out: the
+Events about it."""
 
 import asyncio
 import json
