@@ -284,6 +284,21 @@ CASES = [
         "3 processes named big hold 30Mi",
         "held 30Mi",
     ),
+    Case(  # what forks share is not told as many times as they are
+        "worker-pool",
+        replace(
+            beside(20, 20),
+            victims=(victim(comm="big", anon_bytes=10 * MI, file_bytes=0),),
+            memory=Memory(30 * MI, 0, 0),
+        ),
+        replace(
+            beside(20, 20),
+            victims=(victim(comm="big", anon_bytes=10 * MI, file_bytes=0),),
+            memory=Memory(12 * MI, 0, 0),
+        ),
+        "3 processes named big hold 30Mi of the 32Mi limit together, with what they share: have",
+        "held 30Mi",
+    ),
     Case(
         "tmpfs", where(2 * MI, 0, 30 * MI, volumes=(CACHE,)), where(30 * MI), "volume cache (emptyDir", "volume cache"
     ),
@@ -321,10 +336,24 @@ CASES = [
         "page-tables", where(pagetables_bytes=8 * MI), where(pagetables_bytes=MI), "are page tables", "page tables 8Mi"
     ),
     Case(
+        "page-tables",  # cgroup v1, whose files do not say
+        replace(where(2 * MI, kernel_bytes=28 * MI), victims=(victim(anon_bytes=2 * MI, pgtables_bytes=28 * MI),)),
+        where(2 * MI, kernel_bytes=28 * MI),
+        "28Mi of the 32Mi limit are page tables",
+        "page tables 28Mi",
+    ),
+    Case(
+        "kernel-memory",
+        where(2 * MI, kernel_bytes=28 * MI),
+        replace(where(2 * MI, kernel_bytes=28 * MI), victims=(victim(anon_bytes=2 * MI, pgtables_bytes=28 * MI),)),
+        "27.9Mi of the 32Mi limit are the kernel's own",
+        "kernel 28Mi",
+    ),
+    Case(
         "kernel-memory",
         where(kernel_bytes=24 * MI, slab_unreclaimable_bytes=20 * MI),
         where(kernel_bytes=24 * MI, sock_bytes=23 * MI),
-        "24Mi of the 32Mi limit are the kernel's own",
+        "23.9Mi of the 32Mi limit are the kernel's own",
         "unreclaimable slab 20Mi",
     ),
     Case("swap", where(swap_bytes=20 * MI), where(swap_bytes=0), "Another 20Mi were in swap", "swap 20Mi"),
@@ -386,6 +415,20 @@ CASES = [
         beside(12, 7),
         "Other processes below the limit hold 25Mi, the one that was killed held 10Mi, the largest is big (18Mi)",
         "neighbours 25Mi",
+    ),
+    Case(  # forks, whose sizes have what they share many times
+        "neighbours-hold-most",
+        replace(beside(20, 20, 20, neighbours_bytes=600 * MI), memory=Memory(32 * MI, 0, 0)),
+        replace(beside(20, 20, 20, neighbours_bytes=600 * MI), memory=Memory(14 * MI, 0, 0)),
+        "Other processes below the limit hold 22Mi, the one that was killed held 10Mi, the largest is big (20Mi)",
+        "neighbours 22Mi",
+    ),
+    Case(
+        "neighbours-hold-most",
+        beside(20, neighbours_bytes=30 * MI),
+        beside(20, 20, neighbours_bytes=600 * MI),  # the cgroup's own figures are not known
+        "hold 30Mi",
+        "neighbours 30Mi",
     ),
     Case("oom-score", beside(22), beside(19), "big (22Mi) held more and was spared", "oom_score_adj 983"),
     Case("oom-score", beside(22), beside(22, group_kill=True), "oom_score_adj decided", "big holds 22Mi"),

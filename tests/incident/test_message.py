@@ -251,6 +251,21 @@ VOLUMES = (MemoryVolume("scratch", None, ("app",)), MemoryVolume("other", None, 
             "others",
             "its 8 other processes hold 30Mi of it, the largest worker 4Mi",
         ),
+        (  # forks: what they share counts in the size of each
+            replace(
+                held_by(anon=32),
+                neighbours=(Neighbour(2, "worker", 31 * MI, CONTAINER.id, "app"),),
+                neighbours_total=20,
+                neighbours_bytes=600 * MI,
+            ),
+            "others",
+            "its 20 other processes hold 30Mi of it",
+        ),
+        (
+            replace(held_by(kernel=30), victims=(victim(anon_bytes=2 * MI, pgtables_bytes=28 * MI),)),  # v1
+            "kernel",
+            "30Mi of it are the kernel's own (page tables 28Mi)",
+        ),
         (
             replace(
                 held_by(),
@@ -283,6 +298,7 @@ def test_who_held_it_where_it_was_not_the_victim(sample: Incident, reason: str, 
         ({"memory": Memory(31 * MI, 9 * MI, 9 * MI)}, "process"),
         ({}, "process"),
         ({"victims": (victim(anon_bytes=MI),)}, None),
+        ({"victims": (victim(anon_bytes=MI),), "neighbours_bytes": 600 * MI}, None),  # forks
     ],
 )
 def test_why(fields: dict[str, Any], reason: str | None) -> None:
@@ -294,7 +310,7 @@ def test_why(fields: dict[str, Any], reason: str | None) -> None:
 def test_what_else_held_much() -> None:
     """A good part that is neither the victim's nor the cause, and what earlier containers left."""
     sample = replace(held_by(anon=3, file=8, shmem=20), usage_bytes=LIMIT)
-    assert ". Of the 32Mi 8Mi are page cache. PID 1" in message(sample)
+    assert ". Of the 32Mi, 8Mi are page cache. PID 1" in message(sample)
     left = replace(sample, memory=Memory(3 * MI, 0, 20 * MI, left_behind_bytes=10 * MI))
     assert ". 10Mi of it were left behind by an earlier container. PID 1" in message(left)
     all_of_it = message(replace(sample, memory=Memory(3 * MI, 0, 20 * MI, left_behind_bytes=19 * MI)))

@@ -4,7 +4,7 @@ Rules: pure. Neighbours and triggers of another Pod are not named: whoever reads
 """
 
 from oomeventer.hints.rule import Finding, found, names_nobody_else
-from oomeventer.incident import Incident, Neighbour
+from oomeventer.incident import Incident, Neighbour, others_bytes
 from oomeventer.node import identify
 from oomeventer.text import size
 
@@ -35,15 +35,13 @@ def sandbox(incident: Incident) -> Finding | None:
 
 def neighbours_hold_most(incident: Incident) -> Finding | None:
     """Others below the same limit hold more than the victim."""
-    together = incident.neighbours_bytes
-    if together is None:
-        together = sum(other.rss_bytes for other in incident.neighbours)
-    held = incident.chosen.rss_bytes
+    together, held = others_bytes(incident), incident.chosen.held_bytes
     # Those that live on may have taken what the victim gave back.
-    if incident.scope == "node" or together < 2 * held or not incident.limit_bytes:
+    if incident.scope == "node" or together is None or together < 2 * held or not incident.limit_bytes:
         return None
     largest = max(incident.neighbours, key=lambda other: other.rss_bytes, default=None)
-    named = f", the largest is {_named(largest, incident)}" if largest and names_nobody_else(incident) else ""
+    is_told = largest and largest.rss_bytes <= together and names_nobody_else(incident)
+    named = f", the largest is {_named(largest, incident)}" if largest and is_told else ""
     return found(
         f"Other processes below the limit hold {size(together)}, the one that was killed held {size(held)}{named}: "
         f"look at the largest first",

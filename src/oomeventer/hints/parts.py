@@ -4,7 +4,7 @@ Rules: pure. Shares are of the limit that ran out, so a node's own kill has none
 """
 
 from oomeventer.hints.rule import Finding, found, share
-from oomeventer.incident import Incident, MemoryVolume
+from oomeventer.incident import Incident, MemoryVolume, page_tables_bytes
 from oomeventer.text import size
 
 #: Of the limit; less is no cause.
@@ -106,8 +106,8 @@ def socket_buffers(incident: Incident) -> Finding | None:
 
 def page_tables(incident: Incident) -> Finding | None:
     """Large sparse mappings, or many processes that map the same."""
-    tables = incident.memory.pagetables_bytes if incident.memory else None
-    if tables is None or share(tables, incident) < _TABLES:
+    tables = page_tables_bytes(incident)
+    if share(tables, incident) < _TABLES:
         return None
     return found(
         f"{size(tables)} of the {_limit(incident)} limit are page tables: a large mapping is touched here and there, "
@@ -121,7 +121,7 @@ def kernel_memory(incident: Incident) -> Finding | None:
     memory = incident.memory
     if memory is None or memory.kernel_bytes is None:
         return None
-    known = (memory.slab_reclaimable_bytes, memory.sock_bytes, memory.pagetables_bytes)
+    known = (memory.slab_reclaimable_bytes, memory.sock_bytes, page_tables_bytes(incident))
     rest = memory.kernel_bytes - sum(filter(None, known))
     if share(rest, incident) < _KERNEL:
         return None

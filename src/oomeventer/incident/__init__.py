@@ -18,7 +18,7 @@ from oomeventer.incident.story import Hint, Pattern, Repeats, Sample, Trajectory
 from oomeventer.incident.subjects import Subject, subject
 from oomeventer.incident.unmasking import Unmasking
 from oomeventer.incident.victim import Victim
-from oomeventer.incident.why import Why, why
+from oomeventer.incident.why import Why, others_bytes, page_tables_bytes, why
 from oomeventer.incident.workload import Container, MemoryVolume, Owner, Pod
 
 __all__ = [
@@ -64,6 +64,8 @@ __all__ = [
     "encode",
     "fitted",
     "from_json",
+    "others_bytes",
+    "page_tables_bytes",
     "restored",
     "subject",
     "table",

@@ -43,18 +43,29 @@ def shares(incident: Incident) -> dict[Share, int]:
     held = sum(victim.held_bytes for victim in incident.victims)
     memory = incident.memory
     if memory is None:
-        usage, others = incident.usage_bytes, incident.neighbours_bytes or 0
+        usage, others = incident.usage_bytes, others_bytes(incident) or 0
         is_known = usage is None or max(held, others) * 2 >= usage
         return {"process": held, "others": others} if is_known else {}
     anon = sum(victim.anon_bytes for victim in incident.victims)
     shmem = min(sum(victim.shmem_bytes for victim in incident.victims), memory.shmem_bytes)
     return {
         "process": anon + shmem,
-        "others": max(memory.anon_bytes - anon, 0),
+        "others": others_bytes(incident) or 0,
         "tmpfs": memory.shmem_bytes - shmem,
         "kernel": kernel_bytes(memory),
         "cache": memory.file_bytes,
     }
+
+
+def others_bytes(incident: Incident) -> int | None:
+    """What processes that live on hold of what ran out; None where that is not known. What several share, as forks do,
+    is charged once and counts in the size of each: so their sizes are believed only where they fit in together."""
+    if incident.memory:
+        return max(incident.memory.anon_bytes - sum(victim.anon_bytes for victim in incident.victims), 0)
+    usage, together = incident.usage_bytes, incident.neighbours_bytes
+    if together is None:
+        together = sum(other.rss_bytes for other in incident.neighbours)  # the largest of them
+    return None if usage is not None and together > usage else together
 
 
 def charged_bytes(memory: Memory) -> int:
@@ -65,6 +76,13 @@ def charged_bytes(memory: Memory) -> int:
 def kernel_bytes(memory: Memory) -> int:
     """The kernel's own, or as much of it as is known."""
     return sum(kernel_kinds(memory).values()) if memory.kernel_bytes is None else memory.kernel_bytes
+
+
+def page_tables_bytes(incident: Incident) -> int:
+    """By the cgroup's files, or where these do not say (v1) by the record: at least the victims'."""
+    if incident.memory and incident.memory.pagetables_bytes is not None:
+        return incident.memory.pagetables_bytes
+    return sum(victim.pgtables_bytes for victim in incident.victims)
 
 
 def kernel_kinds(memory: Memory) -> dict[str, int]:

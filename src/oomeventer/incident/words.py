@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from oomeventer.incident.incident import Incident
 from oomeventer.incident.memory import PodUsage
-from oomeventer.incident.why import Share, kernel_kinds, largest, shares, why
+from oomeventer.incident.why import Share, kernel_kinds, largest, page_tables_bytes, shares, why
 from oomeventer.text import duration, size
 
 #: A share of what ran out that is worth a word, and of the time that was waited for memory.
@@ -62,7 +62,7 @@ def others(incident: Incident) -> str | None:
         for share, bytes_ in sorted(shares(incident).items(), key=lambda of: -of[1])
         if share not in ("process", first) and bytes_ >= usage * _SHARE
     ]
-    return f"Of the {size(usage)} {' and '.join(told)}" if told else None
+    return f"Of the {size(usage)}, {' and '.join(told)}" if told else None
 
 
 def left_behind(incident: Incident) -> str | None:
@@ -92,8 +92,9 @@ def _share(incident: Incident, share: Share, bytes_: int, of_it: str = "") -> st
             waits = f", of which {size(dirty)} wait to be written to a disk" if dirty * 10 >= bytes_ else ""
             return f"{amount}{of_it} are page cache{waits}"
         case "kernel":
-            kinds = kernel_kinds(memory).items() if memory else ()
-            largest = [f"{kind} {size(held)}" for kind, held in kinds if held >= bytes_ * _SHARE]
+            kinds = (kernel_kinds(memory) if memory else {}) | {"page tables": page_tables_bytes(incident)}
+            by_size = sorted(kinds.items(), key=lambda of: -of[1])
+            largest = [f"{kind} {size(held)}" for kind, held in by_size if held >= bytes_ * _SHARE]
             return f"{amount}{of_it} are the kernel's own" + (f" ({', '.join(largest)})" if largest else "")
         case _:
             return _processes(incident, bytes_, of_it)
@@ -129,7 +130,8 @@ def _processes(incident: Incident, bytes_: int, of_it: str) -> str:
     first = max(incident.neighbours, key=lambda neighbour: neighbour.rss_bytes, default=None)
     if count == 1 and first:
         return f"its other process {first.comm} holds {size(bytes_)}{of_it}"
-    named = f", the largest {first.comm} {size(first.rss_bytes)}" if first else ""
+    # One that is larger than all together shares memory with others, and its size says nothing of it.
+    named = f", the largest {first.comm} {size(first.rss_bytes)}" if first and first.rss_bytes <= bytes_ else ""
     return f"its {count} other processes hold {size(bytes_)}{of_it}{named}"
 
 
