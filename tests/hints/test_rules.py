@@ -553,6 +553,15 @@ def test_of_other_pods_nobody_is_named(scope: Any) -> None:
     assert "worker-pool" not in said(same)
 
 
+def test_outside_kubernetes_there_is_no_word_of_it() -> None:
+    """Of a container of Docker's."""
+    one = replace(beside(22), cgroup=f"/docker/{CONTAINER_ID}", limit_cgroup=f"/docker/{CONTAINER_ID}", pod=None)
+    texts = said(replace(one, pid1="lives"))
+    assert "see that PID 1 notices" in texts["child-killed"].text
+    assert "was spared" in texts["oom-score"].text
+    assert not any(word in str(texts) for word in ("Kubernetes", "kubelet", "QoS"))
+
+
 def test_a_sentence_is_bounded() -> None:
     volumes = tuple(MemoryVolume("v" * 63) for _ in range(50))
     hint = advise(replace(where(2 * MI, 0, 30 * MI, volumes=volumes), scope="pod")).hints[0]

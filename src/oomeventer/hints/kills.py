@@ -59,9 +59,10 @@ def oom_score(incident: Incident) -> Finding | None:
     larger = [other for other in incident.neighbours if other.rss_bytes > 2 * victim.rss_bytes]
     if not larger:
         return None
+    who = "the kubelet sets it by QoS class and request" if incident.identity.pod_uid else "who starts it sets it"
     return found(
         f"{_named(larger[0], incident)} held more and was spared, so oom_score_adj decided ({victim.comm} has "
-        f"{victim.oom_score_adj}): the kubelet sets it by QoS class and request, a program can raise its own",
+        f"{victim.oom_score_adj}): {who}, a program can raise its own",
         f"oom_score_adj {victim.oom_score_adj}",
         f"{larger[0].comm} holds {size(larger[0].rss_bytes)}",
     )
@@ -71,9 +72,10 @@ def child_killed(incident: Incident) -> Finding | None:
     """Kubernetes shows nothing."""
     if incident.container is None or incident.pid1 != "lives":
         return None
+    shown = ", and Kubernetes shows neither a restart nor OOMKilled" if incident.identity.pod_uid else ""
     return found(
-        "The container goes on without this process, and Kubernetes shows neither a restart nor OOMKilled: see that "
-        "PID 1 notices (exit status 137 of its child) and starts it again or ends",
+        f"The container goes on without this process{shown}: see that PID 1 notices (exit status 137 of its child) and "
+        f"starts it again or ends",
         "PID 1 lives",
     )
 
