@@ -161,7 +161,7 @@ CASES = [
     Case(
         "neighbours-hold-most",
         beside(25),
-        beside(25, scope="node", limit_bytes=None),
+        beside(25, scope="cgroup", limit_cgroup="/kubepods"),  # the node's, whose Pods it tells
         "the largest is big (25Mi)",
         "neighbours 25Mi",
     ),

@@ -328,6 +328,10 @@ def test_the_node_ran_out() -> None:
     together = "Pods together hold 410Mi of 512Mi; outside Pods 100Mi"
     largest = "bank/vault-0 300Mi (no request, limit 400Mi), shop/checkout-0 100Mi (request 1Mi, no limit)"
     assert f". {together}. The largest: {largest}. PID 1" in message(sample, on_node=True)
+    unknown = replace(
+        sample, node_memory=NodeMemory(512 * MI, 2 * MI, 410 * MI, 3, (replace(pods[0], limit_bytes=None),))
+    )
+    assert ". The largest: bank/vault-0 300Mi. PID 1" in message(unknown, on_node=True)
     assert f". {together}. This Pod holds 100Mi (request 1Mi, no limit). PID 1" in message(sample)
 
 

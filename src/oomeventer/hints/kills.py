@@ -4,7 +4,7 @@ Rules: pure. Neighbours and triggers of another Pod are not named: whoever reads
 """
 
 from oomeventer.hints.rule import Finding, found, names_nobody_else
-from oomeventer.incident import Incident, Neighbour, others_bytes
+from oomeventer.incident import Incident, Neighbour, others_bytes, why
 from oomeventer.node import identify
 from oomeventer.text import size
 
@@ -37,7 +37,7 @@ def neighbours_hold_most(incident: Incident) -> Finding | None:
     """Others below the same limit hold more than the victim."""
     together, held = others_bytes(incident), incident.chosen.held_bytes
     # Those that live on may have taken what the victim gave back.
-    if incident.scope == "node" or together is None or together < 2 * held or not incident.limit_bytes:
+    if why(incident) == "node" or together is None or together < 2 * held or not incident.limit_bytes:
         return None
     largest = max(incident.neighbours, key=lambda other: other.rss_bytes, default=None)
     is_told = largest and largest.rss_bytes <= together and names_nobody_else(incident)

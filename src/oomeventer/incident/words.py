@@ -158,9 +158,12 @@ def usage(pod: PodUsage) -> str:
 
 
 def _figures(pod: PodUsage) -> str:
+    """Where neither request nor limit is known, the API may not have said whether there are any."""
+    if pod.request_bytes is None and pod.limit_bytes is None:
+        return size(pod.usage_bytes)
     request = "no request" if pod.request_bytes is None else f"request {size(pod.request_bytes)}"
     limit = "no limit" if pod.limit_bytes is None else f"limit {size(pod.limit_bytes)}"
-    return f"{size(pod.usage_bytes)} ({request}, {limit})" if pod.name else size(pod.usage_bytes)
+    return f"{size(pod.usage_bytes)} ({request}, {limit})"
 
 
 def pattern(incident: Incident) -> str | None:
