@@ -451,6 +451,7 @@ CASES = [
     Case("group-kill", group_of(2), incident(group_kill=True), "All 2 processes", "2 victims"),
     Case("group-kill", replace(group_of(2), cgroup="/a.service"), incident(), "OOMPolicy=kill", "2 victims"),
     Case("trigger", triggered(), triggered(limit_lowered=True), "was one too many", "trigger cat"),
+    Case("trigger", triggered(), triggered(trigger=Trigger(5000, "hog", CGROUP)), "cat asked for", "trigger cat"),
     Case("trigger", triggered(), incident(), "cat asked for the page", "trigger cat"),
     Case("trigger", triggered(), triggered(trigger=Trigger(5000, "cat", "/kubepods/podb/c")), "cat", "trigger cat"),
     Case("no-limit", node(), node(limit=LIMIT), "no memory limit", "no limit in the spec"),

@@ -4,7 +4,7 @@ Rules: pure. Neighbours and triggers of another Pod are not named: whoever reads
 """
 
 from oomeventer.hints.rule import Finding, found, names_nobody_else
-from oomeventer.incident import Incident, Neighbour, others_bytes, why
+from oomeventer.incident import Incident, Neighbour, is_nodes, others_bytes
 from oomeventer.node import identify
 from oomeventer.text import size
 
@@ -37,14 +37,14 @@ def neighbours_hold_most(incident: Incident) -> Finding | None:
     """Others below the same limit hold more than the victim."""
     together, held = others_bytes(incident), incident.chosen.held_bytes
     # Those that live on may have taken what the victim gave back.
-    if why(incident) == "node" or together is None or together < 2 * held or not incident.limit_bytes:
+    if is_nodes(incident) or together is None or together < 2 * held or not incident.limit_bytes:
         return None
     largest = max(incident.neighbours, key=lambda other: other.rss_bytes, default=None)
     is_told = largest and largest.rss_bytes <= together and names_nobody_else(incident)
     named = f", the largest is {_named(largest, incident)}" if largest and is_told else ""
     return found(
         f"Other processes below the limit hold {size(together)}, the one that was killed held {size(held)}{named}: "
-        f"look at the largest first",
+        f"look at the largest process first",
         f"neighbours {size(together)}",
         f"victim {size(held)}",
     )
@@ -96,11 +96,11 @@ def group_kill(incident: Incident) -> Finding | None:
 
 
 def trigger(incident: Incident) -> Finding | None:
-    """Another process allocated, of the same Pod."""
+    """Another program allocated, of the same Pod. Of a pool's processes one is as good as the other."""
     by = incident.trigger
     if by is None or incident.limit_lowered or by.pid in {victim.pid for victim in incident.victims}:
         return None
-    if incident.pod and identify(by.cgroup).pod_uid != incident.identity.pod_uid:
+    if by.comm == incident.chosen.comm or (incident.pod and identify(by.cgroup).pod_uid != incident.identity.pod_uid):
         return None
     return found(
         f"{by.comm} asked for the page that was one too many, and {incident.chosen.comm} was killed as the largest or "

@@ -22,7 +22,7 @@ def tmpfs(incident: Incident) -> Finding | None:
     if not volumes:
         return found(
             f"{size(memory.shmem_bytes)} of the {_limit(incident)} limit are files in memory (tmpfs such as /dev/shm, "
-            f"or shared memory): delete them when they are done with, or write them to a disk",
+            f"or shared memory): delete files that are done with, or write them to a disk",
             f"shmem {size(memory.shmem_bytes)}",
         )
     unlimited = [volume.name for volume in volumes if volume.size_limit_bytes is None]
@@ -61,8 +61,8 @@ def left_behind(incident: Incident) -> Finding | None:
     where = f" in volume {_names(volumes)}" if volumes else ""
     return found(
         f"{size(left)} of the {_limit(incident)} limit were left behind by earlier containers of the Pod, files in "
-        f"memory{where} as a rule: a restart does not free them; delete the Pod, and have its program remove such "
-        f"files when it starts",
+        f"memory{where} as a rule: a restart does not free such files; delete the Pod, and have its program "
+        f"remove them when it starts",
         f"left behind {size(left)}",
     )
 
