@@ -344,8 +344,8 @@ def test_the_node_ran_out() -> None:
         ),
         (Trajectory("/a", "steady", rate_bytes_per_hour=MI // 2), "Memory grew steadily, by about 12Mi a day"),
         (
-            Trajectory("/a", "spike", before_bytes=12 * MI, highest_bytes=14 * MI),
-            "Memory rose at once from 12Mi, and had no more than 14Mi in the last day",
+            Trajectory("/a", "spike", (Sample(1500.0, 14 * MI),), before_bytes=12 * MI, highest_bytes=14 * MI),
+            "Memory rose at once from 12Mi, and had no more than 14Mi in the 25m before",
         ),
         (Trajectory("/a", "at the limit", since_seconds=10800.0), "Memory was within 10% of the limit for 3h"),
         (

@@ -36,7 +36,12 @@ def spike(incident: Incident) -> Finding | None:
     course, limit = _course(incident, "spike"), incident.limit_bytes
     if course is None or course.before_bytes is None or not limit:
         return None
-    highest = f", and {size(course.highest_bytes)} at most in the day before" if course.highest_bytes else ""
+    covered = duration(course.covers_seconds) if course.samples else None
+    highest = (
+        f", and {size(course.highest_bytes)} at most in the {covered} before"
+        if course.highest_bytes and covered
+        else ""
+    )
     return found(
         f"It held {size(course.before_bytes)} until a moment before{highest}, so it is no leak: find the request or "
         f"job that took the rest and bound it; if it is needed, {_recommended(limit, None)}",

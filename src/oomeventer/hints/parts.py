@@ -128,7 +128,7 @@ def kernel_memory(incident: Incident) -> Finding | None:
     slab = f"unreclaimable slab {size(memory.slab_unreclaimable_bytes)}" if memory.slab_unreclaimable_bytes else ""
     return found(
         f"{size(rest)} of the {_limit(incident)} limit are the kernel's own objects: look for pipes that nobody reads, "
-        f"open files, sockets and threads (ls /proc/PID/fd, /proc/PID/task)",
+        f"many open files, sockets, threads or processes (ls /proc/PID/fd, /proc/PID/task), and many files in a tmpfs",
         f"kernel {size(memory.kernel_bytes)}",
         *filter(None, [slab]),
     )

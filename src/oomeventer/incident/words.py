@@ -181,9 +181,10 @@ def pattern(incident: Incident) -> str | None:
             lasts = f": twice the limit would last {duration(seconds)}" if seconds and not is_hinted else ""
             return f"Memory grew steadily, by about {rate}{lasts}"
         case "spike" if story.before_bytes is not None:
-            was_higher = highest is not None and highest > story.before_bytes * _HIGHER
-            day = f", and had no more than {size(highest or 0)} in the last day" if was_higher else ""
-            return f"Memory rose at once from {size(story.before_bytes)}{day}"
+            was_higher = story.samples and highest is not None and highest > story.before_bytes * _HIGHER
+            covered = duration(story.covers_seconds)
+            most = f", and had no more than {size(highest or 0)} in the {covered} before" if was_higher else ""
+            return f"Memory rose at once from {size(story.before_bytes)}{most}"
         case "at the limit" if story.since_seconds:
             return f"Memory was within 10% of the limit for {duration(story.since_seconds)}"
         case "sawtooth":
