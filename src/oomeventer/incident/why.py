@@ -68,11 +68,6 @@ def others_bytes(incident: Incident) -> int | None:
     return None if usage is not None and together > usage else together
 
 
-def charged_bytes(memory: Memory) -> int:
-    """All that a cgroup was charged for, nearly."""
-    return memory.anon_bytes + memory.file_bytes + memory.shmem_bytes + kernel_bytes(memory)
-
-
 def kernel_bytes(memory: Memory) -> int:
     """The kernel's own, or as much of it as is known."""
     return sum(kernel_kinds(memory).values()) if memory.kernel_bytes is None else memory.kernel_bytes

@@ -109,8 +109,3 @@ class Counted:
         """Its files."""
         for file in self._files:
             file.close()
-
-
-def is_unified(root: Path) -> bool:
-    """Whether a memory hierarchy is cgroup v2."""
-    return (root / "cgroup.controllers").exists()
