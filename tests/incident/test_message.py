@@ -56,6 +56,10 @@ ELSEWHERE = f"and the kernel killed hog (pid 17 in container app), {HELD}"
             f"Cgroup /system.slice ran out of its 32Mi memory limit {ELSEWHERE}",
         ),
         (
+            {"scope": "cgroup", "limit_cgroup": f"{CGROUP}/jobs/1", "cgroup": f"{CGROUP}/jobs/1/x"},
+            f"Cgroup jobs/1 within container app ran out of its 32Mi memory limit {ELSEWHERE}",
+        ),
+        (
             {"scope": "pod", "limit_bytes": 64 * MI, "pod": replace(POD, containers_limit_bytes=64 * MI + 1)},
             f"Pod checkout-0 ran out of 64Mi of memory, its containers' limits together {ELSEWHERE}",
         ),

@@ -116,7 +116,11 @@ def _cgroup(incident: Incident, limit: str) -> str:
             which = "Burstable" if qos == "burstable" else "BestEffort"
             return f"Node {incident.node} ran out of the {limit} that its {which} Pods may use together"
         case None:
-            return f"Cgroup {incident.limit_cgroup} {_ran_out(incident, None)}"
+            within = f"{incident.identity.container_path or ''}/"
+            name = incident.limit_cgroup or ""
+            if incident.container and name.startswith(within):
+                name = f"{name.removeprefix(within)} within container {_container(incident)}"
+            return f"Cgroup {name} {_ran_out(incident, None)}"
 
 
 def _ran_out(incident: Incident, as_set: int | None) -> str:
