@@ -308,7 +308,27 @@ CASES = [
         where(2 * MI, 0, 30 * MI, victim_shmem=30 * MI),
         where(2 * MI, 0, 30 * MI),
         "30Mi of the 32Mi limit are shared memory",
-        "mapped by the victim 30Mi",
+        "mapped by hog 30Mi",
+    ),
+    Case(  # PostgreSQL's postmaster, whose backend was killed
+        "shared-memory",
+        replace(
+            where(2 * MI, 0, 30 * MI, volumes=(CACHE,)),
+            neighbours=(Neighbour(1, "postgres", 31 * MI, CONTAINER_ID, shmem_bytes=28 * MI),),
+        ),
+        replace(
+            where(2 * MI, 0, 30 * MI, volumes=(CACHE,)),
+            neighbours=(Neighbour(1, "postgres", 31 * MI, CONTAINER_ID, shmem_bytes=9 * MI),),
+        ),
+        "shared memory that postgres maps",
+        "mapped by postgres 28Mi",
+    ),
+    Case(
+        "tmpfs",
+        replace(where(2 * MI, 0, 30 * MI), neighbours=(Neighbour(1, "sh", MI, CONTAINER_ID, shmem_bytes=MI),)),
+        replace(where(2 * MI, 0, 30 * MI), neighbours=(Neighbour(1, "sh", MI, CONTAINER_ID, shmem_bytes=28 * MI),)),
+        "are files in memory",
+        "shmem 30Mi",
     ),
     Case(
         "left-behind",

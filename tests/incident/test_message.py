@@ -230,6 +230,15 @@ VOLUMES = (MemoryVolume("scratch", None, ("app",)), MemoryVolume("other", None, 
             "restarts",
         ),
         (held_by(shmem=30), "tmpfs", "30Mi of it are files in memory (tmpfs, shared memory)"),
+        (
+            replace(
+                held_by(shmem=30),
+                pod=replace(POD, memory_volumes=VOLUMES),
+                neighbours=(Neighbour(1, "postgres", 31 * MI, CONTAINER.id, shmem_bytes=28 * MI),),
+            ),
+            "tmpfs",
+            "30Mi of it are shared memory that postgres maps",
+        ),
         (held_by(file=30, dirty=20), "cache", "30Mi of it are page cache, of which 20Mi wait to be written to a disk"),
         (
             held_by(kernel=30, sock=26, slab_unreclaimable=3),

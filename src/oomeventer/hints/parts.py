@@ -3,8 +3,8 @@
 Rules: pure. Shares are of the limit that ran out, so a node's own kill has none.
 """
 
-from oomeventer.hints.rule import Finding, found, share
-from oomeventer.incident import Incident, MemoryVolume, page_tables_bytes
+from oomeventer.hints.rule import Finding, found, names_nobody_else, share
+from oomeventer.incident import Incident, MemoryVolume, Victim, mapper, page_tables_bytes
 from oomeventer.text import size
 
 #: Of the limit; less is no cause.
@@ -16,7 +16,7 @@ def tmpfs(incident: Incident) -> Finding | None:
     memory = incident.memory
     if memory is None or share(memory.shmem_bytes, incident) < _FILES:
         return None
-    if incident.chosen.shmem_bytes > memory.shmem_bytes / 2:  # a database's buffers are shared memory that it maps
+    if mapper(incident):  # a database's buffers, say
         return None
     volumes = _volumes(incident)
     if not volumes:
@@ -37,18 +37,16 @@ def tmpfs(incident: Incident) -> Finding | None:
 
 
 def shared_memory(incident: Incident) -> Finding | None:
-    """Shared memory that the victim maps, as databases do."""
-    memory = incident.memory
-    if memory is None or share(memory.shmem_bytes, incident) < _FILES:
+    """Shared memory that processes map, as databases do."""
+    memory, who = incident.memory, mapper(incident)
+    if memory is None or who is None or share(memory.shmem_bytes, incident) < _FILES:
         return None
-    if incident.chosen.shmem_bytes <= memory.shmem_bytes / 2:
-        return None
+    comm = who.comm if isinstance(who, Victim) or names_nobody_else(incident) else "another process"
     return found(
-        f"{size(memory.shmem_bytes)} of the {_limit(incident)} limit are shared memory that {incident.chosen.comm} "
-        f"maps, and killing it frees none of it while others map it: lower what it is told to share, such as "
-        f"shared_buffers",
+        f"{size(memory.shmem_bytes)} of the {_limit(incident)} limit are shared memory that {comm} maps, which stays "
+        f"while others map it, whoever is killed: lower what the program is told to share, such as shared_buffers",
         f"shmem {size(memory.shmem_bytes)}",
-        f"mapped by the victim {size(incident.chosen.shmem_bytes)}",
+        f"mapped by {comm} {size(who.shmem_bytes)}",
     )
 
 

@@ -18,7 +18,7 @@ from oomeventer.incident.story import Hint, Pattern, Repeats, Sample, Trajectory
 from oomeventer.incident.subjects import Subject, subject
 from oomeventer.incident.unmasking import Unmasking
 from oomeventer.incident.victim import Victim
-from oomeventer.incident.why import is_nodes, others_bytes, page_tables_bytes
+from oomeventer.incident.why import is_nodes, mapper, others_bytes, page_tables_bytes
 from oomeventer.incident.workload import Container, MemoryVolume, Owner, Pod
 
 __all__ = [
@@ -64,6 +64,7 @@ __all__ = [
     "fitted",
     "from_json",
     "is_nodes",
+    "mapper",
     "others_bytes",
     "page_tables_bytes",
     "restored",

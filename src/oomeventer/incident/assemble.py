@@ -63,7 +63,13 @@ def assemble(
         pid1=observation.pid1,
         limit_lowered=ran_out.level is not None and ran_out.certain and is_lowered(first, ran_out.level),
         neighbours=tuple(
-            Neighbour(other.pid, printable(other.comm), other.rss_bytes, other.container_id)
+            Neighbour(
+                other.pid,
+                printable(other.comm),
+                other.rss_bytes,
+                other.container_id,
+                shmem_bytes=other.shmem_bytes,
+            )
             for other in observation.neighbours.largest
         ),
         neighbours_total=observation.neighbours.total,

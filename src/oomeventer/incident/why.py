@@ -5,8 +5,9 @@ Rules: pure; where the cgroup's parts are not known only what the record and the
 
 from typing import Literal
 
-from oomeventer.incident.incident import Incident
+from oomeventer.incident.incident import Incident, Neighbour
 from oomeventer.incident.memory import Memory
+from oomeventer.incident.victim import Victim
 from oomeventer.node import allocatable
 
 #: Who held the most: the victims, files in memory, page cache, the kernel, other processes. Or what came before that.
@@ -71,6 +72,15 @@ def others_bytes(incident: Incident) -> int | None:
 def kernel_bytes(memory: Memory) -> int:
     """The kernel's own, or as much of it as is known."""
     return sum(kernel_kinds(memory).values()) if memory.kernel_bytes is None else memory.kernel_bytes
+
+
+def mapper(incident: Incident) -> Victim | Neighbour | None:
+    """Who maps most of the shared memory, if that is half of it or more, as a database's processes do: then it goes
+    with them, and is no file that stays. None where nobody is known to."""
+    processes: tuple[Victim | Neighbour, ...] = (*incident.victims, *incident.neighbours)
+    most = max(processes, key=lambda one: one.shmem_bytes)
+    memory = incident.memory
+    return most if memory and 0 < memory.shmem_bytes <= most.shmem_bytes * 2 else None
 
 
 def page_tables_bytes(incident: Incident) -> int:

@@ -5,9 +5,9 @@ Rules: pure. Nothing is said of what is nothing, and nothing of what is not know
 
 from collections.abc import Iterator
 
-from oomeventer.incident.incident import Incident
+from oomeventer.incident.incident import Incident, Neighbour
 from oomeventer.incident.memory import PodUsage
-from oomeventer.incident.why import Share, kernel_kinds, largest, page_tables_bytes, shares, why
+from oomeventer.incident.why import Share, kernel_kinds, largest, mapper, page_tables_bytes, shares, why
 from oomeventer.text import duration, size
 
 #: A share of what ran out that is worth a word, and of the time that was waited for memory.
@@ -85,6 +85,8 @@ def _is_left_behind(incident: Incident) -> bool:
 def _share(incident: Incident, share: Share, bytes_: int, of_it: str = "") -> str:
     amount, memory = size(bytes_), incident.memory
     match share:
+        case "tmpfs" if isinstance(who := mapper(incident), Neighbour) and not _is_left_behind(incident):
+            return f"{amount}{of_it} are shared memory that {who.comm} maps"
         case "tmpfs":
             return f"{amount}{of_it} are files in memory {_volume(incident)}"
         case "cache":
