@@ -491,3 +491,10 @@ def test_any_incident_has_a_message_and_a_block(sample: Incident, on_node: bool)
     assert text.isprintable()
     assert all(line.isprintable() for line in block(sample).split("\n"))
     assert why(sample) in {None, *get_args(Share), "sandbox", "lowered", "node"}
+
+
+@pytest.mark.parametrize("rule", ["tmpfs", "shared-memory", "child-killed"])
+def test_what_is_told_is_not_told_by_the_hint_again(rule: str) -> None:
+    """Of a hint whose evidence the message has, the advice alone."""
+    hinted = incident(hints=(Hint(rule, "20Mi are somewhere: do something", ()),))
+    assert message(hinted).endswith(f"{LIVES}. Do something. Command: hog 100")

@@ -36,6 +36,7 @@ _TOLD = frozenset(
         "pressure",
         "sandbox",
         "sawtooth",
+        "shared-memory",
         "socket-buffers",
         "spike",
         "tmpfs",
