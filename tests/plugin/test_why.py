@@ -47,7 +47,7 @@ CGROUPS = st.none() | st.lists(PARTS, max_size=4).map(lambda parts: "/" + "/".jo
 def incidents(draw: st.DrawFn) -> Incident:
     """Whatever an agent may write, as far as the word rests on it."""
     victims = draw(st.lists(st.builds(victim, anon_bytes=SIZES, shmem_bytes=SIZES), min_size=1, max_size=3))
-    known = {name: SIZES for name in KNOWN} | {f"{kind}_bytes": st.none() | SIZES for kind in KINDS}
+    known = dict.fromkeys(KNOWN, SIZES) | {f"{kind}_bytes": st.none() | SIZES for kind in KINDS}
     return incident(
         victims=tuple(replace(one, pid=7000 + at) for at, one in enumerate(victims)),
         scope=draw(st.sampled_from(["container", "pod", "cgroup", "node", "unknown"])),
