@@ -85,7 +85,8 @@ class NodeCgroup:
             for point in points:
                 own = point.joinpath(*self._names or ())
                 return (own if own.is_dir() else point), unified
-        return None
+        given = self._cgroups  # which is no mount, but may lie in one
+        return (given, (given / "cgroup.controllers").exists()) if given and given.is_dir() else None
 
     def _seen(self, kill: Kill) -> Kill | None:
         names = _names(kill.cgroup)
