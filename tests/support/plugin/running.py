@@ -95,13 +95,20 @@ class Plugin:
 
     async def start(self, *words: str, **environ: str) -> asyncio.subprocess.Process:
         """`kubectl oom WORDS`, under way."""
+        return await self._start("oom", *words, **environ)
+
+    async def _start(self, *words: str, **environ: str) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
-            "kubectl", "oom", *words,
+            "kubectl", *words,
             env=self.environ | environ, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, limit=1 << 24,
         )  # fmt: skip
 
     async def __call__(self, *words: str, **environ: str) -> Done:
-        process = await self.start(*words, **environ)
+        return await self.kubectl("oom", *words, **environ)
+
+    async def kubectl(self, *words: str, **environ: str) -> Done:
+        """Another word of kubectl's."""
+        process = await self._start(*words, **environ)
         out, err = await asyncio.wait_for(process.communicate(), SECONDS)
         assert process.returncode is not None
         return Done(process.returncode, out.decode(), err.decode())
