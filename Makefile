@@ -116,6 +116,9 @@ docs: $(VENV)/dev ## docs/metrics.md and docs/configuration.md from their tables
 reading: $(VENV)/dev packages-test ## docs/reading-an-event.md from real kills (root, 2 minutes) and what guests reported last
 	$(Q)PYTHONPATH=tests/support $(BIN)/python -m reading_page
 
+pictures: $(VENV)/dev ## docs/pictures: what kubectl oom and trace print of real kills; RECORD=1: of new ones (root, 5 minutes)
+	$(Q)PYTHONPATH=tests/support $(BIN)/python -m pictures $(if $(RECORD),--record)
+
 schema: $(VENV)/dev ## src/oomeventer/incident/schema.json from the incident's types
 	$(Q)PYTHONPATH=tests/support $(BIN)/python -m schema
 

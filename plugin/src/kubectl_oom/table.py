@@ -26,7 +26,10 @@ LIST = (
 )
 WIDE = (*LIST, Column("HELD", right=True), Column("NODE"), Column("IMAGE"), Column("FROM"), Column("MESSAGE"))
 TOP = (
-    *(Column(title, right=True) for title in ("KILLS", "SERIES", "PODS", "HELD")),
+    Column("KILLS", right=True),
+    Column("SERIES", spare=3, right=True),
+    Column("PODS", spare=2, right=True),
+    Column("HELD", spare=1, right=True),
     Column("LAST SEEN"),
     Column("MOSTLY FILLED BY"),
 )
