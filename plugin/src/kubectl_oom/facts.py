@@ -42,8 +42,8 @@ def _who(incident: Json, width: int) -> Iterator[Text]:
         together = ", all that the group had (memory.oom.group)" if at(incident, "group_kill") is True else ""
         held = [number(one, "anon_bytes") or 0 for one in killed]
         others = [f"{text(one, 'comm', limit=64)} {size(anon)}" for one, anon in zip(killed, held)][1:_NAMED]
-        more = f" and {total - 1 - len(others)} more" if total - 1 > len(others) else ""
-        yield from _facts("group", f"{total} processes{together}; with it {', '.join(others)}{more}", width)
+        rest = f" and {total - 1 - len(others)} more" if total - 1 > len(others) else ""
+        yield from _facts("group", f"{total} processes{together}; with it {', '.join(others)}{rest}", width)
     trigger = at(incident, "trigger")
     chosen = number(killed[0], "pid") if killed else None
     if isinstance(trigger, dict) and number(trigger, "pid") != chosen:

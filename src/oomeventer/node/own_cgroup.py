@@ -85,8 +85,7 @@ class NodeCgroup:
             for point in points:
                 own = point.joinpath(*self._names or ())
                 return (own if own.is_dir() else point), unified
-        given = self._cgroups  # which is no mount, but may lie in one
-        return (given, (given / "cgroup.controllers").exists()) if given and given.is_dir() else None
+        return None
 
     def _seen(self, kill: Kill) -> Kill | None:
         names = _names(kill.cgroup)

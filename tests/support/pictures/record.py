@@ -84,7 +84,7 @@ async def _again(here: Lab) -> dict[str, Any]:
 
 async def record() -> None:
     """Make the kills, and write the file."""
-    async with lab("--sample-seconds", "5") as here:
+    async with lab() as here:
         made = await asyncio.gather(*(kill(here) for kill in (_leak, _spike, _tmpfs, _other, _again)))
         pods = {one["metadata"]["uid"]: one for one in here.api.pods.values()}
     told = [
