@@ -17,6 +17,8 @@ import jsonschema
 import pytest
 import yaml
 
+import kubectl_oom
+import oomeventer
 from places import DATA, REPOSITORY
 from plugin import PACKAGE, Plugin, put
 from standin import ApiServer
@@ -37,6 +39,7 @@ def test_krews_manifest(made: Path) -> None:
     assert manifest["metadata"]["name"] == (PACKAGE / "krew/oom.yaml").stem
     version = subprocess.run([made / "kubectl-oom", "--version"], capture_output=True, text=True, check=True).stdout
     assert f"kubectl-oom {manifest['spec']['version'].removeprefix('v')}\n" == version
+    assert kubectl_oom.__version__ == oomeventer.__version__
     assert manifest["spec"]["homepage"] == "https://github.com/owner/name"
     (platform,) = manifest["spec"]["platforms"]
     assert platform["uri"] == f"{URL}/kubectl-oom.tar.gz"
