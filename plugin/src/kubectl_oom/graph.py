@@ -12,9 +12,10 @@ from datetime import datetime
 
 from rich.text import Text
 
+from kubectl_oom.course import course
 from kubectl_oom.paint import DIM, column, thinned
 from kubectl_oom.plain import duration, size
-from kubectl_oom.reading import Json, at, moment, number, numbers, real, records, text
+from kubectl_oom.reading import Json, at, moment, number, real, text
 
 _HEIGHT = 5
 _MOST = 64
@@ -33,18 +34,11 @@ _LIKE = {
 
 def drawn(incident: Json, earlier: Sequence[datetime], width: int) -> Iterator[Text]:
     """The graph's lines; none where there are fewer than two samples."""
-    samples = records(incident, "trajectory", "samples", most=512)
-    if len(samples) < 2:
+    values, before = course(incident)
+    if len(values) < 2:
         return
     room = min(width - _LABEL - 2 - len(_LEGEND), _MOST)
     limit = number(incident, "limit_bytes")
-    values = numbers(incident, "trajectory", "samples", name="bytes")
-    before = [real(sample, "seconds_before") or 0.0 for sample in samples]
-    usage = number(incident, "usage_bytes")
-    if usage is not None and text(incident, "trajectory", "cgroup", limit=4096) == text(
-        incident, "limit_cgroup", limit=4096
-    ):
-        values, before = [*values, usage], [*before, 0.0]  # the kill itself
     shown = thinned(values, room)
     before = [before[(position + 1) * len(before) // len(shown) - 1] for position in range(len(shown))]
     each = min(room // len(shown), _WIDEST)

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from kubectl_oom.reading import Json, at, moment, number, numbers, parsed, records, text
+from kubectl_oom.course import course
+from kubectl_oom.reading import Json, at, moment, number, parsed, records, text
 from kubectl_oom.why import UNKNOWN, why
 
 ANNOTATION = "oomeventer/incident"
@@ -121,7 +122,7 @@ def _told(incident: Json, keep: bool) -> dict[str, Any]:
         held=sum(held) if held else None,
         why=why(incident),
         pattern=text(incident, "trajectory", "pattern", limit=16),
-        spark=tuple(numbers(incident, "trajectory", "samples", name="bytes")),
+        spark=tuple(course(incident)[0]),
         owner=f"{text(owner, 'kind')}/{text(owner, 'name')}" if owner else "",
         image=text(incident, "container", "image"),
         key=text(incident, "key", limit=32),

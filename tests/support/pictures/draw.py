@@ -6,8 +6,8 @@ each time.
 """
 
 import asyncio
+import io
 import json
-import os
 import re
 import tempfile
 from datetime import timedelta
@@ -66,7 +66,7 @@ async def _printed(told: list[dict[str, Any]]) -> dict[str, str]:
 
 
 def _svg(title: str, printed: str) -> str:
-    console = Console(record=True, width=WIDTH, file=open(os.devnull, "w"), force_terminal=True)  # noqa: SIM115
+    console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
     for line in printed.rstrip("\n").split("\n"):
         console.print(Text.from_ansi(line), highlight=False, overflow="fold")
     return console.export_svg(title=title, code_format=_FORM)

@@ -40,9 +40,11 @@ def _pod(
 
 async def _leak(here: Lab) -> dict[str, Any]:
     """Twice, so that it repeats."""
-    with _pod(here, "shop", "checkout-7d9f8c-x2x4q", "Deployment", "checkout", {"app": 128}) as pod:
-        command = ["sh", "-c", f"while :; do awk '{_LEAK}'; sleep 2; done"]
-        pod.run_container(command=command, memory_limit_bytes=128 * MI)
+    limits: dict[str, int | None] = {"app": 128}
+    with here.tmpfs() as mounts, _pod(here, "shop", "checkout-7d9f8c-x2x4q", "Deployment", "checkout", limits) as pod:
+        (mounts["/scratch"] / "requests.awk").write_text(_LEAK)
+        command = ["sh", "-c", "while :; do /bin/awk -f /scratch/requests.awk; sleep 2; done"]
+        pod.run_container(command=command, memory_limit_bytes=128 * MI, mounts=mounts)
         return await here.event(pod.cgroup, 2, _SECONDS)
 
 
