@@ -6,6 +6,7 @@ each time.
 """
 
 import asyncio
+import html
 import io
 import json
 import re
@@ -37,6 +38,11 @@ COMMANDS = {
     "show-tmpfs": ("show", "report-28gtq", "-n", "batch"),
     "top": ("top", "-A"),
 }
+#: A piece of text as rich writes it.
+_RUN = re.compile(
+    r'<text class="(?P<style>[^"]+)" x="(?P<x>[^"]+)" y="(?P<y>[^"]+)" textLength="(?P<length>[^"]+)" '
+    r'clip-path="[^"]+">(?P<text>[^<]*)</text>'
+)
 #: No font is fetched from anywhere.
 _FORM = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
 
@@ -68,5 +74,18 @@ async def _printed(told: list[dict[str, Any]]) -> dict[str, str]:
 def _svg(title: str, printed: str) -> str:
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
     for line in printed.rstrip("\n").split("\n"):
-        console.print(Text.from_ansi(line), highlight=False, overflow="fold")
-    return console.export_svg(title=title, code_format=_FORM)
+        text = Text.from_ansi(line)
+        for part in text.divide(range(WIDTH, len(text), WIDTH)):  # as a terminal breaks a line
+            console.print(part, highlight=False, no_wrap=True)
+    return _RUN.sub(_placed, console.export_svg(title=title, code_format=_FORM))
+
+
+def _placed(run: re.Match[str]) -> str:
+    """Each word at its place, as wide as its cells: not all that shows SVG heeds blanks and textLength."""
+    text = html.unescape(run["text"])
+    cell = float(run["length"]) / len(text)
+    return "".join(
+        f'<text class="{run["style"]}" x="{float(run["x"]) + word.start() * cell:.1f}" y="{run["y"]}" '
+        f'textLength="{len(word[0]) * cell:.1f}" lengthAdjust="spacingAndGlyphs">{html.escape(word[0])}</text>'
+        for word in re.finditer(r"[^\xa0]+(\xa0[^\xa0]+)*", text)
+    )
