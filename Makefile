@@ -16,7 +16,7 @@ PROTOC  = PATH=$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc -Isrc/oomeventer
 
 Q := $(if $(V),,@)
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-cluster kind test-faults test-kernels bench trajectories image chart docs reading schema check workflows format object stubs verify-stubs lock lock-image wheel clean packages bench-plugin plugin
+.PHONY: help demo test test-cluster kind test-faults test-kernels bench trajectories image chart docs reading schema check workflows format object stubs verify-stubs lock lock-image wheel clean packages bench-plugin plugin krew pictures
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
@@ -90,6 +90,9 @@ $(PLUGIN): $(shell find plugin/src -name '*.py') plugin/build.py plugin/requirem
 	$(Q)$(PYTHON) -m pip install -q --require-hashes --no-deps --target build/plugin -r plugin/requirements.lock
 	$(Q)$(PYTHON) plugin/build.py build/plugin $@
 
+krew: $(PLUGIN) ## what krew installs, build/kubectl-oom.tar.gz, and its manifest, build/oom.yaml; URL: where the first will be
+	$(Q)$(PYTHON) plugin/krew/fill.py $(PLUGIN) "$(URL)"
+
 wheel: $(VENV)/dev ## the wheel, with the object in it, into dist/
 	$(Q)$(BIN)/python -m hatchling build -t wheel
 
@@ -112,6 +115,9 @@ docs: $(VENV)/dev ## docs/metrics.md and docs/configuration.md from their tables
 
 reading: $(VENV)/dev packages-test ## docs/reading-an-event.md from real kills (root, 2 minutes) and what guests reported last
 	$(Q)PYTHONPATH=tests/support $(BIN)/python -m reading_page
+
+pictures: $(VENV)/dev ## docs/pictures: what kubectl oom and trace print of real kills; RECORD=1: of new ones (root, 5 minutes)
+	$(Q)PYTHONPATH=tests/support $(BIN)/python -m pictures $(if $(RECORD),--record)
 
 schema: $(VENV)/dev ## src/oomeventer/incident/schema.json from the incident's types
 	$(Q)PYTHONPATH=tests/support $(BIN)/python -m schema

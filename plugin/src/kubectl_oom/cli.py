@@ -85,7 +85,8 @@ def _show(kubectl: Kubectl, asked: Options) -> int:
         return 0
     terminal = Terminal(asked.color)
     others = rest + [kill for kill in found.each if kill.series == newest.series]
-    terminal.print(story(newest, others, found.pod, _now(), min(terminal.width or WIDTH, WIDTH)))
+    width = min(terminal.width or WIDTH, WIDTH)
+    terminal.print(story(newest, others, found.pod, _now(), width, terminal.height))
     return 0
 
 

@@ -21,7 +21,12 @@ MEANING = {
 UNKNOWN = "?"
 _KINDS = ("sock", "pagetables", "slab_unreclaimable", "slab_reclaimable", "stack", "percpu")
 #: The cgroups of all Pods together, or of a class of them: their limit is what the node lets them have.
-_ALLOCATABLE = re.compile(r"(.*/)?kubepods(\.slice)?(/(kubepods-)?(burstable|besteffort)(\.slice)?)?/?")
+_ALLOCATABLE = re.compile(
+    r"(?:.*/)?(?:(?:[^/]+-)?kubepods(?:-(?:burstable|besteffort))?\.slice|kubepods(?:/(?:burstable|besteffort))?)"
+    r"(?: \(deleted\))?"
+)
+#: Of a Pod or of a container: what is below is its own.
+_OWN = re.compile(r"kubepods(?:/burstable|/besteffort)?[-/][^/]*pod[0-9a-f]{8}|[-/_][0-9a-f]{64}(?:\.scope)?(?:/|$)")
 
 
 def why(incident: Json) -> str:
@@ -30,8 +35,8 @@ def why(incident: Json) -> str:
         return "sandbox"
     if at(incident, "limit_lowered") is True:
         return "lowered"
-    scope = at(incident, "scope")
-    if scope == "node" or (scope == "cgroup" and _ALLOCATABLE.fullmatch(text(incident, "limit_cgroup", limit=4096))):
+    scope, cgroup = at(incident, "scope"), text(incident, "limit_cgroup", limit=4096)
+    if scope == "node" or (scope == "cgroup" and _ALLOCATABLE.fullmatch(cgroup) and not _OWN.search(cgroup)):
         return "node"
     found = shares(incident)
     return max(found, key=lambda share: found[share]) if any(found.values()) else UNKNOWN

@@ -40,11 +40,18 @@ class Lab:
 
     @contextmanager
     def pod(
-        self, limits: dict[str, int | None], pod_limit: int | None = None, name: str = "web-0", **spec: Any
+        self,
+        limits: dict[str, int | None],
+        pod_limit: int | None = None,
+        name: str = "web-0",
+        metadata: dict[str, Any] | None = None,
+        **spec: Any,
     ) -> Iterator[Pod]:
         """A Pod of these containers, with these limits in MiB, which the API server knows; pod_limit: its cgroup's."""
         limit_bytes = None if pod_limit is None else pod_limit * MI
-        pod = self.containerd.run_pod(namespace="shop", name=name, uid=str(uuid.uuid4()), pod_limit_bytes=limit_bytes)
+        named = {"namespace": "shop", "name": name, "uid": str(uuid.uuid4())}
+        named |= {key: value for key, value in (metadata or {}).items() if key in named}
+        pod = self.containerd.run_pod(**named, pod_limit_bytes=limit_bytes)
         containers = [
             {
                 "name": container,
@@ -59,7 +66,7 @@ class Lab:
             {
                 "apiVersion": "v1",
                 "kind": "Pod",
-                "metadata": {"name": name, "namespace": "shop", "uid": pod.uid},
+                "metadata": named | (metadata or {}),
                 "spec": {"nodeName": NODE, "containers": containers, "volumes": volumes, **spec},
             }
         )
@@ -79,19 +86,23 @@ class Lab:
 
     async def message(self, cgroup: str, count: int = 1) -> str:
         """Of the Event about what is in a cgroup, once it tells of so many kills."""
+        return str((await self.event(cgroup, count))["message"])
+
+    async def event(self, cgroup: str, count: int = 1, seconds: float = SECONDS) -> dict[str, Any]:
+        """The same, whole. Raises TimeoutError."""
         cgroup = cgroup.removeprefix(self.containerd.cgroup)
 
-        def found() -> str | None:
+        def found() -> dict[str, Any] | None:
             for stored in self.api.events.values():
                 event = stored.as_core()
                 incident = json.loads(event["metadata"]["annotations"]["oomeventer/incident"])
                 if incident["cgroup"].startswith(cgroup) and event["count"] >= count:
-                    return str(event["message"])
+                    return event
             return None
 
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(seconds):
             await self.api.until(lambda: found() is not None)
-        return found() or ""
+        return found() or {}
 
 
 @asynccontextmanager
