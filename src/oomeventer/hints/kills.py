@@ -4,7 +4,7 @@ Rules: pure. Neighbours and triggers of another Pod are not named: whoever reads
 """
 
 from oomeventer.hints.rule import Finding, found, names_nobody_else
-from oomeventer.incident import Incident, Neighbour
+from oomeventer.incident import Incident, Neighbour, shares
 from oomeventer.node import identify
 from oomeventer.text import size
 
@@ -35,18 +35,16 @@ def sandbox(incident: Incident) -> Finding | None:
 
 def neighbours_hold_most(incident: Incident) -> Finding | None:
     """Others below the same limit hold more than the victim."""
-    together = incident.neighbours_bytes
-    if together is None:
-        together = sum(other.rss_bytes for other in incident.neighbours)
-    held = incident.chosen.rss_bytes
-    # Those that live on may have taken what the victim gave back.
+    together, living = shares(incident).get("others", 0), incident.neighbours_bytes
+    held = incident.chosen.held_bytes
     if incident.scope == "node" or together < 2 * held or not incident.limit_bytes:
         return None
     largest = max(incident.neighbours, key=lambda other: other.rss_bytes, default=None)
-    named = f", the largest is {_named(largest, incident)}" if largest and names_nobody_else(incident) else ""
+    are_they = living is not None and living * 2 >= together and names_nobody_else(incident)
+    named = f", the largest is {_named(largest, incident)}" if largest and are_they else ""
     return found(
         f"Other processes below the limit hold {size(together)}, the one that was killed held {size(held)}{named}: "
-        f"look at the largest first",
+        f"look at the largest of the other processes first",
         f"neighbours {size(together)}",
         f"victim {size(held)}",
     )
@@ -62,7 +60,7 @@ def oom_score(incident: Incident) -> Finding | None:
     if not larger:
         return None
     return found(
-        f"{_named(larger[0], incident)} held more and was spared, so oom_score_adj decided ({victim.comm} has "
+        f"A larger process, {_named(larger[0], incident)}, was spared, so oom_score_adj decided ({victim.comm} has "
         f"{victim.oom_score_adj}): the kubelet sets it by QoS class and request, a program can raise its own",
         f"oom_score_adj {victim.oom_score_adj}",
         f"{larger[0].comm} holds {size(larger[0].rss_bytes)}",
@@ -103,8 +101,8 @@ def trigger(incident: Incident) -> Finding | None:
     if incident.pod and identify(by.cgroup).pod_uid != incident.identity.pod_uid:
         return None
     return found(
-        f"{by.comm} asked for the page that was one too many, and {incident.chosen.comm} was killed as the largest or "
-        f"the first choice: neither needs to be at fault, so compare what both hold with what they need",
+        f"The page that was one too many was asked for by {by.comm}, and {incident.chosen.comm} was killed as the "
+        f"largest or the first choice: neither needs to be at fault, so compare what both hold with what they need",
         f"trigger {by.comm}",
     )
 

@@ -18,7 +18,7 @@ from oomeventer.incident.story import Hint, Pattern, Repeats, Sample, Trajectory
 from oomeventer.incident.subjects import Subject, subject
 from oomeventer.incident.unmasking import Unmasking
 from oomeventer.incident.victim import Victim
-from oomeventer.incident.why import Why, why
+from oomeventer.incident.why import Why, shares, why
 from oomeventer.incident.workload import Container, MemoryVolume, Owner, Pod
 
 __all__ = [
@@ -65,6 +65,7 @@ __all__ = [
     "fitted",
     "from_json",
     "restored",
+    "shares",
     "subject",
     "table",
     "why",

@@ -44,6 +44,8 @@ def shares(incident: Incident) -> dict[Share, int]:
     memory = incident.memory
     if memory is None:
         usage, others = incident.usage_bytes, incident.neighbours_bytes or 0
+        if usage is not None:  # they may have grown since
+            others = min(others, max(usage - held, 0))
         is_known = usage is None or max(held, others) * 2 >= usage
         return {"process": held, "others": others} if is_known else {}
     anon = sum(victim.anon_bytes for victim in incident.victims)
