@@ -61,14 +61,14 @@ ELSEWHERE = f"and the kernel killed hog (pid 17 in container app), {HELD}"
         ),
         (
             {"scope": "pod", "limit_bytes": 64 * MI, "pod": replace(POD, containers_limit_bytes=64 * MI + 1)},
-            f"Pod checkout-0 ran out of 64Mi of memory, its containers' limits together {ELSEWHERE}",
+            f"Pod checkout-0 ran out of 64Mi of memory (its containers' limits together) {ELSEWHERE}",
         ),
         (
             {"scope": "pod", "limit_bytes": 64 * MI, "pod": replace(POD, limit_bytes=96 * MI)},
             f"Pod checkout-0 ran out of the 64Mi memory limit in force (its spec says 96Mi) {ELSEWHERE}",
         ),
         (
-            {"limit_bytes": 16 * MI},
+            {"limit_bytes": 16 * MI, "usage_bytes": 16 * MI},
             f"Container app ran out of the 16Mi memory limit in force (its spec says 32Mi) {HOG}",
         ),
         (
@@ -164,6 +164,8 @@ def test_a_groups_words() -> None:
     assert "group of 50 (memory.oom.group): w0 (20) 31.2Mi, " in reported
     assert ", w7 (27) 31.2Mi and 41 more. " in reported
     assert "group" not in message(incident(group_kill=True))
+    wrapped = replace(group_of(2), victims=(victim(), victim(pid=2, container_pid=1, comm="sh", anon_bytes=0)))
+    assert "group of 2 (memory.oom.group): sh (1). PID 1" in message(wrapped)
 
 
 def test_the_command_is_quoted() -> None:
@@ -331,6 +333,45 @@ def test_what_else_held_much() -> None:
     assert all_of_it.count("left behind") == 1
 
 
+def test_others_that_have_ended() -> None:
+    """What a group's end took along is nobody's who lives on."""
+    pause = Neighbour(7, "pause", MI // 2, "c" * 64)
+    sample = replace(
+        held_by(anon=24, file=0, shmem=0), neighbours=(pause,), neighbours_total=1, neighbours_bytes=MI // 2
+    )
+    assert ": processes that have ended since held 22Mi of it. The kernel" in message(sample)
+
+
+def test_others_that_grew_after_the_kill() -> None:
+    """All together did not hold more than was in use."""
+    large = Neighbour(7, "cache", 33 * MI, "c" * 64, "cache")
+    sample = incident(
+        victims=(victim(anon_bytes=20 * MI),),
+        usage_bytes=LIMIT,
+        neighbours=(large,),
+        neighbours_total=1,
+        neighbours_bytes=33 * MI,
+    )
+    assert ". Of the 32Mi, container cache holds 12Mi. PID 1" in message(sample)
+
+
+def test_what_was_in_use_is_told_where_it_is_not_the_limit() -> None:
+    """Two kills at once: the second one's usage is far below it. A limit that is being lowered: far above."""
+    says = "ran out of its 32Mi memory limit (9Mi were in use when the victim was chosen) and the kernel"
+    assert says in message(incident(usage_bytes=9 * MI))
+    assert "in use" not in message(incident(usage_bytes=30 * MI))
+    assert "(40Mi were in use when" in message(incident(usage_bytes=40 * MI))
+
+
+@pytest.mark.parametrize(("comm", "inside"), [("exe", 4217), ("runc:[2:INIT]", 1)])
+def test_the_runtime_was_starting_the_container(comm: str, inside: int) -> None:
+    """It is no process of the container's program, and a pid of the node's is called so."""
+    says = f"and the kernel killed the runtime's process that was to start the container ({comm}, pid 4217 on the node)"
+    assert says in message(incident(victims=(victim(comm=comm, container_pid=inside),)))
+    own = victim(comm="exe", container_pid=17)
+    assert "killed exe (pid 17 in the container)" in message(incident(victims=(own,)))
+
+
 def test_the_node_ran_out() -> None:
     """What the Pods hold, and what is outside them; the largest on the Node's Event, its own on the Pod's."""
     pods = (
@@ -372,6 +413,13 @@ def test_how_it_came_to_it(story: Trajectory, says: str) -> None:
     assert f". {says}. Command" in message(incident(trajectory=story))
 
 
+def test_the_highest_is_left_out_where_it_was_killed_before() -> None:
+    """It had more then, between two samples."""
+    spike = Trajectory("/a", "spike", before_bytes=12 * MI, highest_bytes=14 * MI)
+    again = Repeats(2, Moment.fromisoformat("2026-11-22T08:20:00Z"))
+    assert ". Memory rose at once from 12Mi. 2nd such" in message(incident(trajectory=spike, repeats=again))
+
+
 def test_what_is_known_beside_it() -> None:
     """Which time it is, how long it was stalled, what to do; nothing of a first time, a little waiting, no pattern."""
     sample = incident(
@@ -397,6 +445,7 @@ def test_what_is_known_beside_it() -> None:
         ("tmpfs", "27Mi of the 32Mi limit are files: set a sizeLimit (it has none).", "Set a sizeLimit (it has none)"),
         ("jvm-heap", "-Xmx is 64Mi: lower it.", "-Xmx is 64Mi: lower it"),
         ("tmpfs", "set a sizeLimit", "Set a sizeLimit"),
+        ("trigger", "sh asked for the page: compare both", "Compare both"),
     ],
 )
 def test_a_hint_repeats_nothing(rule: str, text: str, says: str) -> None:

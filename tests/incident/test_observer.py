@@ -31,9 +31,10 @@ def open_files() -> set[str]:
 
 
 @pytest.mark.skipif(not taskstats_permitted(), reason="needs CAP_NET_ADMIN: taskstats")
-async def test_statistics_leave_nothing_open() -> None:
+async def test_statistics_leave_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sockets and event loops, of both threads, are closed when they were used: what is left to the interpreter's end
     would write its traceback between the log's lines."""
+    monkeypatch.setattr(module, "DEADLINE_SECONDS", 30)
     before = open_files()
     observer = Observer(Procfs(), NODE, Redaction(), statistics=True)
     one = (replace(kill(), process=Process(os.getpid(), 0)),)

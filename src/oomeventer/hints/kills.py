@@ -44,7 +44,7 @@ def neighbours_hold_most(incident: Incident) -> Finding | None:
     named = f", the largest is {_named(largest, incident)}" if largest and is_told else ""
     return found(
         f"Other processes below the limit hold {size(together)}, the one that was killed held {size(held)}{named}: "
-        f"look at the largest process first",
+        f"look at the largest of the other processes first",
         f"neighbours {size(together)}",
         f"victim {size(held)}",
     )
@@ -61,7 +61,7 @@ def oom_score(incident: Incident) -> Finding | None:
         return None
     who = "the kubelet sets it by QoS class and request" if incident.identity.pod_uid else "who starts it sets it"
     return found(
-        f"{_named(larger[0], incident)} held more and was spared, so oom_score_adj decided ({victim.comm} has "
+        f"A larger process, {_named(larger[0], incident)}, was spared, so oom_score_adj decided ({victim.comm} has "
         f"{victim.oom_score_adj}): {who}, a program can raise its own",
         f"oom_score_adj {victim.oom_score_adj}",
         f"{larger[0].comm} holds {size(larger[0].rss_bytes)}",
@@ -103,8 +103,8 @@ def trigger(incident: Incident) -> Finding | None:
     if by.comm == incident.chosen.comm or (incident.pod and identify(by.cgroup).pod_uid != incident.identity.pod_uid):
         return None
     return found(
-        f"{by.comm} asked for the page that was one too many, and {incident.chosen.comm} was killed as the largest or "
-        f"the first choice: neither needs to be at fault, so compare what both hold with what they need",
+        f"The page that was one too many was asked for by {by.comm}, and {incident.chosen.comm} was killed as the "
+        f"largest or the first choice: neither needs to be at fault, so compare what both hold with what they need",
         f"trigger {by.comm}",
     )
 

@@ -60,7 +60,7 @@ def assemble(
         ),
         victims=victims,
         group_kill=len(kills) > 1 or any(level.group for level in first.levels[: ran_out.levels]),
-        pid1=observation.pid1,
+        pid1="killed" if any(kill.process == first.init for kill in kills) else observation.pid1,
         limit_lowered=ran_out.level is not None and ran_out.certain and is_lowered(first, ran_out.level),
         neighbours=tuple(
             Neighbour(

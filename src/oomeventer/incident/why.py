@@ -45,6 +45,8 @@ def shares(incident: Incident) -> dict[Share, int]:
     memory = incident.memory
     if memory is None:
         usage, others = incident.usage_bytes, others_bytes(incident) or 0
+        if usage is not None:  # they may have grown since
+            others = min(others, max(usage - held, 0))
         is_known = usage is None or max(held, others) * 2 >= usage
         return {"process": held, "others": others} if is_known else {}
     anon = sum(victim.anon_bytes for victim in incident.victims)
@@ -66,7 +68,9 @@ def others_bytes(incident: Incident) -> int | None:
     usage, together = incident.usage_bytes, incident.neighbours_bytes
     if together is None:
         together = sum(other.rss_bytes for other in incident.neighbours)  # the largest of them
-    return None if usage is not None and together > usage else together
+    if usage is None or together <= usage:
+        return together
+    return usage if incident.neighbours_total == 1 else None  # one alone has grown since
 
 
 def kernel_bytes(memory: Memory) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from oomeventer.incident.incident import Incident, Neighbour
 from oomeventer.incident.memory import PodUsage
 from oomeventer.incident.why import Share, kernel_kinds, largest, mapper, page_tables_bytes, shares, why
-from oomeventer.text import duration, size
+from oomeventer.text import apart, duration, size
 
 #: A share of what ran out that is worth a word, and of the time that was waited for memory.
 _SHARE, _PERCENT = 1 / 6, 10
@@ -40,6 +40,7 @@ _TOLD = frozenset(
         "socket-buffers",
         "spike",
         "tmpfs",
+        "trigger",
         "worker-pool",
     }
 )
@@ -127,7 +128,9 @@ def _processes(incident: Incident, bytes_: int, of_it: str) -> str:
     largest = max(by_container, key=lambda name: by_container[name], default=None)
     if largest is not None and by_container[largest] * 2 >= bytes_:
         return f"container {largest} holds {size(min(by_container[largest], bytes_))}{of_it}"
-    count = incident.neighbours_total
+    count, living = incident.neighbours_total, incident.neighbours_bytes
+    if count and living is not None and living * 2 < bytes_:  # such as those that end with PID 1
+        return f"processes that have ended since held {size(bytes_)}{of_it}"
     if not count:
         return f"other processes held {size(bytes_)}{of_it}"
     first = max(incident.neighbours, key=lambda neighbour: neighbour.rss_bytes, default=None)
@@ -174,7 +177,8 @@ def pattern(incident: Incident) -> str | None:
     story = incident.trajectory
     if story is None:
         return None
-    highest = story.highest_bytes
+    # Where it was killed before, it had more, between two samples.
+    highest = None if incident.repeats and incident.repeats.count > 1 else story.highest_bytes
     match story.pattern:
         case "steady" if story.rate_bytes_per_hour:
             per_hour = story.rate_bytes_per_hour
@@ -203,7 +207,7 @@ def repeats(incident: Incident) -> str | None:
         return None
     is_today = again.since.date() == incident.time.date()
     since = again.since.strftime("%H:%M" if is_today else "%Y-%m-%d %H:%M")
-    every = f", about every {duration(again.every_seconds)}" if again.every_seconds else ""
+    every = f", {apart(again.every_seconds)}" if again.every_seconds else ""
     return f"{_ordinal(again.count)} such kill since {since} UTC{every}"
 
 
