@@ -49,7 +49,9 @@ def shares(incident: Json) -> dict[str, int]:
     shmem = sum(number(victim, "shmem_bytes") or 0 for victim in victims)
     memory = at(incident, "memory")
     if not isinstance(memory, dict):
-        usage, others = number(incident, "usage_bytes"), number(incident, "neighbours_bytes") or 0
+        usage, others = number(incident, "usage_bytes"), _others(incident)
+        if usage is not None:  # they may have grown since
+            others = min(others, max(usage - anon - shmem, 0))
         is_known = usage is None or max(anon + shmem, others) * 2 >= usage
         return {"process": anon + shmem, "others": others} if is_known else {}
     all_shmem = number(memory, "shmem_bytes") or 0
@@ -61,6 +63,16 @@ def shares(incident: Json) -> dict[str, int]:
         "kernel": _kernel(memory),
         "cache": number(memory, "file_bytes") or 0,
     }
+
+
+def _others(incident: Json) -> int:
+    """What forks share counts in the size of each: sizes are believed only where they fit in together."""
+    usage, together = number(incident, "usage_bytes"), number(incident, "neighbours_bytes")
+    if together is None:
+        together = sum(number(one, "rss_bytes") or 0 for one in records(incident, "neighbours"))
+    if usage is None or together <= usage:
+        return together
+    return usage if number(incident, "neighbours_total") == 1 else 0
 
 
 def _kernel(memory: Json) -> int:
