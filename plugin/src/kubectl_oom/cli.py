@@ -111,12 +111,16 @@ def _prepare() -> None:
 
 
 def _found(kubectl: Kubectl, asked: Options, about: str = "") -> Found:
+    importing = threading.Thread(target=_prepare, daemon=True)
     if asked.output in ("", "wide"):
-        threading.Thread(target=_prepare, daemon=True).start()
+        importing.start()
     try:
         found = collect(kubectl, asked, about)
     except KubectlError as e:
         raise OomError(f"{e}\n{empty.refused(asked)}" if e.forbidden else str(e)) from e
+    finally:
+        if importing.ident:
+            importing.join()  # two threads may not import from a zip at once
     for sentence in found.warnings:
         warn(sentence)
     return found
