@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from kubectl_oom import why as ours
 from kubectl_oom.reading import parsed
-from oomeventer.incident import Incident, why
+from oomeventer.incident import Incident
 from oomeventer.incident.codec import encode
 from oomeventer.incident.memory import Memory
-from oomeventer.incident.why import shares
+from oomeventer.incident.why import shares, why
 from samples import incident, victim
 
 #: Few sizes, so that shares are often equal, or nothing.
