@@ -49,7 +49,7 @@ def shares(incident: Json) -> dict[str, int]:
     shmem = sum(number(victim, "shmem_bytes") or 0 for victim in victims)
     memory = at(incident, "memory")
     if not isinstance(memory, dict):
-        usage, others = number(incident, "usage_bytes"), number(incident, "neighbours_bytes") or 0
+        usage, others = number(incident, "usage_bytes"), _others(incident)
         is_known = usage is None or max(anon + shmem, others) * 2 >= usage
         return {"process": anon + shmem, "others": others} if is_known else {}
     all_shmem = number(memory, "shmem_bytes") or 0
@@ -61,6 +61,14 @@ def shares(incident: Json) -> dict[str, int]:
         "kernel": _kernel(memory),
         "cache": number(memory, "file_bytes") or 0,
     }
+
+
+def _others(incident: Json) -> int:
+    """Of the processes that live on; what several share counts in each, so it is believed where it fits in."""
+    usage, together = number(incident, "usage_bytes"), number(incident, "neighbours_bytes")
+    if together is None:
+        together = sum(number(other, "rss_bytes") or 0 for other in records(incident, "neighbours"))
+    return 0 if usage is not None and together > usage else together
 
 
 def _kernel(memory: Json) -> int:
