@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kubectl_oom import why as ours
 from kubectl_oom.reading import parsed
-from oomeventer.incident import Incident
+from oomeventer.incident import Incident, Neighbour
 from oomeventer.incident.codec import encode
 from oomeventer.incident.memory import Memory
 from oomeventer.incident.why import shares, why
@@ -54,6 +54,7 @@ def incidents(draw: st.DrawFn) -> Incident:
         limit_cgroup=draw(CGROUPS),
         memory=draw(st.none() | st.builds(Memory, **known)),
         usage_bytes=draw(st.none() | SIZES),
+        neighbours=tuple(draw(st.lists(st.builds(Neighbour, st.just(9150), st.just("tini"), SIZES), max_size=2))),
         neighbours_bytes=draw(st.none() | SIZES),
         sandbox=draw(st.sampled_from([False, False, False, True])),
         limit_lowered=draw(st.sampled_from([False, False, False, True])),

@@ -44,8 +44,3 @@ class Terminal:
                 self._console.print(line, no_wrap=True, crop=False, overflow="ignore", soft_wrap=True)
             else:
                 print(line.plain.rstrip())
-
-
-def warn(sentence: str) -> None:
-    """Say something that is no part of the answer."""
-    print(f"warning: {sentence}", file=sys.stderr)

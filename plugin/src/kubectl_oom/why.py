@@ -66,10 +66,10 @@ def shares(incident: Json) -> dict[str, int]:
 
 
 def _others(incident: Json) -> int:
-    """What forks share counts in the size of each: sizes are believed only where they fit in together."""
+    """Of the processes that live on; what several share counts in each, so it is believed where it fits in."""
     usage, together = number(incident, "usage_bytes"), number(incident, "neighbours_bytes")
     if together is None:
-        together = sum(number(one, "rss_bytes") or 0 for one in records(incident, "neighbours"))
+        together = sum(number(other, "rss_bytes") or 0 for other in records(incident, "neighbours"))
     if usage is None or together <= usage:
         return together
     return usage if number(incident, "neighbours_total") == 1 else 0
