@@ -403,7 +403,7 @@ CASES = [
         "spike",
         came("spike", samples=(Sample(1500.0, 12 * MI),), before_bytes=8 * MI, highest_bytes=12 * MI),
         came("spike"),
-        "12Mi at most in the 25m before, so it is no leak",
+        "12Mi at most in the 25m before, so it does not look like a leak",
         "spike from 8Mi",
     ),
     Case(
@@ -417,7 +417,7 @@ CASES = [
         "spike",
         replace(came("spike", before_bytes=8 * MI, highest_bytes=12 * MI), repeats=Repeats(2, incident().time)),
         came("unknown"),
-        "until a moment before, so it is no leak",
+        "until a moment before, so it does not look like a leak",
         "spike from 8Mi",
     ),
     Case("spike", came("spike", before_bytes=8 * MI), incident(), "40Mi by KRR's rule", "spike from 8Mi"),

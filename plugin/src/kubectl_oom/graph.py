@@ -79,7 +79,7 @@ def in_words(incident: Json, why: str) -> str:
     story = at(incident, "trajectory")
     pattern = text(story, "pattern", limit=16)
     highest = number(story, "highest_bytes")
-    rest = f" The highest of the day before was {size(highest)}." if highest is not None else ""
+    rest = f" The highest before was {size(highest)}." if highest is not None else ""
     if pattern == "steady":
         rate, lasts = number(story, "rate_bytes_per_hour"), real(story, "lasts_seconds")
         like = _LIKE.get(why, "as a leak does, or a cache without bound")
@@ -88,7 +88,7 @@ def in_words(incident: Json, why: str) -> str:
     if pattern == "spike":
         was = number(story, "before_bytes")
         rest = "" if was == highest else rest
-        return f"It rose within a moment{f' from {size(was)}' if was is not None else ''}: a spike, no leak.{rest}"
+        return f"It rose within a moment{f' from {size(was)}' if was is not None else ''}: a spike, which does not look like a leak.{rest}"
     if pattern == "at the limit":
         since = real(story, "since_seconds")
         return f"It has lived near its limit{f' for {duration(since)}' if since else ''}: the limit is tight.{rest}"
