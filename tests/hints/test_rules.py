@@ -289,7 +289,7 @@ CASES = [
         "worker-pool",
         of("gunicorn", limit=GI, held=200 * MI, env={"WEB_CONCURRENCY": "8"}),
         of("gunicorn", limit=GI, held=900 * MI, env={"WEB_CONCURRENCY": "8"}),  # one has outgrown all others
-        "need 1600Mi",
+        "need up to 1600Mi",
         "WEB_CONCURRENCY=8",
     ),
     Case(

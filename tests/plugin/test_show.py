@@ -48,7 +48,7 @@ async def shown(api: ApiServer, oom: Plugin, name: str, *words: str) -> str:
             "victim      convert (pid 44 in the container",
             "the container's limit, 256Mi, ran out",
             "█ process     231Mi    90%",
-            "It rose within a moment from 66Mi: a spike, no leak. The highest of the day before was 72Mi.",
+            "It rose within a moment from 66Mi: a spike, which does not look like a leak. The highest before was 72Mi.",
             "1. Find what it was working on at that moment",
         ),
         (
