@@ -88,7 +88,8 @@ def in_words(incident: Json, why: str) -> str:
     if pattern == "spike":
         was = number(story, "before_bytes")
         rest = "" if was == highest else rest
-        return f"It rose within a moment{f' from {size(was)}' if was is not None else ''}: a spike, which does not look like a leak.{rest}"
+        rose = f"It rose within a moment{f' from {size(was)}' if was is not None else ''}"
+        return f"{rose}: a spike, which does not look like a leak.{rest}"
     if pattern == "at the limit":
         since = real(story, "since_seconds")
         return f"It has lived near its limit{f' for {duration(since)}' if since else ''}: the limit is tight.{rest}"

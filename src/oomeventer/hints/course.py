@@ -41,8 +41,8 @@ def spike(incident: Incident) -> Finding | None:
     most = course.highest_bytes if is_first else None
     highest = f", and {size(most)} at most in the {covered} before" if most and covered else ""
     return found(
-        f"It held {size(course.before_bytes)} until a moment before{highest}, so it does not look like a leak: find the request or "
-        f"job that took the rest and bound it; if it is needed, {_recommended(limit, None)}",
+        f"It held {size(course.before_bytes)} until a moment before{highest}, so it does not look like a leak: find "
+        f"the request or job that took the rest and bound it; if it is needed, {_recommended(limit, None)}",
         f"spike from {size(course.before_bytes)}",
     )
 

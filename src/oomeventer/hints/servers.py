@@ -94,8 +94,8 @@ def worker_pool(incident: Incident) -> Finding | None:
     # One that has outgrown half of the limit by itself says nothing of the others.
     if workers and each <= limit / 2 and workers.value * each > limit:
         return found(
-            f"{workers.value} workers of {size(each)}, as the one that was killed, need up to {size(workers.value * each)}, "
-            f"and the limit is {size(limit)}: have fewer workers, or raise the limit",
+            f"{workers.value} workers of {size(each)}, as the one that was killed, need up to "
+            f"{size(workers.value * each)}, and the limit is {size(limit)}: have fewer workers, or raise the limit",
             workers.words,
             f"held {size(each)}",
         )
