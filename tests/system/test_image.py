@@ -37,8 +37,7 @@ import oomeventer, oomeventer.cluster._kubernetes
 for module in pkgutil.walk_packages(oomeventer.__path__, "oomeventer."):
     if module.name != "oomeventer.__main__":
         importlib.import_module(module.name)
-for name in ("kubernetes_asyncio.config.kube_config", "pyroute2.netlink.taskstats"):
-    importlib.import_module(name)
+importlib.import_module("kubernetes_asyncio.config.kube_config")
 ssl.create_default_context()
 for library in pathlib.Path("/usr").rglob("*.so*"):
     ctypes.CDLL(str(library))
