@@ -774,7 +774,7 @@ def test_without_rights(kubectl: Kubectl, release: Release, asked: Asked, all_ey
         for right in ("create events", "patch events"):
             assert re.search(rf"^ +MISSING +may {right} +no: ", findings, re.MULTILINE), findings
         lacking = "this account may not create events, patch events, so there are no Events"
-        log = wait("the log says so", lambda n=name: _with(kubectl("logs", n, "-n", NAME), lacking))
+        log = wait("the log says so", lambda n=name, w=lacking: _with(kubectl("logs", n, "-n", NAME), w))
         assert log.count(lacking) == 1, log
     rollout = ("rollout", "status", f"daemonset/{asked.name}", "-n", NAME)
     status, words = kubectl.attempt(*rollout, "--timeout=25s")

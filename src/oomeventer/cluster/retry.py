@@ -84,8 +84,8 @@ GIVE_UP_REASONS = tuple(
 
 
 def spread(seconds: float, jitter: Callable[[], float] = random.random) -> float:
-    """Between the whole and one and a half of what a server asks to wait (Retry-After): it asks all nodes' agents, which
-    would come back in the same moment."""
+    """Between the whole and one and a half of what a server asks to wait (Retry-After): it asks all nodes' agents,
+    which would come back in the same moment."""
     return seconds * (1 + jitter() / 2)
 
 
