@@ -26,8 +26,8 @@ _TRANSIENT = (401, 408, 429)
 
 
 class PodsError(OomeventerError):
-    """The API could not be asked, or refused to say. transient: it may answer in a moment. forbidden: this account may not
-    ask."""
+    """The API could not be asked, or refused to say. transient: it may answer in a moment. forbidden: this account may
+    not ask."""
 
     def __init__(self, words: str, transient: bool = False, forbidden: bool = False) -> None:
         super().__init__(words)
