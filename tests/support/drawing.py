@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
+from itertools import pairwise
 
 Points = Sequence[tuple[float, float]]
 
@@ -12,8 +13,8 @@ _TICKS = 5
 
 
 def drawn(title: str, across: str, up: str, lines: Mapping[str, Points], log: bool = False, bars: bool = False) -> str:
-    """A picture with an axis across and one up, which begins at 0. log: the one across is logarithmic (from 1 on). bars:
-    steps of the width between two points, in place of lines."""
+    """A picture with an axis across and one up, which begins at 0. log: the one across is logarithmic (from 1 on).
+    bars: steps of the width between two points, in place of lines."""
     xs = [max(x, 1.0) if log else x for points in lines.values() for x, _ in points]
     least, most = min(xs), max(xs)
     highest = _round(max(y for points in lines.values() for _, y in points) or 1.0)
@@ -42,7 +43,7 @@ def drawn(title: str, across: str, up: str, lines: Mapping[str, Points], log: bo
         parts.append(_text(float(place(x, 0).split(",")[0]), _HEIGHT - _BOTTOM + 16, f"{x:,.4g}", "middle"))
     for number, (name, points) in enumerate(lines.items()):
         colour = _COLOURS[number % len(_COLOURS)]
-        steps = [(x, y) for pair in zip(points, points[1:], strict=False) for x, y in _step(*pair)] if bars else points
+        steps = [(x, y) for pair in pairwise(points) for x, y in _step(*pair)] if bars else points
         path = " ".join(place(x, y) for x, y in steps)
         parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
         if not bars:

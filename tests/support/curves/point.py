@@ -1,7 +1,7 @@
 """`python -m curves.point LINE AMOUNT`: one point. Out: JSON, CPU and memory.
 
-CPU: of this process, all its threads; the median of blocks of kills, after some that warm it up. Memory: resident at the
-end, and the most there was."""
+CPU: of this process, all its threads; the median of blocks of kills, after some that warm it up. Memory: resident at
+the end, and the most there was."""
 
 import asyncio
 import dataclasses
@@ -83,7 +83,8 @@ def _beside(stack: ExitStack, program: tuple[str, ...], given: Iterable[Any]) ->
     )
     stack.callback(process.wait)
     stack.callback(process.kill)
-    assert process.stdin and process.stdout
+    assert process.stdin
+    assert process.stdout
     process.stdin.writelines(f"{json.dumps(one)}\n" for one in given)
     process.stdin.write("\n")
     process.stdin.flush()

@@ -1,5 +1,5 @@
-"""`python -m curves.runtime SOCKET`: a runtime in a process of its own. In: a line of JSON, by container its Pod (name, uid).
-Out: a line when it answers. It knows sandboxes of Pods, too."""
+"""`python -m curves.runtime SOCKET`: a runtime in a process of its own. In: a line of JSON, by container its Pod (name,
+uid). Out: a line when it answers. It knows sandboxes of Pods, too."""
 
 import asyncio
 import json

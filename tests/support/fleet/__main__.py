@@ -92,7 +92,8 @@ async def _started(given: dict[str, Any]) -> Process:
     """A part of the fleet, once all its agents run."""
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(*(sys.executable, "-m", "fleet.worker"), stdin=pipe, stdout=pipe)
-    assert process.stdin and process.stdout
+    assert process.stdin
+    assert process.stdout
     process.stdin.write(json.dumps(given).encode() + b"\n")
     if not await process.stdout.readline():
         raise FleetError("a part of the fleet ended, see above")

@@ -1,8 +1,8 @@
 """A control plane of our own: etcd and kube-apiserver, on free ports, in a directory of their own. Out: where it is.
 
 Rules: FLEET_APISERVER and FLEET_ETCD name the programs, else they are looked for in PATH. Without them there is none:
-the caller then takes the stand-in. Requests come by a ServiceAccount's token, with the chart's rights. Nothing else runs:
-no controllers, no scheduler, no nodes. etcd writes to disk as it does by default, with fsync.
+the caller then takes the stand-in. Requests come by a ServiceAccount's token, with the chart's rights. Nothing else
+runs: no controllers, no scheduler, no nodes. etcd writes to disk as it does by default, with fsync.
 """
 
 import asyncio
@@ -90,10 +90,12 @@ class ControlPlane:
             if self._running["apiserver"].poll() is not None:
                 raise FleetError(f"kube-apiserver ended: see {self._directory}/apiserver.log")
             with contextlib.suppress(aiohttp.ClientError, OSError):
-                async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=self._trust())) as session:
-                    async with session.get(f"{self.url}/readyz", headers=self._headers()) as response:
-                        if response.status == 200:
-                            return time.monotonic()
+                async with (
+                    aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=self._trust())) as session,
+                    session.get(f"{self.url}/readyz", headers=self._headers()) as response,
+                ):
+                    if response.status == 200:
+                        return time.monotonic()
             await asyncio.sleep(0.1)
         raise FleetError(f"kube-apiserver was not ready within {_START_SECONDS:.0f} s: see {self._directory}")
 

@@ -1,7 +1,7 @@
 """When which node has a kill. In: a model's name, how many nodes, a seed. Out: seconds from the start, by node.
 
-Rules: pure. A node has one Pod that is killed. After a kill the kubelet starts its container again after 10 s, 20 s, 40 s
-and so on, 300 s at most (CrashLoopBackOff).
+Rules: pure. A node has one Pod that is killed. After a kill the kubelet starts its container again after 10 s, 20 s, 40
+s and so on, 300 s at most (CrashLoopBackOff).
 """
 
 import random

@@ -78,8 +78,8 @@ class Machine:
 
 
 class Member:
-    """origin: becomes the scene's beginning, by the monotonic clock. speed: of the kills, and of the clocks of Delivery and Health.
-    probed: the kubelet asks it whether it is ready."""
+    """origin: becomes the scene's beginning, by the monotonic clock. speed: of the kills, and of the clocks of
+    Delivery and Health. probed: the kubelet asks it whether it is ready."""
 
     def __init__(
         self, place: Place, times: list[float], origin: "asyncio.Future[float]", speed: float, probed: bool

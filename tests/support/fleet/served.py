@@ -103,7 +103,8 @@ class _StandIn:
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "fleet.standing"), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
         )
-        assert self._process.stdin and self._process.stdout
+        assert self._process.stdin
+        assert self._process.stdout
         pods = [_pod(number) | {"uid": (namespace, uid)} for number, namespace, _, uid in self.places]
         self._process.stdin.write("\n".join(map(json.dumps, [*pods, ""])).replace('""', "\n").encode())
         url, token = (await self._process.stdout.readline()).decode().split()

@@ -1,5 +1,5 @@
-"""`python -m fleet.standing`: the stand-in, in a process of its own. In: Pods, a line of JSON each, and an empty one. Out:
-URL and token."""
+"""`python -m fleet.standing`: the stand-in, in a process of its own. In: Pods, a line of JSON each, and an empty one.
+Out: URL and token."""
 
 import asyncio
 import json
