@@ -16,7 +16,7 @@ PROTOC  = PATH=$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc -Isrc/oomeventer
 
 Q := $(if $(V),,@)
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-cluster kind test-faults test-kernels bench bench-scale fleet soak trajectories image chart docs reading schema check workflows format object stubs verify-stubs lock lock-image wheel clean packages bench-plugin plugin
+.PHONY: help demo test test-cluster kind test-faults test-kernels bench bench-scale fleet fleet-listing soak trajectories image chart docs reading schema check workflows format object stubs verify-stubs lock lock-image wheel clean packages bench-plugin plugin
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
@@ -58,6 +58,9 @@ bench-scale: $(VENV)/dev packages-test ## what a kill costs against how much the
 
 fleet: $(VENV)/dev ## 1,000 agents before one API server (20 minutes); SCENES: only these; FLEET_APISERVER, FLEET_ETCD: the real ones
 	$(Q)PYTHONPATH=tests/support $(BIN)/python -m fleet $(SCENES)
+
+fleet-listing: $(VENV)/dev ## what a list of Pods (rbac.listPods) costs a real API server (3 minutes)
+	$(Q)PYTHONPATH=tests/support $(BIN)/python -m fleet.listing
 
 soak: $(VENV)/dev packages-test ## real kills for SOAK_HOURS (6): memory and the journal stay where they are (root)
 	$(Q)PYTHONPATH=tests/support $(BIN)/python -m soak

@@ -92,9 +92,12 @@ class Member:
         self.sent: list[Sent] = []
         self.told = Told()
         self.waits = 0
+        self.is_made = False
 
-    async def run(self, kubeconfig: str, limits: Limits, stop: asyncio.Event, aftermath: Aftermath) -> None:
-        """Until `stop` is set, and what then waits had its chance."""
+    async def run(
+        self, kubeconfig: str, limits: Limits, start: asyncio.Event, stop: asyncio.Event, aftermath: Aftermath
+    ) -> None:
+        """From `start` on, until `stop` is set, and what then waits had its chance."""
         machine: Any = Machine(self.place)
         async with await connect(kubeconfig) as api, Journal(None) as journal:
             self._watch(api)
@@ -104,6 +107,8 @@ class Member:
             parts = journal, Resolver("none", 1.0), aftermath, describer, unmasking, delivery
             health = Health(metrics, "none", 1.0, self._clock)
             agent = Agent(machine, machine, machine, *parts, metrics, health.progress)
+            self.is_made = True
+            await start.wait()
             beside = [asyncio.create_task(warn_of_lacking(api))]
             if self._probed:
                 beside.append(asyncio.create_task(self._probe(health)))

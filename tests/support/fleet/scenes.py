@@ -7,8 +7,9 @@ from dataclasses import dataclass
 class Scene:
     """model: of kills.MODELS, None for no kills. seconds: for which kills are made, by the clock that runs `speed`
     times as fast. patience: how many seconds it may last after that. down: for so many seconds the API server is gone;
-    it goes before the first kill. seats: of the API server, for all requests (--max-requests-inflight and the same for writes
-    together); None: as it has by default. flow_schema: the chart's is in place."""
+    it goes before the first kill. seats: of the API server, for all requests
+    (--max-requests-inflight and the same for writes together); None: as it has by default. flow_schema: the chart's is
+    in place."""
 
     name: str
     words: str

@@ -22,14 +22,17 @@ _LOOK_SECONDS = 0.25
 
 async def run(given: dict[str, Any]) -> dict[str, Any]:
     """All of it."""
-    stop, aftermath = asyncio.Event(), Aftermath(Procfs())
+    start, stop, aftermath = asyncio.Event(), asyncio.Event(), Aftermath(Procfs())
     beginning: asyncio.Future[float] = asyncio.get_running_loop().create_future()
     members = [
         Member(Place(*place), times, beginning, given["speed"], given["probed"])
         for place, times in zip(given["places"], given["times"], strict=True)
     ]
     limits = Limits(**given["limits"])
-    running = [asyncio.create_task(one.run(given["kubeconfig"], limits, stop, aftermath)) for one in members]
+    running = [asyncio.create_task(one.run(given["kubeconfig"], limits, start, stop, aftermath)) for one in members]
+    while not all(one.is_made for one in members):
+        await _look(running)
+    start.set()
     while len({one.place.number for one in members if one.sent}) < len(members):
         await _look(running)
     print("ready", flush=True)
