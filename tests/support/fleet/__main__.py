@@ -80,6 +80,7 @@ class Fleet:
             "back_after_seconds": round(back, 1),
             **figures(sent, *told, counted, scene.speed, 0.0),
             "bystander_seconds": spread(beside),
+            "late_seconds": spread([one for part in found for one in part["late"]]),
             "waiting": sum(one["waiting"] for one in found),
             "driver_cpu_seconds": round(sum(one["cpu_seconds"] for one in found), 1),
             "started": first_seconds(sent, start, 30.0, 1.0),
@@ -118,22 +119,35 @@ async def _fleet(names: list[str]) -> None:
     unknown = set(names) - {scene.name for scene in SCENES}
     if unknown:
         raise FleetError(f"no such scene: {', '.join(unknown)}")
-    played = []
     with tempfile.TemporaryDirectory(prefix="oomeventer-fleet-") as directory:
         for number, scene in enumerate(scene for scene in SCENES if not names or scene.name in names):
             async with AsyncExitStack() as stack:
                 server = await stack.enter_async_context(served(Path(directory) / str(number), AGENTS, scene))
-                played.append(await Fleet(server).scene(scene) | {"server": server.words})
-                print(json.dumps({key: value for key, value in played[-1].items() if key != "by_second"}), flush=True)
-    machine = f"Linux {platform.release()}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}"
-    print(f"\n{table(played)}\n\n{machine}, shared by the server, etcd and the fleet; {AGENTS} agents.")
-    _PICTURES.mkdir(exist_ok=True)
+                one = await Fleet(server).scene(scene) | {"server": server.words}
+                _save(one)
+                print(json.dumps({key: value for key, value in one.items() if key != "by_second"}), flush=True)
+    machine = _machine()
+    print(
+        f"\n{table(list(_known().values()))}\n\n{machine}, shared by the server, etcd and the fleet; {AGENTS} agents."
+    )
+
+
+def _machine() -> str:
+    return f"Linux {platform.release()}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}"
+
+
+def _known() -> dict[str, dict[str, Any]]:
+    """The scenes that were played, now or before."""
     file = _PICTURES / "fleet.json"
-    known = {one["scene"]: one for one in json.loads(file.read_text())["scenes"]} if file.exists() else {}
-    known |= {one["scene"]: one | {"machine": machine} for one in played}
-    file.write_text(json.dumps({"scenes": list(known.values())}, indent=1) + "\n")
-    for one in known.values():
-        _draw(one)
+    found = {one["scene"]: one for one in json.loads(file.read_text())["scenes"]} if file.exists() else {}
+    return {scene.name: found[scene.name] for scene in SCENES if scene.name in found}
+
+
+def _save(one: dict[str, Any]) -> None:
+    known = _known() | {one["scene"]: one | {"machine": _machine()}}
+    _PICTURES.mkdir(exist_ok=True)
+    (_PICTURES / "fleet.json").write_text(json.dumps({"scenes": list(known.values())}, indent=1) + "\n")
+    _draw(one)
 
 
 def _draw(one: dict[str, Any]) -> None:

@@ -26,7 +26,7 @@ SCENES = (
     Scene("rest", "all start at once, and then nothing is killed", None, 600.0, speed=10.0),
     Scene("independent", "one kill on each node within 60 s", "independent", 60.0),
     Scene("roll-out", "a bad version kills on every node in the same second, and after each restart", "roll-out", 60.0),
-    Scene("crash loop", "a crash loop on each node, for an hour", "crash loop", 3600.0, speed=30.0),
+    Scene("crash loop", "a crash loop on each node, for an hour", "crash loop", 3600.0, speed=60.0),
     Scene("outage", "one kill on each node, while the API server is down", "independent", 5.0, down=60.0),
     Scene("few seats", "the roll-out, before an API server with 40 seats", "roll-out", 60.0, seats=40),
     Scene("own seats", "the same, with the chart's FlowSchema", "roll-out", 60.0, seats=40, flow_schema=True),

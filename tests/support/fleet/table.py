@@ -40,6 +40,7 @@ _ROWS = (
     ("fairness over nodes (Jain; 1: all wait as long)", lambda one: str(one["fairness"] or "-")),
     ("refused by APF (429)", lambda one: f"{one['refused_by_apf']:.0f}"),
     ("bystander's latency: p50, p99, most", lambda one: _spread(one.get("bystander_seconds"), 1e3, "ms")),
+    ("the fleet's own lateness: p50, p99, most", lambda one: _spread(one.get("late_seconds"))),
     ("etcd: writes, bytes of its log a kill", lambda one: f"{one['etcd_puts']:.0f}, {_a_kill(one, 'etcd_wal_bytes')}"),
     ("CPU s: API server, etcd", lambda one: f"{one['apiserver_cpu_seconds']}, {one['etcd_cpu_seconds']}"),
 )

@@ -38,9 +38,10 @@ async def run(given: dict[str, Any]) -> dict[str, Any]:
     print("ready", flush=True)
     origin = float(await asyncio.to_thread(sys.stdin.readline))
     beginning.set_result(origin)
+    late: list[float] = []
     until, least = origin + given["until"], origin + given["least"]
     while (now := time.monotonic()) < until and not (now > least and all(one.all_told for one in members)):
-        await _look(running)
+        late.append(await _look(running))
     stop.set()
     await asyncio.gather(*running)
     aftermath.close()
@@ -49,15 +50,19 @@ async def run(given: dict[str, Any]) -> dict[str, Any]:
         "killed": [one.told.killed for one in members],
         "after": [one.told.after for one in members],
         "waiting": sum(one.waits for one in members),
+        "late": late,
         "cpu_seconds": time.process_time(),
     }
 
 
-async def _look(running: list[asyncio.Task[None]]) -> None:
-    """Wait a moment. Raises what an agent has ended of."""
+async def _look(running: list[asyncio.Task[None]]) -> float:
+    """Wait a moment. Returns how much later it was than that: what is late here is not the server. Raises what an agent
+    has ended of."""
+    began = time.monotonic()
     await asyncio.sleep(_LOOK_SECONDS)
     if broken := next((task for task in running if task.done()), None):
         broken.result()
+    return time.monotonic() - began - _LOOK_SECONDS
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import BenchError
-from bench.watching import Watching, watching
+from bench.watching import UNBOUNDED, Watching, watching
 from faults.running import metrics
 from machine import Cgroup, Victim, build
 from machine.process import cpu_seconds, resident_mib
@@ -138,7 +138,7 @@ async def _soak() -> list[str]:
     with tempfile.TemporaryDirectory(prefix="oomeventer-soak-") as directory:
         place = Path(directory)
         program = build(place)
-        async with ApiServer() as api, watching(api, place / "agent", on_disk=True) as agent:
+        async with ApiServer() as api, watching(api, place / "agent", *UNBOUNDED, on_disk=True) as agent:
             soak = Soak(api, agent, place / "agent" / "journal.db", program)
             await soak.run()
             print(soak.looks[-1].line(soak.made))
