@@ -5,6 +5,7 @@ import asyncio
 import json
 import os
 import platform
+import signal
 import sys
 import tempfile
 import time
@@ -103,7 +104,11 @@ async def _started(given: dict[str, Any]) -> Process:
 
 async def _played(process: Process, origin: float) -> dict[str, Any]:
     """What it did."""
-    out, _ = await process.communicate(f"{origin}\n".encode())
+    try:
+        out, _ = await process.communicate(f"{origin}\n".encode())
+    finally:
+        if process.returncode is None:
+            process.kill()
     if process.returncode:
         raise FleetError("a part of the fleet ended, see above")
     result: dict[str, Any] = json.loads(out)
@@ -116,11 +121,13 @@ def _since(after: Counter[gauges.Key], before: Counter[gauges.Key]) -> Counter[g
 
 
 async def _fleet(names: list[str]) -> None:
-    unknown = set(names) - {scene.name for scene in SCENES}
-    if unknown:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, asyncio.current_task().cancel)
+    scenes = {scene.name: scene for scene in SCENES}
+    if unknown := set(names) - set(scenes):
         raise FleetError(f"no such scene: {', '.join(unknown)}")
     with tempfile.TemporaryDirectory(prefix="oomeventer-fleet-") as directory:
-        for number, scene in enumerate(scene for scene in SCENES if not names or scene.name in names):
+        for number, scene in enumerate(scenes[name] for name in names or scenes):
             async with AsyncExitStack() as stack:
                 server = await stack.enter_async_context(served(Path(directory) / str(number), AGENTS, scene))
                 one = await Fleet(server).scene(scene) | {"server": server.words}
@@ -151,17 +158,25 @@ def _save(one: dict[str, Any]) -> None:
 
 
 def _draw(one: dict[str, Any]) -> None:
-    steps = one["started"] if one["scene"] == "rest" else one["by_second"]
-    title = f"{one['agents']} agents: {one['words']}"
     across = "seconds" + (" since the API server was back" if one["back_after_seconds"] else "")
-    picture = drawn(title, across, "requests sent in a second", {one["scene"]: steps}, bars=True)
-    (_PICTURES / f"fleet-{one['scene'].replace(' ', '-')}.svg").write_text(picture)
+    _picture(one, one["scene"], across, one["by_second"], one["words"])
+    if one["scene"] == "independent":
+        _picture(one, "start", "seconds since the first request", one["started"], "all start in the same moment")
+
+
+def _picture(one: dict[str, Any], name: str, across: str, steps: list[tuple[float, float]], words: str) -> None:
+    title = f"{one['agents']} agents: {words}"
+    picture = drawn(title, across, "requests sent in a second", {name: steps}, bars=True)
+    (_PICTURES / f"fleet-{name.replace(' ', '-')}.svg").write_text(picture)
 
 
 def main() -> int:
     """Exit status."""
     try:
         asyncio.run(_fleet(sys.argv[1:]))
+    except asyncio.CancelledError:
+        print("fleet: stopped", file=sys.stderr)
+        return 1
     except (FleetError, OSError) as e:
         print(f"fleet: {e}", file=sys.stderr)
         return 1
