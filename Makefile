@@ -16,7 +16,7 @@ PROTOC  = PATH=$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc -Isrc/oomeventer
 
 Q := $(if $(V),,@)
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-cluster kind test-faults test-kernels bench trajectories image chart docs reading schema check workflows format object stubs verify-stubs lock lock-image wheel clean packages bench-plugin plugin krew pictures
+.PHONY: help demo test test-cluster kind test-faults test-kernels bench trajectories image chart docs reading schema check workflows format object stubs verify-stubs lock lock-image wheel clean packages bench-plugin plugin krew pictures bench-scale fleet fleet-listing soak
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
@@ -52,6 +52,18 @@ bench: $(VENV)/dev packages-test ## what the agent costs, and how soon it report
 
 trajectories: $(VENV)/dev ## how often made-up lives of a cgroup are told as what: leak, spike, ...
 	$(Q)PYTHONPATH=tests/support $(BIN)/python -m leaks
+
+bench-scale: $(VENV)/dev packages-test ## what a kill costs against how much there is on the node and in the cluster (root, 6 minutes)
+	$(Q)PYTHONPATH=tests/support $(BIN)/python -m curves
+
+fleet: $(VENV)/dev ## 1,000 agents before one API server (20 minutes); SCENES: only these; FLEET_APISERVER, FLEET_ETCD: the real ones
+	$(Q)PYTHONPATH=tests/support $(BIN)/python -m fleet $(SCENES)
+
+fleet-listing: $(VENV)/dev ## what a list of Pods (rbac.listPods) costs a real API server (3 minutes)
+	$(Q)PYTHONPATH=tests/support $(BIN)/python -m fleet.listing
+
+soak: $(VENV)/dev packages-test ## real kills for SOAK_HOURS (6): memory and the journal stay where they are (root)
+	$(Q)PYTHONPATH=tests/support $(BIN)/python -m soak
 
 bench-plugin: $(VENV)/dev $(PLUGIN) ## what kubectl oom takes for 5,000 Events, in time and memory (60 s)
 	$(Q)PYTHONPATH=tests/support $(BIN)/python -m plugin.bench

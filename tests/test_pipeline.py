@@ -263,6 +263,27 @@ async def test_the_drain_has_a_deadline(caplog: pytest.LogCaptureFixture) -> Non
     assert pipeline.broken == 0
 
 
+async def test_a_cancellation_that_is_lost() -> None:
+    """A stage that takes the first one for a timeout, as a request of aiohttp's may, holds up no stop."""
+    lost: list[int] = []
+
+    async def stubborn(item: int) -> int:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            lost.append(item)
+        return item
+
+    stop = asyncio.Event()
+    pipeline = Pipeline([Stage("stubborn", stubborn)], drain_seconds=0.05)
+    running = asyncio.create_task(run(pipeline, Source([1]), stop))
+    await settled()
+    stop.set()
+    async with asyncio.timeout(5):
+        await running
+    assert lost == [1]
+
+
 async def test_a_drain_in_time_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
     """An orderly end logs nothing."""
     with caplog.at_level(logging.WARNING):

@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 #: Items that wait before a stage. An incident has a few KiB, and up to 100 where a tenant wants it so.
 QUEUE = 32
+#: How often a worker that is to end is cancelled.
+CANCEL_SECONDS = 0.1
 #: How long the source has to end by itself once `stop` is set; it may have items left.
 SOURCE_SECONDS = 1.0
 
@@ -35,6 +37,15 @@ class Stage:
 
 async def _forget(_item: Any) -> None:
     pass
+
+
+async def _cancelled(workers: Sequence[asyncio.Task[None]]) -> None:
+    """All of them have ended. One cancellation can be lost: a request of aiohttp's whose timeout is due in the same
+    turn of the loop ends as timed out, and the worker goes on."""
+    while pending := [worker for worker in workers if not worker.done()]:
+        for worker in pending:
+            worker.cancel()
+        await asyncio.wait(pending, timeout=CANCEL_SECONDS)
 
 
 class Pipeline:
@@ -79,8 +90,7 @@ class Pipeline:
                 reading.cancel()
                 stopping.cancel()
             await self._drain()
-            for worker in workers:
-                worker.cancel()
+            await _cancelled(workers)
         if ended:
             reading.result()
 

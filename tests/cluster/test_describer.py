@@ -166,6 +166,33 @@ async def test_a_transient_answer(api: Api, answer: Answer | None) -> None:
         assert whole(await waiting)
 
 
+REFUSAL = Answer(403, {"kind": "Status", "message": "not yet"})
+
+
+async def test_a_server_that_has_just_come_back(api: Api) -> None:
+    """kube-apiserver refuses what it permits (403) until it has read its roles: the incident waits for the Pod."""
+    api.unreachable = True
+    waiting = asyncio.create_task(describer(api)(bare()))
+    await asyncio.sleep(WAIT * 3)
+    api.unreachable, api.answers[POD.name] = False, REFUSAL
+    await asyncio.sleep(WAIT * 5)
+    assert api.asked[POD.name] > 1
+    api.answers[POD.name] = Answer(200, SPEC)
+    async with asyncio.timeout(5):
+        assert whole(await waiting)
+
+
+async def test_a_server_that_came_back_and_refuses(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wait for it is bounded."""
+    monkeypatch.setattr(module, "JUST_BACK_SECONDS", WAIT * 4)
+    api.unreachable = True
+    waiting = asyncio.create_task(describer(api)(bare()))
+    await asyncio.sleep(WAIT * 3)
+    api.unreachable, api.answers[POD.name] = False, REFUSAL
+    async with asyncio.timeout(5):
+        assert (await waiting).notes == ("pod: the API could not be asked",)
+
+
 async def test_an_api_that_never_answers_for_a_pod(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """It answers others, and of this Pod nothing, for so long that it is no outage: the first incident goes on with a
     note then, and later ones at once, until it answers again."""

@@ -35,6 +35,45 @@ def test_what_is_old_goes(store: Database, time: Time) -> None:
     assert record(store, kill(1)), "it is forgotten"
 
 
+def test_writes_cost_as_much_however_much_is_kept(store: Database) -> None:
+    """What is done every few writes looks at no row of incidents or Events that is to stay: SQLite's own count of what
+    it does is the same for 2,000 as for 20."""
+    deliver(store, *(kill(number, pod=number) for number in range(20)))
+    few = steps(store)
+    copies(store, 100)
+    assert steps(store) < 2 * few
+
+
+def copies(store: Database, count: int) -> None:
+    """Of all incidents and Events, so many more."""
+    number = f"WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) INSERT INTO"
+    with store.transaction() as db:
+        db.execute(
+            f"{number} incidents SELECT id - i * 1000000, key || i, seen_at, state, body FROM n CROSS JOIN incidents"
+        )
+        db.execute(
+            f"{number} events SELECT id - i * 1000000, incident - i * 1000000, seen_at, object, series, namespace,"
+            " name || i, killed_at, state, reason, draft FROM n CROSS JOIN events"
+        )
+
+
+def steps(store: Database) -> int:
+    """How many instructions of SQLite's machine one fit() takes."""
+    count = 0
+
+    def step() -> None:
+        nonlocal count
+        count += 1
+
+    with store.errors() as db:
+        db.set_progress_handler(step, 1)
+        try:
+            retention.fit(store)
+        finally:
+            db.set_progress_handler(None, 1)
+    return count
+
+
 def remove(store: Database, *those: Incident) -> None:
     """As trim() does of what waits, where there is no room."""
     with store.transaction() as db:

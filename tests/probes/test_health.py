@@ -23,13 +23,14 @@ from oomeventer.cluster import Describer, Pods
 from oomeventer.cluster.api import Api
 from oomeventer.cluster.connection import connect
 from oomeventer.cluster.delivery import Delivery
-from oomeventer.cluster.rights import warn_of_lacking
+from oomeventer.cluster.rights import START_SECONDS, warn_of_lacking
 from oomeventer.incident.events import compose_all
 from oomeventer.journal.journal import Journal
 from oomeventer.probes import health as module
 from oomeventer.probes import server
 from oomeventer.probes.health import (
     API_SECONDS,
+    API_WELL_SECONDS,
     METRICS_SECONDS,
     RUNTIME_SECONDS,
     STUCK_SECONDS,
@@ -175,14 +176,47 @@ async def test_livez(start: Start) -> None:
 
 
 async def test_ready(start: Start, api: ApiServer) -> None:
-    """All is well: a line for each check. One request for it, and for a minute no other."""
+    """All is well: a line for each check. One request for it, and for five minutes no other."""
     watched = await start()
     assert await watched.get("/readyz") == (200, WELL)
     assert await asyncio.gather(*(watched.get("/readyz") for _ in range(10))) == [(200, WELL)] * 10
     assert await watched.requests(api) == ASKED
-    watched.clock.now += API_SECONDS
+    watched.clock.now += API_WELL_SECONDS / 2 - 1
+    assert await watched.get("/readyz") == (200, WELL)
+    assert await watched.requests(api) == ASKED
+    watched.clock.now += API_WELL_SECONDS / 2 + 1
     assert await asyncio.gather(*(watched.get("/readyz") for _ in range(10))) == [(200, WELL)] * 10
     assert await watched.requests(api) == ASKED * 2
+
+
+async def test_starts_ask_at_no_one_moment(cluster: Api, api: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Agents that start together ask for their rights spread over START_SECONDS."""
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    monkeypatch.setattr("oomeventer.cluster.rights.asyncio.sleep", sleep)
+    for _ in range(40):
+        await warn_of_lacking(cluster)
+    assert len(waits) == 40
+    assert max(waits) - min(waits) > START_SECONDS / 2
+    assert max(waits) <= START_SECONDS
+
+
+async def test_agents_ask_at_no_one_moment(start: Start, api: ApiServer) -> None:
+    """How long it is believed that all is well differs from agent to agent, and each time."""
+    watched = await start()
+    times, before = [], 0.0
+    for _ in range(8):
+        asked = len(api.requests)
+        while len(api.requests) == asked:
+            watched.clock.now += 10
+            await watched.get("/readyz")
+        times.append(watched.clock.now - before)
+        before = watched.clock.now
+    assert all(API_WELL_SECONDS / 2 <= time <= API_WELL_SECONDS + 20 for time in times[1:])
+    assert len(set(times[1:])) > 3
 
 
 async def test_without_rights(
@@ -194,14 +228,14 @@ async def test_without_rights(
     async with await connect(str(kubeconfig(tmp_path, api.url, api.powerless_token))) as powerless:
         watched.metrics.parts = replace(watched.parts, cluster=powerless)
         status, text = await watched.get("/readyz")
-        await warn_of_lacking(powerless)
+        await warn_of_lacking(powerless, 0.0)
     wrong = f"this account may not create events, patch events, so there are no Events: {ROLE}"
     assert (status, text) == (503, WELL.replace("api ok", f"api: {wrong}"))
     assert caplog.messages == [wrong]
     watched.metrics.parts = watched.parts
     watched.clock.now += API_SECONDS
     assert await watched.get("/readyz") == (200, WELL)
-    await warn_of_lacking(cluster)
+    await warn_of_lacking(cluster, 0.0)
     assert caplog.messages == [wrong]
 
 
@@ -327,7 +361,7 @@ async def test_events_say_how_the_api_is(start: Start, api: ApiServer) -> None:
         await asyncio.sleep(0.05)
     assert await watched.get("/readyz") == (200, WELL)
     assert "/version" not in await watched.requests(api)
-    watched.clock.now += API_SECONDS
+    watched.clock.now += API_WELL_SECONDS
     assert await watched.get("/readyz") == (200, WELL)
     assert "/version" in await watched.requests(api)
     stop.set()

@@ -55,6 +55,28 @@ def objects(scenario: str) -> list[dict[str, Any]]:
     return render.objects(render.values(SCENARIOS[scenario]))
 
 
+def test_flow_schema() -> None:
+    """Both objects, for the agents' account, before the one of all accounts; none by default."""
+    kinds = {"FlowSchema", "PriorityLevelConfiguration"}
+    assert not kinds & {item["kind"] for item in render.objects(LEAST)}
+    found = render.objects(LEAST | {"flowSchema": {"enabled": True, "shares": 7}})
+    schema, level = (render.one(found, kind) for kind in ("FlowSchema", "PriorityLevelConfiguration"))
+    assert schema["spec"]["priorityLevelConfiguration"]["name"] == level["metadata"]["name"]
+    assert level["spec"]["limited"]["nominalConcurrencyShares"] == 7
+    assert schema["spec"]["matchingPrecedence"] < 9000
+    ((subject,),) = (rule["subjects"] for rule in schema["spec"]["rules"])
+    account = render.one(found, "ServiceAccount")["metadata"]
+    assert subject["serviceAccount"] == {"name": account["name"], "namespace": account["namespace"]}
+    rules = {
+        (of, verb)
+        for rule in schema["spec"]["rules"]
+        for one in rule["resourceRules"]
+        for of in one["resources"]
+        for verb in one["verbs"]
+    }
+    assert {(resource, verb) for _, _, resource, _, verb in AGENT_RULES} <= rules
+
+
 # -- what is made of the chart -----------------------------------------------------------------------------------------
 
 

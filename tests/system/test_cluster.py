@@ -773,8 +773,9 @@ def test_without_rights(kubectl: Kubectl, release: Release, asked: Asked, all_ey
         assert status == 1
         for right in ("create events", "patch events"):
             assert re.search(rf"^ +MISSING +may {right} +no: ", findings, re.MULTILINE), findings
-        log = kubectl("logs", name, "-n", NAME)
-        assert log.count("this account may not create events, patch events, so there are no Events") == 1, log
+        lacking = "this account may not create events, patch events, so there are no Events"
+        log = wait("the log says so", lambda n=name, w=lacking: _with(kubectl("logs", n, "-n", NAME), w))
+        assert log.count(lacking) == 1, log
     rollout = ("rollout", "status", f"daemonset/{asked.name}", "-n", NAME)
     status, words = kubectl.attempt(*rollout, "--timeout=25s")
     print(f"  kubectl rollout status: {words.strip().splitlines()[-1]}")
@@ -785,6 +786,11 @@ def test_without_rights(kubectl: Kubectl, release: Release, asked: Asked, all_ey
     print(f"  ready {time.monotonic() - since:.0f} s after the rights were given")
     assert time.monotonic() - since < NOTICED_SECONDS
     assert {node: pod["metadata"]["uid"] for node, pod in agents(kubectl).items()} == before
+
+
+def _with(text: str, words: str) -> str | None:
+    """The text, once it has these words."""
+    return text if words in text else None
 
 
 def running(kubectl: Kubectl, node: str) -> str | None:

@@ -27,6 +27,8 @@ OnWait = Callable[[], Awaitable[None]]
 
 #: How long the API may answer others, and not what a Pod is.
 MUTE_SECONDS = 120.0
+#: For so long after an outage the API may refuse what it permits: it has yet to read who may do what.
+JUST_BACK_SECONDS = 10.0
 #: The longest wait before an unreachable API is asked again whether it is back.
 LONGEST_SECONDS = 10.0
 
@@ -44,6 +46,7 @@ class Describer:
         self._keep_spec_words = keep_spec_words
         self._asking = asyncio.Lock()
         self._mute_since: float | None = None
+        self._back_at: float | None = None
         self._warned = False
         self.is_unreachable = False
 
@@ -87,7 +90,7 @@ class Describer:
             try:
                 found = await self._pods.find(uid, namespace, name)
             except PodsError as e:
-                if not e.transient or self._is_mute():
+                if not (e.transient or self._is_too_early(e)) or self._is_mute():
                     raise
             else:
                 self._mute_since = None
@@ -103,6 +106,11 @@ class Describer:
         """Whether the API has answered others for so long, and this never, that it is no outage."""
         return self._mute_since is not None and time.monotonic() - self._mute_since > MUTE_SECONDS
 
+    def _is_too_early(self, error: PodsError) -> bool:
+        """Whether it is a refusal by an API that was unreachable a moment ago."""
+        back_at = self._back_at
+        return error.forbidden and back_at is not None and time.monotonic() - back_at < JUST_BACK_SECONDS
+
     async def _until_back(self) -> None:
         """Until the API server answers something, whatever it is; several incidents ask once."""
         async with self._asking:
@@ -117,5 +125,6 @@ class Describer:
                 else:
                     if self.is_unreachable:
                         log.info("the API server is no longer unreachable")
+                        self._back_at = time.monotonic()
                     self.is_unreachable = False
                     return

@@ -26,11 +26,13 @@ _TRANSIENT = (401, 408, 429)
 
 
 class PodsError(OomeventerError):
-    """The API could not be asked, or refused to say. transient: it may answer in a moment."""
+    """The API could not be asked, or refused to say. transient: it may answer in a moment. forbidden: this account may
+    not ask."""
 
-    def __init__(self, words: str, transient: bool = False) -> None:
+    def __init__(self, words: str, transient: bool = False, forbidden: bool = False) -> None:
         super().__init__(words)
         self.transient = transient
+        self.forbidden = forbidden
 
 
 class MayNotList(PodsError):
@@ -91,7 +93,9 @@ class Pods:
         if answer.status not in (200, 404) or answer.garbage:
             transient = answer.garbage or answer.status in _TRANSIENT or answer.status >= 500
             words = f"GET {path}: {'no JSON object, ' if answer.garbage else ''}{answer.words}"
-            raise (forbidden if answer.status == 403 and answer.is_status else PodsError)(words, transient)
+            if answer.status == 403 and answer.is_status:
+                raise forbidden(words, forbidden=True)
+            raise PodsError(words, transient)
         return answer
 
 

@@ -83,6 +83,12 @@ GIVE_UP_REASONS = tuple(
 )
 
 
+def spread(seconds: float, jitter: Callable[[], float] = random.random) -> float:
+    """Between the whole and one and a half of what a server asks to wait (Retry-After): it asks all nodes' agents,
+    which would come back in the same moment."""
+    return seconds * (1 + jitter() / 2)
+
+
 def backoff(
     first_seconds: float = 0.5, longest_seconds: float = 30.0, jitter: Callable[[], float] = random.random
 ) -> Iterator[float]:

@@ -4,12 +4,17 @@ Rules: asked by SelfSubjectAccessReview (authorization.k8s.io/v1), which everybo
 right says what is lost without it, so that the log, /readyz and doctor say the same.
 """
 
+import asyncio
 import logging
+import random
 from dataclasses import dataclass
 
 from oomeventer.cluster.api import Api, Unreachable
 
 log = logging.getLogger(__name__)
+
+#: A new agent asks at some moment within so long: a node pool's agents start together.
+START_SECONDS = 10.0
 
 _ROLE = "give the account a ClusterRole with it (rbac.create)"
 
@@ -51,8 +56,10 @@ def no_events(rights: list[Right]) -> str:
     return f"this account may not {', '.join(map(str, rights))}, so there are no Events: {_ROLE}"
 
 
-async def warn_of_lacking(api: Api) -> None:
-    """Log what is lacking; nothing where the API server does not answer, for then delivery says so."""
+async def warn_of_lacking(api: Api, within_seconds: float = START_SECONDS) -> None:
+    """At some moment from now on log what is lacking; nothing where the API server does not answer, for then delivery
+    says so."""
+    await asyncio.sleep(random.uniform(0, within_seconds))
     try:
         rights = await lacking(api)
     except Unreachable as e:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from oomeventer.cluster.rate_limit import Budget, Budgets
-from oomeventer.cluster.retry import backoff
+from oomeventer.cluster.retry import backoff, spread
 from oomeventer.journal import Spent, Waiting
 
 #: A server that asks to be left alone for longer (Retry-After) is asked again nevertheless.
@@ -115,7 +115,7 @@ class Schedule:
         series.retries += 1
         self._budgets.give_back(series.waiting.object)
         self._turns.give_back(series.waiting.object)
-        asked = min(retry_after_seconds, RETRY_AFTER_SECONDS)
+        asked = spread(min(retry_after_seconds, RETRY_AFTER_SECONDS))
         wait = max(next(series.waits), asked)
         series.not_before = now + wait
         if now >= self._paused_until:  # and not for each of several that failed together

@@ -25,8 +25,8 @@ from oomeventer.journal.totals import Totals
 
 log = logging.getLogger(__name__)
 
-#: How often it is looked over for what is too old, in seconds and in writes.
-TRIM_SECONDS, _TRIM_WRITES = 300.0, 50
+#: How often it is looked over for what is too old, in seconds; and whether it has room, in writes.
+TRIM_SECONDS, _FIT_WRITES = 300.0, 50
 #: Incidents are read at once that have so many bytes of JSON together, or one.
 BATCH_BYTES = 256 << 10
 #: So many processes may take up an incident and end before they are through with it. It may be what ends them.
@@ -56,7 +56,7 @@ class Journal:
         self.returned: Callable[[], None] = lambda: None
 
     async def __aenter__(self) -> "Journal":
-        await self._store.call(retention.trim)
+        await self._trim()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -228,10 +228,15 @@ class Journal:
     async def _write(self, function: Callable[..., T], *arguments: Any) -> T:
         self._writes += 1
         result = await self._store.call(function, *arguments)
-        if self._writes % _TRIM_WRITES == 0 or time.monotonic() > self._trim_at:
-            self._trim_at = time.monotonic() + TRIM_SECONDS
-            await self._store.call(retention.trim)
+        if time.monotonic() > self._trim_at:
+            await self._trim()
+        elif self._writes % _FIT_WRITES == 0:
+            await self._store.call(retention.fit)
         return result
+
+    async def _trim(self) -> None:
+        self._trim_at = time.monotonic() + TRIM_SECONDS
+        await self._store.call(retention.trim)
 
     def _look_again(self) -> None:
         """The disk is back, and may hold incidents that an earlier process left."""

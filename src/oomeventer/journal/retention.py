@@ -2,7 +2,7 @@
 
 Rules: what is settled goes by age, or for want of room. What waits goes for want of room alone, and is then given up
 with a reason: a clock that was wrong and is set makes all old. It is taken from whom has most, so that one Pod's kills
-push out no other's. Each function is one transaction. Raises StoreError.
+push out no other's. Each function is one transaction, trim() two. Raises StoreError.
 """
 
 import logging
@@ -21,6 +21,8 @@ SERIES = 4096
 _NO_ROOM = "no room in the journal"
 #: About what an Event takes with its indexes of which there is neither body nor incident.
 _BARE_BYTES = 512
+_WAITS = "SELECT 1 FROM events WHERE incident = incidents.id AND state = 'waiting'"
+_SETTLED = f"state = 'described' AND NOT EXISTS ({_WAITS})"
 #: So far ahead the clock may be set back without that being mended.
 _AHEAD_SECONDS = 60.0
 #: Incidents that one trim removes at most, so that no transaction is long; and at once, to remove no more than must.
@@ -28,26 +30,33 @@ _TRIM, _TRIM_STEP = 512, 16
 
 
 def trim(database: Database) -> int:
-    """Remove what is settled and too old; and while there is too much, the oldest of what is settled, then of what
-    waits what is not needed, then what waits. Returns how many incidents went."""
-    waits = "SELECT 1 FROM events WHERE incident = incidents.id AND state = 'waiting'"
-    settled = f"state = 'described' AND NOT EXISTS ({waits})"
+    """Remove what is settled and too old, and what fit() does. All rows are looked at: not for every few writes.
+    Returns how many incidents went."""
     with database.transaction() as db:
         now = time.time()
         _set_right(db, now)
         old = now - database.age_seconds
-        gone = forget(db, f"seen_at < ? AND {settled}", (old,), "")
+        gone = forget(db, f"seen_at < ? AND {_SETTLED}", (old,), "")
         without = "incident NOT IN (SELECT id FROM incidents) AND state != 'waiting'"  # see transfer.py
         db.execute(f"DELETE FROM events WHERE seen_at < ? AND {without}", (old,))
+        budgets.trim(db)
+        incidents.trim(db)
+    if gone:
+        database.summaries.forget()
+    return gone + fit(database)
+
+
+def fit(database: Database) -> int:
+    """While there is too much, remove the oldest of what is settled, then of what waits what is not needed, then what
+    waits. It costs as much however much is kept. Returns how many incidents went."""
+    with database.transaction() as db:
         busy = "SELECT series FROM events WHERE state = 'waiting'"
         db.execute(f"UPDATE series SET plan = NULL WHERE plan IS NOT NULL AND series NOT IN ({busy})")
         latest = "SELECT series FROM series ORDER BY used_at DESC LIMIT ?"
         db.execute(f"DELETE FROM series WHERE plan IS NULL AND series NOT IN ({latest})", (SERIES,))
-        budgets.trim(db)
-        incidents.trim(db)
-        before, dropped_before = gone, _dropped(db)
-        while gone - before < _TRIM and (excess := used_bytes(db) - database.size_bytes) > 0:
-            done = forget(db, settled, (), "", _TRIM_STEP) or _thin(db) or _evict(db, excess)
+        gone, dropped_before = 0, _dropped(db)
+        while gone < _TRIM and (excess := used_bytes(db) - database.size_bytes) > 0:
+            done = forget(db, _SETTLED, (), "", _TRIM_STEP) or _thin(db) or _evict(db, excess)
             if not done:
                 break
             gone += done

@@ -9,6 +9,7 @@ for several callers at once, and not each time. A caller waits two seconds at mo
 
 import asyncio
 import logging
+import random
 import time
 from collections.abc import Awaitable, Callable
 
@@ -25,6 +26,9 @@ log = logging.getLogger(__name__)
 STUCK_SECONDS = 60.0
 #: How old the runtime's, and the API server's, last answer may be.
 RUNTIME_SECONDS, API_SECONDS = 10.0, 60.0
+#: The same of an answer by which all is well there, but up to half as long: each node's agent is asked every 10 s, and
+#: all of them together, and in step, would be the API server's load at rest.
+API_WELL_SECONDS = 600.0
 #: How old the page of metrics may be: however many scrape, it is made once a second.
 METRICS_SECONDS = 1.0
 #: How long a caller waits for them. What comes later is the next caller's.
@@ -59,19 +63,27 @@ class Progress:
 
 
 class _Asked:
-    """A check whose answer is asked for again when it is old. ask: returns what is wrong, or None."""
+    """A check whose answer is asked for again when it is old. ask: returns what is wrong, or None. well_seconds: when
+    that is, where nothing is wrong; of it at least half, at random."""
 
-    def __init__(self, ask: Callable[[], Awaitable[str | None]], seconds: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        ask: Callable[[], Awaitable[str | None]],
+        seconds: float,
+        clock: Callable[[], float],
+        well_seconds: float | None = None,
+    ) -> None:
         self._ask = ask
         self._seconds = seconds
+        self._well_seconds = well_seconds
         self._clock = clock
         self._asking: asyncio.Task[None] | None = None
-        self._at: float | None = None
+        self._due: float | None = None
         self._trouble: str | None = None
 
     async def __call__(self) -> str | None:
         """What is wrong, or None."""
-        if self._asking is None and (self._at is None or self._clock() - self._at >= self._seconds):
+        if self._asking is None and (self._due is None or self._clock() >= self._due):
             self._asking = asyncio.create_task(self._refresh())
         if asking := self._asking:
             await asyncio.wait((asking,), timeout=WAIT_SECONDS)
@@ -88,7 +100,13 @@ class _Asked:
             log.exception("a check could not be made, through a fault of this program")
             self._trouble = f"a fault of this program: {e}"
         finally:
-            self._at, self._asking = self._clock(), None
+            self._due, self._asking = self._clock() + self._keeps(), None
+
+    def _keeps(self) -> float:
+        """For how many seconds the last answer does."""
+        if self._trouble or self._well_seconds is None:
+            return self._seconds
+        return self._well_seconds * random.uniform(0.5, 1)
 
     def close(self) -> None:
         """Ask no more."""
@@ -113,7 +131,7 @@ class Health:
         self._rendered_at, self._page = -METRICS_SECONDS, b""
         self.progress = Progress(clock)
         self._runtime = _Asked(self._ask_runtime, RUNTIME_SECONDS, clock)
-        self._api = _Asked(self._ask_api, API_SECONDS, clock)
+        self._api = _Asked(self._ask_api, API_SECONDS, clock, API_WELL_SECONDS)
         self._journal = _Asked(self._ask_journal, 0.0, clock)
 
     def close(self) -> None:
@@ -176,7 +194,7 @@ class Health:
         if parts and parts.describer and parts.describer.is_unreachable:  # incidents wait for it
             return "the API server is unreachable"
         accepted_at = self._metrics.accepted_at
-        if accepted_at is not None and self._clock() - accepted_at < API_SECONDS:
+        if accepted_at is not None and self._clock() - accepted_at < API_WELL_SECONDS / 2:
             return None
         return await self._api()
 
