@@ -16,7 +16,7 @@ PROTOC  = PATH=$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc -Isrc/oomeventer
 
 Q := $(if $(V),,@)
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-cluster kind test-faults test-kernels bench trajectories image chart docs reading schema check workflows format object stubs verify-stubs lock lock-image wheel clean packages bench-plugin plugin krew pictures bench-scale fleet fleet-listing soak
+.PHONY: help demo test test-cluster kind test-faults test-kernels bench trajectories image chart docs reading schema check workflows format object stubs verify-stubs lock lock-image wheel clean packages bench-plugin plugin krew pictures bench-scale fleet fleet-listing soak profile
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
@@ -47,8 +47,11 @@ test-kernels: $(VENV)/dev packages-kernels ## every kernel that we know, under e
 	$(Q)PYTHONPATH=tests/support $(BIN)/python -m kernels.publish
 	$(Q)cat .cache/kernels/table.md
 
-bench: $(VENV)/dev packages-test ## what the agent costs, and how soon it reports, in figures that one run compares (90 s; root)
+bench: $(VENV)/dev packages-test ## what the agent costs, and how soon it reports, in figures that one run compares (90 s, on a busy machine a few minutes; root)
 	$(Q)PYTHONPATH=tests/support $(BIN)/python -m bench
+
+profile: $(VENV)/dev packages-test ## where the CPU time of a kill goes, by station, library and function (20 s; root)
+	$(Q)PYTHONPATH=tests/support $(BIN)/python -m bench.profile
 
 trajectories: $(VENV)/dev ## how often made-up lives of a cgroup are told as what: leak, spike, ...
 	$(Q)PYTHONPATH=tests/support $(BIN)/python -m leaks

@@ -16,6 +16,7 @@ from typing import Any, Self
 from urllib.parse import urlencode
 
 import aiohttp
+import msgspec
 
 from oomeventer.cluster import _kubernetes
 from oomeventer.errors import OomeventerError
@@ -230,7 +231,7 @@ async def _read(response: aiohttp.ClientResponse) -> bytes | None:
 def _answer(status: int, raw: bytes | None, retry_after: str | None) -> Answer:
     seconds = float(retry_after) if retry_after and retry_after.isascii() and retry_after.isdigit() else None
     try:
-        body = json.loads(raw) if raw is not None else None
+        body = msgspec.json.decode(raw) if raw is not None else None
     except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
