@@ -16,7 +16,7 @@ from fleet import FleetError, gauges
 from fleet.control_plane import ControlPlane
 from oomeventer.cluster.pods import PAGE
 
-AMOUNTS, OF_A_NODE, TIMES, _AT_ONCE = (300, 3000, 12000), 30, 20, 16
+AMOUNTS, OF_A_NODE, TIMES, _AT_ONCE = (300, 3000, 9000), 30, 20, 16
 
 
 async def _pods(plane: ControlPlane, first: int, last: int) -> None:
