@@ -474,6 +474,13 @@ CASES = [
     ),
     Case(
         "neighbours-hold-most",
+        beside(20),
+        incident(victims=(victim(anon_bytes=0, file_bytes=0),)),  # nobody holds anything, as far as is known
+        "hold 20Mi",
+        "neighbours 20Mi",
+    ),
+    Case(
+        "neighbours-hold-most",
         beside(90, memory=Memory(31 * MI, 0, 0)),
         beside(90, memory=Memory(11 * MI, 0, 0)),  # they map 90 MiB that others hold, too
         "hold 21Mi",

@@ -3,10 +3,13 @@
 Rules: pure. Neighbours and triggers of another Pod are not named: whoever reads the Event may read this Pod alone.
 """
 
-from oomeventer.hints.rule import Finding, found, names_nobody_else
+from oomeventer.hints.rule import Finding, found, names_nobody_else, share
 from oomeventer.incident import Incident, Neighbour, is_nodes, others_bytes
 from oomeventer.node import identify
 from oomeventer.text import size
+
+#: Of the limit; less is no cause.
+_OTHERS = 0.25
 
 
 def limit_lowered(incident: Incident) -> Finding | None:
@@ -35,9 +38,9 @@ def sandbox(incident: Incident) -> Finding | None:
 
 def neighbours_hold_most(incident: Incident) -> Finding | None:
     """Others below the same limit hold more than the victim."""
-    together, held = others_bytes(incident), incident.chosen.held_bytes
+    together, held = others_bytes(incident) or 0, incident.chosen.held_bytes
     # Those that live on may have taken what the victim gave back.
-    if is_nodes(incident) or together is None or together < 2 * held or not incident.limit_bytes:
+    if is_nodes(incident) or together < 2 * held or share(together, incident) < _OTHERS:
         return None
     largest = max(incident.neighbours, key=lambda other: other.rss_bytes, default=None)
     is_told = largest and largest.rss_bytes <= together and names_nobody_else(incident)
