@@ -1,16 +1,11 @@
-"""The kernel's taskstats, for a process of this machine, also as another reader of theirs has them."""
+"""The kernel's taskstats through pyroute2, for a process of this machine."""
 
 import os
-import struct
-import subprocess
-import sys
-import time
 
 import pytest
-from pyroute2.netlink.taskstats import TaskStats
 
 from machine.capabilities import without
-from oomeventer.node.taskstats import Taskstats, TaskstatsError, _statistics, taskstats_permitted
+from oomeventer.node.taskstats import Taskstats, TaskstatsError, taskstats_permitted
 
 pytestmark = pytest.mark.kernel
 
@@ -25,34 +20,6 @@ def test_a_process_that_lives() -> None:
     assert statistics.peak_rss_bytes > 10 << 20
     assert statistics.age_seconds > 0
     assert statistics.minor_faults > 0
-
-
-def test_as_another_reader_has_them() -> None:
-    """pyroute2's, of a process that sleeps: the same figures."""
-    with (
-        subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process,
-        Taskstats() as taskstats,
-    ):
-        time.sleep(0.5)
-        found = taskstats.read(process.pid)
-        other = TaskStats()
-        other.bind()
-        (message,) = other.get_pid_stat(process.pid)
-        other.close()
-    raw = dict(message.get_nested("TASKSTATS_TYPE_AGGR_PID", "TASKSTATS_TYPE_STATS"))
-    assert found
-    assert (found.minor_faults, found.major_faults) == (raw["ac_minflt"], raw["ac_majflt"])
-    assert found.peak_rss_bytes == raw["hiwater_rss"] * 1024
-    assert found.age_seconds == pytest.approx(raw["ac_etime"] / 1e6, abs=5)
-    if raw["cpu_count"]:
-        delays = found.cpu_delay_seconds, found.io_delay_seconds, found.swapin_delay_seconds
-        assert delays == tuple(raw[f"{name}_delay_total"] / 1e9 for name in ("cpu", "blkio", "swapin"))
-
-
-def test_another_layout() -> None:
-    """Of version 15 nothing is said: its fields lie elsewhere."""
-    assert _statistics(struct.pack("=H", 16) + bytes(400))
-    assert _statistics(struct.pack("=H", 15) + bytes(400)) is None
 
 
 def test_a_process_that_is_gone() -> None:

@@ -37,7 +37,8 @@ import oomeventer, oomeventer.cluster._kubernetes
 for module in pkgutil.walk_packages(oomeventer.__path__, "oomeventer."):
     if module.name != "oomeventer.__main__":
         importlib.import_module(module.name)
-importlib.import_module("kubernetes_asyncio.config.kube_config")
+for name in ("kubernetes_asyncio.config.kube_config", "pyroute2.netlink.taskstats"):
+    importlib.import_module(name)
 ssl.create_default_context()
 for library in pathlib.Path("/usr").rglob("*.so*"):
     ctypes.CDLL(str(library))

@@ -51,6 +51,8 @@ class Observer:
         self._glances = Glances(procfs)
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="observe")
         self._running: set[Future[dict[Process, Statistics]]] = set()
+        if statistics:  # the first time it takes a while, which no incident shall wait for
+            self._executor.submit(self._ask, ())
 
     def close(self) -> None:
         """Without waiting for threads that hang in the kernel."""
@@ -103,7 +105,7 @@ class Observer:
         return observing, asking
 
     def _read(self, episode: Episode, observing: Future[Observation]) -> dict[Process, Statistics]:
-        """Statistics last: what was observed does not wait for them."""
+        """Statistics last, since the first time they take long: what was observed does not wait for them."""
         try:
             observing.set_result(self._procfs.observe(episode))
         except BaseException as e:
@@ -115,7 +117,7 @@ class Observer:
         if not self._wants_statistics:
             return {}
         try:
-            with Taskstats() as taskstats:
+            with Taskstats() as taskstats:  # one each time, since it belongs to the thread that has opened it
                 read = {kill.process: taskstats.read(kill.process.pid) for kill in episode[:_STATISTICS]}
         except TaskstatsError as e:
             self._wants_statistics = False
