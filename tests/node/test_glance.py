@@ -12,7 +12,7 @@ import pytest
 
 from oomeventer.kernel.kill import Kill
 from oomeventer.node import Glance, Procfs
-from oomeventer.node.glance import CHILDREN, FRESH_SECONDS
+from oomeventer.node.glance import CHILDREN, FRESH_SECONDS, NODE_FRESH_SECONDS
 from oomeventer.node.node_memory import LARGEST, PODS
 from samples import CGROUP, LIMIT, MI, POD_CGROUP, kill, level
 
@@ -161,6 +161,20 @@ def test_the_node_ran_out(machine: Machine, kubepods: str, burstable: str, pod: 
         LARGEST + 2,
     )
     assert node.pods == tuple((f"{SHOP[3:]}{number:01x}", 100 + number) for number in range(LARGEST, 0, -1))
+
+
+def test_the_node_ran_out_and_the_agent_was_slow(machine: Machine) -> None:
+    """Who holds it is told some time later, too, but not what was free."""
+    pod = f"/kubepods/burstable/{SHOP}0"
+    machine.cgroup(pod, anon=100)
+    machine.cgroup("/kubepods", anon=5000)
+    (machine.proc / "meminfo").write_text("MemTotal:       1000 kB\nMemAvailable:   20 kB\n")
+    one = machine.kill(pod, full=None)
+    for seconds, is_told in ((NODE_FRESH_SECONDS / 2, True), (NODE_FRESH_SECONDS + 1, False)):
+        found = machine.procfs.glance(replace(one, time_ns=one.time_ns - int(seconds * 1e9)))
+        assert found.unseen == "it was seen too long after the kill"
+        assert (found.node is not None) == is_told
+        assert not found.node or (found.node.pods_bytes, found.node.available_bytes) == (5000, None)
 
 
 @pytest.mark.parametrize(("full", "is_node"), [(2, True), (1, True), (0, False)])

@@ -6,7 +6,7 @@ not be what was then. Only reads, which may block: call it from a thread. Nothin
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from oomeventer.kernel import Kill, ancestor, ran_out_here
@@ -17,6 +17,8 @@ from oomeventer.node.node_memory import NodeUsage, node_usage
 
 #: How long after the mark what is read still tells of that moment.
 FRESH_SECONDS = 1.0
+#: And who holds a node's memory, on which all is slow then, the agent too; the victim's Pod is told by the record.
+NODE_FRESH_SECONDS = 60.0
 #: Cgroups right below a Pod's: containers and the sandbox.
 CHILDREN = 64
 
@@ -45,9 +47,15 @@ class Glance:
 def glance(proc: Path, cgroups: Cgroups, kill: Kill) -> Glance:
     """Look at what the kill's cgroups hold now."""
     after = (time.clock_gettime_ns(time.CLOCK_BOOTTIME) - kill.time_ns) / 1e9
-    if not 0 <= after <= FRESH_SECONDS:
-        return Glance(unseen="it was seen too long after the kill", after_seconds=after)
     ran_out = ran_out_here(kill)
+    full = None if ran_out.level is None else ancestor(kill.cgroup, ran_out.level)
+    is_node = ran_out.certain and (full is None or allocatable(full) is not None)
+    if not 0 <= after <= FRESH_SECONDS:
+        is_told = is_node and 0 <= after <= NODE_FRESH_SECONDS
+        found_node = node_usage(proc, cgroups.top(kill)) if is_told else None
+        if found_node:  # what is free now was not at the kill
+            found_node = replace(found_node, available_bytes=None)
+        return Glance(node=found_node, unseen="it was seen too long after the kill", after_seconds=after)
     own = _container_level(kill)
     memory = container = left_behind = events = pressure = None
     unseen = container_unseen = None
@@ -64,8 +72,6 @@ def glance(proc: Path, cgroups: Cgroups, kill: Kill) -> Glance:
     if isinstance(found, Cgroup):  # after the victim's: these wait better
         left_behind = _left_behind(found)
         events, pressure = happened(found), stalled(found)
-    full = None if ran_out.level is None else ancestor(kill.cgroup, ran_out.level)
-    is_node = ran_out.certain and (full is None or allocatable(full) is not None)
     return Glance(
         memory=memory,
         container=container,
