@@ -16,7 +16,7 @@ PROTOC  = PATH=$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc -Isrc/oomeventer
 
 Q := $(if $(V),,@)
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-cluster kind test-faults test-kernels bench bench-scale fleet fleet-listing soak trajectories image chart docs reading schema check workflows format object stubs verify-stubs lock lock-image wheel clean packages bench-plugin plugin
+.PHONY: help demo test test-cluster kind test-faults test-kernels bench trajectories image chart docs reading schema check workflows format object stubs verify-stubs lock lock-image wheel clean packages bench-plugin plugin krew pictures bench-scale fleet fleet-listing soak profile
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
@@ -42,13 +42,16 @@ kind: $(VENV)/dev ## the same in a kind cluster that is made for it; KIND_NODE: 
 test-faults: $(VENV)/dev packages-test ## the agent killed at each point, cut off, starved of disk, flooded: each kill is reported once (13 minutes)
 	$(Q)FAULTS=all $(BIN)/python -m pytest -s tests/system/test_faults.py tests/system/test_tenants.py
 
-test-kernels: $(VENV)/dev packages-kernels ## every kernel that we know, under emulation (15 minutes); renews the README's table
+test-kernels: $(VENV)/dev packages-kernels ## every kernel that we know, under emulation (15 minutes); renews the table of docs/compatibility.md
 	$(Q)KERNELS=all $(BIN)/python -m pytest tests/system/test_kernels.py
 	$(Q)PYTHONPATH=tests/support $(BIN)/python -m kernels.publish
 	$(Q)cat .cache/kernels/table.md
 
-bench: $(VENV)/dev packages-test ## what the agent costs, and how soon it reports, in figures that one run compares (90 s; root)
+bench: $(VENV)/dev packages-test ## what the agent costs, and how soon it reports, in figures that one run compares (90 s, on a busy machine a few minutes; root)
 	$(Q)PYTHONPATH=tests/support $(BIN)/python -m bench
+
+profile: $(VENV)/dev packages-test ## where the CPU time of a kill goes, by station, library and function (20 s; root)
+	$(Q)PYTHONPATH=tests/support $(BIN)/python -m bench.profile
 
 trajectories: $(VENV)/dev ## how often made-up lives of a cgroup are told as what: leak, spike, ...
 	$(Q)PYTHONPATH=tests/support $(BIN)/python -m leaks
@@ -102,6 +105,9 @@ $(PLUGIN): $(shell find plugin/src -name '*.py') plugin/build.py plugin/requirem
 	$(Q)$(PYTHON) -m pip install -q --require-hashes --no-deps --target build/plugin -r plugin/requirements.lock
 	$(Q)$(PYTHON) plugin/build.py build/plugin $@
 
+krew: $(PLUGIN) ## what krew installs, build/kubectl-oom.tar.gz, and its manifest, build/oom.yaml; URL: where the first will be
+	$(Q)$(PYTHON) plugin/krew/fill.py $(PLUGIN) "$(URL)"
+
 wheel: $(VENV)/dev ## the wheel, with the object in it, into dist/
 	$(Q)$(BIN)/python -m hatchling build -t wheel
 
@@ -122,8 +128,11 @@ chart: $(VENV)/dev ## the chart's README table and schema from its values.yaml, 
 docs: $(VENV)/dev ## docs/metrics.md and docs/configuration.md from their tables
 	$(Q)PYTHONPATH=tests/support $(BIN)/python -m docs
 
-reading: $(VENV)/dev packages-test ## docs/reading-an-event.md from real kills (root, 60 s) and what guests reported last
+reading: $(VENV)/dev packages-test ## docs/reading-an-event.md from real kills (root, 2 minutes) and what guests reported last
 	$(Q)PYTHONPATH=tests/support $(BIN)/python -m reading_page
+
+pictures: $(VENV)/dev ## docs/pictures: what kubectl oom and trace print of real kills; RECORD=1: of new ones (root, 5 minutes)
+	$(Q)PYTHONPATH=tests/support $(BIN)/python -m pictures $(if $(RECORD),--record)
 
 schema: $(VENV)/dev ## src/oomeventer/incident/schema.json from the incident's types
 	$(Q)PYTHONPATH=tests/support $(BIN)/python -m schema
@@ -156,7 +165,7 @@ packages-build:
 	$(Q)./.ci/packages $(BUILD_PACKAGES)
 packages-test: packages-build
 	$(Q)./.ci/packages $(TEST_PACKAGES)
-	$(Q)./.ci/promtool
+	$(Q)./.ci/prometheus
 	$(Q)./.ci/kubectl
 
 packages-kernels: packages-test

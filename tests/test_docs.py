@@ -13,7 +13,10 @@ PAGES = sorted(
     [
         *(REPOSITORY / "docs").glob("*.md"),
         *(REPOSITORY / "examples").glob("*.md"),
-        *(REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "charts/oomeventer/README.md")),
+        *(
+            REPOSITORY / name
+            for name in ("README.md", "CONTRIBUTING.md", "charts/oomeventer/README.md", "plugin/README.md")
+        ),
     ]
 )
 _LINK = re.compile(r"\]\((?P<path>[^)#:]*)(?:#(?P<anchor>[^)]*))?\)")

@@ -12,6 +12,8 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ import pytest
 from machine import Agent, Cgroup, Victim, kubeconfig
 from oomeventer import logs
 from oomeventer.errors import OomeventerError
-from oomeventer.incident.codec import as_json
+from oomeventer.incident.codec import as_json, encode
 from oomeventer.pipeline import Pipeline, Stage
 from oomeventer.text import one_line, printable
 from samples import incident, kill
@@ -115,18 +117,19 @@ def test_text(out: io.StringIO) -> None:
     assert re.fullmatch(r"20[0-9-]{8} [0-9:]{8},[0-9]{3} INFO watches lab-node\n", out.getvalue())
 
 
-def test_json(out: io.StringIO) -> None:
+@pytest.mark.parametrize("said", ["killed", "größer \u2028"])
+def test_json(out: io.StringIO, said: str) -> None:
     """Time in UTC with milliseconds, level, logger, message; the incident as its schema has it; ASCII."""
     logs.setup("info", "json", out)
     log.info("watches %s", "łab-node")
-    log.warning("killed", extra={"incident": as_json(incident())})
+    log.warning("killed", extra={"incident": partial(encode, replace(incident(), message=said))})
     assert out.getvalue().isascii()
     plain, reported = map(json.loads, lines(out))
     assert re.fullmatch(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z", plain.pop("time"))
     assert plain == {"level": "info", "logger": "oomeventer.test", "message": "watches łab-node"}
     schema = json.loads(resources.files("oomeventer").joinpath("incident/schema.json").read_text())
     jsonschema.validate(reported["incident"], schema)
-    assert reported["incident"] == as_json(incident())
+    assert reported["incident"] == as_json(replace(incident(), message=said))
 
 
 def test_the_time(out: io.StringIO) -> None:

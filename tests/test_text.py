@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from oomeventer.text import GI, KI, MI, cut_bytes, duration, printable, size
+from oomeventer.text import GI, KI, MI, apart, cut_bytes, duration, printable, size
 
 # Bytes that hypothesis alone would seldom find: escapes, UTF-8 in all lengths, and its broken forms.
 AWKWARD = [
@@ -234,3 +234,8 @@ def test_size_is_near(bytes_: int) -> None:
 def test_duration(seconds: float, text: str) -> None:
     """Durations are as coarse as kubectl's AGE column."""
     assert duration(seconds) == text
+
+
+def test_apart() -> None:
+    """Of what comes many times a second no zero is said."""
+    assert (apart(0.06), apart(47 * 60)) == ("less than a second apart", "about every 47m")

@@ -11,7 +11,6 @@ the ring is recorded; what is recorded is finished as far as the deadlines allow
 """
 
 import asyncio
-import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
@@ -157,8 +156,9 @@ class Agent:
         own."""
         repeats = await self._journal.repeats(described.incident)
         masked = replace(described.incident, repeats=repeats)
-        incident = advise(self._unmasking.unmask(masked))
-        events = compose_all(incident, advise(masked))
+        unmasked = self._unmasking.unmask(masked)
+        incident = advise(unmasked)
+        events = compose_all(incident, incident if unmasked == masked else advise(masked))
         incident = replace(incident, message=events[0].body["message"])
         waiting = await self._journal.describe(described.id, incident, events)
         if waiting:  # else it was recorded twice, when the journal's disk had failed, and is in the outbox already
@@ -197,7 +197,7 @@ class Agent:
         self._await_no_more(recorded)
         incident = recorded.incident if recorded.incident.message else with_message(advise(recorded.incident))
         where = f"{incident.pod.namespace}/{incident.pod.name}" if incident.pod else incident.node
-        log.warning("%s: %s", where, incident.message, extra={"incident": json.loads(fitted(incident, LOG_BYTES))})
+        log.warning("%s: %s", where, incident.message, extra={"incident": partial(fitted, incident, LOG_BYTES)})
         self._metrics.killed(incident)
 
     def _forget(self, recorded: RecordedIncident) -> None:

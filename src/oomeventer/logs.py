@@ -53,7 +53,8 @@ class Text(logging.Formatter):
 
 class Json(logging.Formatter):
     """For programs: an object with time (RFC 3339, UTC, milliseconds), level, logger and message; `exception` where
-    something was raised; `incident`, as incident/schema.json has it, where the record is about one."""
+    something was raised; `incident`, as incident/schema.json has it, where the record is about one: of the record it
+    is a function, which makes its JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
         """See Formatter."""
@@ -66,9 +67,11 @@ class Json(logging.Formatter):
         }
         if raised := _raised(record):
             line["exception"] = _JOINT.join(raised)
-        if (incident := getattr(record, "incident", None)) is not None:
-            line["incident"] = incident
-        return json.dumps(line, default=repr)  # ASCII: no separator of lines is in it, and no half of a character
+        text = json.dumps(line, default=repr)  # ASCII: no separator of lines is in it, and no half of a character
+        if (incident := getattr(record, "incident", None)) is None:
+            return text
+        body = incident()
+        return f'{text[:-1]}, "incident": {body if body.isascii() else json.dumps(json.loads(body))}}}'
 
 
 def _message(record: logging.LogRecord) -> str:

@@ -128,6 +128,11 @@ def duration(seconds: float) -> str:
     return f"{total // 86400}d"
 
 
+def apart(seconds: float) -> str:
+    """Say how far things are apart that come again and again."""
+    return f"about every {duration(seconds)}" if seconds >= 1 else "less than a second apart"
+
+
 def _shown(character: str) -> str:
     if character in _SHORT_ESCAPES:
         return _SHORT_ESCAPES[character]

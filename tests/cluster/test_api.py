@@ -173,7 +173,7 @@ async def test_whatever_goes_wrong_is_unreachable(cluster: Api, monkeypatch: pyt
     async def closed(*_: object, **__: object) -> None:
         raise RuntimeError("unable to perform operation; the handler is closed")
 
-    monkeypatch.setattr("oomeventer.cluster._kubernetes.ApiClient.call_api", closed)
+    monkeypatch.setattr("oomeventer.cluster.api._Client.request", closed)
     with pytest.raises(Unreachable, match="the handler is closed"):
         await cluster.request("GET", EVENTS)
 
@@ -279,9 +279,10 @@ def imported_after(code: str) -> set[str]:
 
 
 def test_importing_it_is_cheap(tmp_path: Path) -> None:
-    """None of the library's models, and no YAML until there is a kubeconfig to read."""
+    """None of the library's models, nor what they need, and no YAML until there is a kubeconfig to read."""
     plain = imported_after("import oomeventer.cluster.api")
-    assert "kubernetes_asyncio.client.api_client" in plain
+    assert "kubernetes_asyncio.client.rest" in plain
+    assert not {"urllib3", "dateutil", "multiprocessing"} & plain
     assert "kubernetes_asyncio.client.models.v1_pod" not in plain
     assert "yaml" not in plain
     config = kubeconfig(tmp_path, "http://127.0.0.1:1", "t")

@@ -6,6 +6,7 @@ In: kubeconfigs, exec plugins, a service account's files, variables. Out: what t
 
 import json
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -163,3 +164,12 @@ async def test_networks_without_a_proxy(
         async with await connect(str(kubeconfig(tmp_path, api.url, api.token))) as cluster:
             await cluster.request("GET", EVENTS)
         assert (bool(api.requests), bool(proxy.requests)) == (is_asked, not is_asked)
+
+
+async def test_a_request_takes_no_thread(cluster: Api, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Neither the environment's proxy nor a file with passwords is looked for with each request: that took two."""
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login nobody password secret")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    before = set(threading.enumerate())
+    assert (await cluster.request("GET", EVENTS)).status == 200
+    assert set(threading.enumerate()) == before

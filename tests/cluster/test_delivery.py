@@ -147,7 +147,7 @@ class Sending:
         calm = 0
         while calm < 10:
             await asyncio.sleep(0)
-            busy = self.api.gate.is_set() and (self.delivery._sending or self.journal._store._turn.locked())
+            busy = self.api.gate.is_set() and (self.delivery._sending or self.journal._store.is_busy)
             calm = 0 if busy else calm + 1
 
     async def passes(self, seconds: float) -> None:

@@ -3,6 +3,7 @@
 In: Pods as JSON, hostile ones too. Out: bytes and volumes.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -91,11 +92,24 @@ def test_volumes_that_are_memory() -> None:
     )
 
 
+class Mounts(list[Any]):
+    """How often they are gone through."""
+
+    times = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        self.times += 1
+        return super().__iter__()
+
+
 def test_hostile_volumes() -> None:
     """Bounded in number and length, and printable, whatever the spec has."""
     memory = {"medium": "Memory", "sizeLimit": "1" * 99}
-    mounting = [{"name": f"c{n}", "volumeMounts": [{"name": "v" * 999}, 3]} for n in range(99)]
-    found = memory_volumes(pod(*mounting, volumes=[3, *[{"name": "v" * 999, "emptyDir": memory}] * 99]))
+    names = [f"{n:02}" * 500 for n in range(99)]
+    mounts = Mounts([*({"name": name} for name in names), 3])
+    mounting = [{"name": f"c{n}", "volumeMounts": mounts} for n in range(99)]
+    found = memory_volumes(pod(*mounting, volumes=[3, *({"name": name, "emptyDir": memory} for name in names)]))
+    assert mounts.times == len(mounting)  # not for each of the volumes
     assert len(found) == 8
     assert all(len(v.name) <= 253 and v.size_limit_bytes is None and len(v.containers) == 8 for v in found)
     assert memory_volumes(pod(volumes=[{"name": "a\nb", "emptyDir": {"medium": "Memory"}}]))[0].name == r"a\nb"

@@ -80,10 +80,10 @@ def of_the_node(request_bytes: int | None = None) -> Adds:
     }
 
 
-HEAP = {"JAVA_TOOL_OPTIONS": "-XX:MaxRAMPercentage=40.0"}
+HEAP = {"JAVA_TOOL_OPTIONS": "-XX:MinRAMPercentage=40.0"}
 KILLS = [
     Case("jvm-heap", "java", ("-Xmx8g",)),
-    Case("jvm-heap", "java", environment={"JDK_JAVA_OPTIONS": "-XX:MaxRAMPercentage=95.0"}),
+    Case("jvm-heap", "java", environment={"JDK_JAVA_OPTIONS": "-XX:MinRAMPercentage=95.0"}),
     Case("jvm-direct-memory", "java", ("-Xmx20m", "-XX:MaxDirectMemorySize=20m")),
     Case("jvm-outside-heap", "java", environment=HEAP, limit_mi=128),
     Case("node-heap", "node", ("--max-old-space-size=4096",)),

@@ -55,7 +55,8 @@ def beside(*sizes_mi: int, **fields: Any) -> Incident:
     """A kill of hog, which held 10Mi, beside other processes."""
     others = tuple(Neighbour(5000 + i, "big", mi * MI, CONTAINER_ID, "app") for i, mi in enumerate(sizes_mi))
     small = victim(anon_bytes=10 * MI, file_bytes=0)
-    return incident(**{"victims": (small,), "neighbours": others, "neighbours_total": len(others)} | fields)
+    counted = {"neighbours_total": len(others), "neighbours_bytes": sum(sizes_mi) * MI}
+    return incident(**{"victims": (small,), "neighbours": others} | counted | fields)
 
 
 def node(**fields: Any) -> Incident:
@@ -117,6 +118,13 @@ CASES = [
         "-XX:MaxRAMPercentage=95 (JDK_JAVA_OPTIONS)",
     ),
     Case(
+        "jvm-heap",
+        of("java", limit=64 * MI, env={"JDK_JAVA_OPTIONS": "-XX:MinRAMPercentage=95"}),
+        of("java", limit=64 * MI, env={"JDK_JAVA_OPTIONS": "-XX:MaxRAMPercentage=95"}),  # not heeded with so little
+        "60.8Mi of the 64Mi",
+        "-XX:MinRAMPercentage=95 (JDK_JAVA_OPTIONS)",
+    ),
+    Case(
         "jvm-direct-memory",
         of("java", "-Xmx3g", "-XX:MaxDirectMemorySize=2g", limit=4 * GI),
         of("java", "-Xmx3g", "-XX:MaxDirectMemorySize=1g", limit=4 * GI),
@@ -161,7 +169,7 @@ CASES = [
     Case(
         "neighbours-hold-most",
         beside(25),
-        beside(25, scope="node", limit_bytes=None),
+        beside(25, scope="cgroup", limit_cgroup="/kubepods"),  # the node's, whose Pods it tells
         "the largest is big (25Mi)",
         "neighbours 25Mi",
     ),
@@ -175,7 +183,7 @@ CASES = [
     Case(
         "go-memlimit",
         of("api", limit=GI, env={"GOGC": "50"}),
-        of("api", limit=GI, env={"MALLOC_ARENA_MAX": "2"}),  # nothing tells of Go
+        of("exe", limit=GI, env={"GOGC": "50"}),  # runc
         "GOMEMLIMIT=921MiB",
         "GOMEMLIMIT is not set",
     ),
@@ -192,6 +200,13 @@ CASES = [
         of("api", limit=GI, env={"GOMEMLIMIT": "900MiB"}),
         "set it to 921MiB",
         "GOMEMLIMIT=1024MiB",
+    ),
+    Case(
+        "go-memlimit",
+        of("api", limit=GI, env={"GOMAXPROCS": "2"}),
+        of("api", limit=GI, env={"MALLOC_ARENA_MAX": "2"}),  # nothing tells of Go
+        "knows nothing of the 1Gi limit",
+        "GOMAXPROCS=2",
     ),
     Case(
         "go-memlimit",
@@ -274,7 +289,7 @@ CASES = [
         "worker-pool",
         of("gunicorn", limit=GI, held=200 * MI, env={"WEB_CONCURRENCY": "8"}),
         of("gunicorn", limit=GI, held=900 * MI, env={"WEB_CONCURRENCY": "8"}),  # one has outgrown all others
-        "need 1600Mi",
+        "need up to 1600Mi",
         "WEB_CONCURRENCY=8",
     ),
     Case(
@@ -282,6 +297,21 @@ CASES = [
         replace(beside(10, 10), victims=(victim(comm="big", anon_bytes=10 * MI, file_bytes=0),)),
         beside(10, 10),
         "3 processes named big hold 30Mi",
+        "held 30Mi",
+    ),
+    Case(  # what forks share is not told as many times as they are
+        "worker-pool",
+        replace(
+            beside(20, 20),
+            victims=(victim(comm="big", anon_bytes=10 * MI, file_bytes=0),),
+            memory=Memory(30 * MI, 0, 0),
+        ),
+        replace(
+            beside(20, 20),
+            victims=(victim(comm="big", anon_bytes=10 * MI, file_bytes=0),),
+            memory=Memory(12 * MI, 0, 0),
+        ),
+        "3 processes named big hold 30Mi of the 32Mi limit together, with what they share: have",
         "held 30Mi",
     ),
     Case(
@@ -293,7 +323,27 @@ CASES = [
         where(2 * MI, 0, 30 * MI, victim_shmem=30 * MI),
         where(2 * MI, 0, 30 * MI),
         "30Mi of the 32Mi limit are shared memory",
-        "mapped by the victim 30Mi",
+        "mapped by hog 30Mi",
+    ),
+    Case(  # PostgreSQL's postmaster, whose backend was killed
+        "shared-memory",
+        replace(
+            where(2 * MI, 0, 30 * MI, volumes=(CACHE,)),
+            neighbours=(Neighbour(1, "postgres", 31 * MI, CONTAINER_ID, shmem_bytes=28 * MI),),
+        ),
+        replace(
+            where(2 * MI, 0, 30 * MI, volumes=(CACHE,)),
+            neighbours=(Neighbour(1, "postgres", 31 * MI, CONTAINER_ID, shmem_bytes=9 * MI),),
+        ),
+        "shared memory that postgres maps",
+        "mapped by postgres 28Mi",
+    ),
+    Case(
+        "tmpfs",
+        replace(where(2 * MI, 0, 30 * MI), neighbours=(Neighbour(1, "sh", MI, CONTAINER_ID, shmem_bytes=MI),)),
+        replace(where(2 * MI, 0, 30 * MI), neighbours=(Neighbour(1, "sh", MI, CONTAINER_ID, shmem_bytes=28 * MI),)),
+        "are files in memory",
+        "shmem 30Mi",
     ),
     Case(
         "left-behind",
@@ -321,10 +371,24 @@ CASES = [
         "page-tables", where(pagetables_bytes=8 * MI), where(pagetables_bytes=MI), "are page tables", "page tables 8Mi"
     ),
     Case(
+        "page-tables",  # cgroup v1, whose files do not say
+        replace(where(2 * MI, kernel_bytes=28 * MI), victims=(victim(anon_bytes=2 * MI, pgtables_bytes=28 * MI),)),
+        where(2 * MI, kernel_bytes=28 * MI),
+        "28Mi of the 32Mi limit are page tables",
+        "page tables 28Mi",
+    ),
+    Case(
+        "kernel-memory",
+        where(2 * MI, kernel_bytes=28 * MI),
+        replace(where(2 * MI, kernel_bytes=28 * MI), victims=(victim(anon_bytes=2 * MI, pgtables_bytes=28 * MI),)),
+        "27.9Mi of the 32Mi limit are the kernel's own",
+        "kernel 28Mi",
+    ),
+    Case(
         "kernel-memory",
         where(kernel_bytes=24 * MI, slab_unreclaimable_bytes=20 * MI),
         where(kernel_bytes=24 * MI, sock_bytes=23 * MI),
-        "24Mi of the 32Mi limit are the kernel's own",
+        "23.9Mi of the 32Mi limit are the kernel's own",
         "unreclaimable slab 20Mi",
     ),
     Case("swap", where(swap_bytes=20 * MI), where(swap_bytes=0), "Another 20Mi were in swap", "swap 20Mi"),
@@ -337,9 +401,9 @@ CASES = [
     ),
     Case(
         "spike",
-        came("spike", before_bytes=8 * MI, highest_bytes=12 * MI),
+        came("spike", samples=(Sample(1500.0, 12 * MI),), before_bytes=8 * MI, highest_bytes=12 * MI),
         came("spike"),
-        "12Mi at most in the day before, so it is no leak",
+        "12Mi at most in the 25m before, so it does not look like a leak",
         "spike from 8Mi",
     ),
     Case(
@@ -348,6 +412,13 @@ CASES = [
         came("steady", rate_bytes_per_hour=-MI),
         "1Mi",
         "steady, 1Mi an hour",
+    ),
+    Case(
+        "spike",
+        replace(came("spike", before_bytes=8 * MI, highest_bytes=12 * MI), repeats=Repeats(2, incident().time)),
+        came("unknown"),
+        "until a moment before, so it does not look like a leak",
+        "spike from 8Mi",
     ),
     Case("spike", came("spike", before_bytes=8 * MI), incident(), "40Mi by KRR's rule", "spike from 8Mi"),
     Case(
@@ -382,12 +453,40 @@ CASES = [
     Case("sandbox", incident(sandbox=True), incident(), "sandbox was killed", "hog is of the sandbox"),
     Case(
         "neighbours-hold-most",
-        beside(18, 7),
+        beside(14, 6),
         beside(12, 7),
-        "Other processes below the limit hold 25Mi, the one that was killed held 10Mi, the largest is big (18Mi)",
-        "neighbours 25Mi",
+        "Other processes below the limit hold 20Mi, the one that was killed held 10Mi, the largest is big (14Mi)",
+        "neighbours 20Mi",
     ),
-    Case("oom-score", beside(22), beside(19), "big (22Mi) held more and was spared", "oom_score_adj 983"),
+    Case(  # forks, whose sizes have what they share many times
+        "neighbours-hold-most",
+        replace(beside(20, 20, 20, neighbours_bytes=600 * MI), memory=Memory(32 * MI, 0, 0)),
+        replace(beside(20, 20, 20, neighbours_bytes=600 * MI), memory=Memory(14 * MI, 0, 0)),
+        "Other processes below the limit hold 22Mi, the one that was killed held 10Mi, the largest is big (20Mi)",
+        "neighbours 22Mi",
+    ),
+    Case(
+        "neighbours-hold-most",
+        beside(20, neighbours_bytes=30 * MI),
+        beside(20, 20, neighbours_bytes=600 * MI),  # the cgroup's own figures are not known
+        "hold 30Mi",
+        "neighbours 30Mi",
+    ),
+    Case(
+        "neighbours-hold-most",
+        beside(20),
+        incident(victims=(victim(anon_bytes=0, file_bytes=0),)),  # nobody holds anything, as far as is known
+        "hold 20Mi",
+        "neighbours 20Mi",
+    ),
+    Case(
+        "neighbours-hold-most",
+        beside(90, memory=Memory(31 * MI, 0, 0)),
+        beside(90, memory=Memory(11 * MI, 0, 0)),  # they map 90 MiB that others hold, too
+        "hold 21Mi",
+        "neighbours 21Mi",
+    ),
+    Case("oom-score", beside(22), beside(19), "A larger process, big (22Mi), was spared", "oom_score_adj 983"),
     Case("oom-score", beside(22), beside(22, group_kill=True), "oom_score_adj decided", "big holds 22Mi"),
     Case(
         "oom-score",
@@ -408,7 +507,8 @@ CASES = [
     Case("group-kill", group_of(2), incident(group_kill=True), "All 2 processes", "2 victims"),
     Case("group-kill", replace(group_of(2), cgroup="/a.service"), incident(), "OOMPolicy=kill", "2 victims"),
     Case("trigger", triggered(), triggered(limit_lowered=True), "was one too many", "trigger cat"),
-    Case("trigger", triggered(), incident(), "cat asked for the page", "trigger cat"),
+    Case("trigger", triggered(), triggered(trigger=Trigger(5000, "hog", CGROUP)), "asked for by cat", "trigger cat"),
+    Case("trigger", triggered(), incident(), "asked for by cat", "trigger cat"),
     Case("trigger", triggered(), triggered(trigger=Trigger(5000, "cat", "/kubepods/podb/c")), "cat", "trigger cat"),
     Case("no-limit", node(), node(limit=LIMIT), "no memory limit", "no limit in the spec"),
     Case("no-limit", node(), replace(node(), pod=replace(POD, restart_policy=None)), "no memory limit", "held 31.4Mi"),
@@ -508,6 +608,15 @@ def test_of_other_pods_nobody_is_named(scope: Any) -> None:
     assert "theirs" not in str(advise(named).hints)
     same = replace(one, neighbours=tuple(replace(other, comm="hog") for other in one.neighbours))
     assert "worker-pool" not in said(same)
+
+
+def test_outside_kubernetes_there_is_no_word_of_it() -> None:
+    """Of a container of Docker's."""
+    one = replace(beside(22), cgroup=f"/docker/{CONTAINER_ID}", limit_cgroup=f"/docker/{CONTAINER_ID}", pod=None)
+    texts = said(replace(one, pid1="lives"))
+    assert "see that PID 1 notices" in texts["child-killed"].text
+    assert "was spared" in texts["oom-score"].text
+    assert not any(word in str(texts) for word in ("Kubernetes", "kubelet", "QoS"))
 
 
 def test_a_sentence_is_bounded() -> None:

@@ -57,6 +57,8 @@ def test_the_whole_event() -> None:
         "firstTimestamp": "2026-11-22T08:21:01Z",
         "lastTimestamp": "2026-11-22T08:21:01Z",
         "source": {"component": "oomeventer", "host": NODE},
+        "reportingComponent": "oomeventer",
+        "reportingInstance": NODE,
     }
 
 

@@ -56,15 +56,19 @@ ELSEWHERE = f"and the kernel killed hog (pid 17 in container app), {HELD}"
             f"Cgroup /system.slice ran out of its 32Mi memory limit {ELSEWHERE}",
         ),
         (
+            {"scope": "cgroup", "limit_cgroup": f"{CGROUP}/jobs/1", "cgroup": f"{CGROUP}/jobs/1/x"},
+            f"Cgroup jobs/1 within container app ran out of its 32Mi memory limit {ELSEWHERE}",
+        ),
+        (
             {"scope": "pod", "limit_bytes": 64 * MI, "pod": replace(POD, containers_limit_bytes=64 * MI + 1)},
-            f"Pod checkout-0 ran out of 64Mi of memory, its containers' limits together {ELSEWHERE}",
+            f"Pod checkout-0 ran out of 64Mi of memory (its containers' limits together) {ELSEWHERE}",
         ),
         (
             {"scope": "pod", "limit_bytes": 64 * MI, "pod": replace(POD, limit_bytes=96 * MI)},
             f"Pod checkout-0 ran out of the 64Mi memory limit in force (its spec says 96Mi) {ELSEWHERE}",
         ),
         (
-            {"limit_bytes": 16 * MI},
+            {"limit_bytes": 16 * MI, "usage_bytes": 16 * MI},
             f"Container app ran out of the 16Mi memory limit in force (its spec says 32Mi) {HOG}",
         ),
         (
@@ -160,6 +164,8 @@ def test_a_groups_words() -> None:
     assert "group of 50 (memory.oom.group): w0 (20) 31.2Mi, " in reported
     assert ", w7 (27) 31.2Mi and 41 more. " in reported
     assert "group" not in message(incident(group_kill=True))
+    wrapped = replace(group_of(2), victims=(victim(), victim(pid=2, container_pid=1, comm="sh", anon_bytes=0)))
+    assert "group of 2 (memory.oom.group): sh (1). PID 1" in message(wrapped)
 
 
 def test_the_command_is_quoted() -> None:
@@ -226,6 +232,15 @@ VOLUMES = (MemoryVolume("scratch", None, ("app",)), MemoryVolume("other", None, 
             "restarts",
         ),
         (held_by(shmem=30), "tmpfs", "30Mi of it are files in memory (tmpfs, shared memory)"),
+        (
+            replace(
+                held_by(shmem=30),
+                pod=replace(POD, memory_volumes=VOLUMES),
+                neighbours=(Neighbour(1, "postgres", 31 * MI, CONTAINER.id, shmem_bytes=28 * MI),),
+            ),
+            "tmpfs",
+            "30Mi of it are shared memory that postgres maps",
+        ),
         (held_by(file=30, dirty=20), "cache", "30Mi of it are page cache, of which 20Mi wait to be written to a disk"),
         (
             held_by(kernel=30, sock=26, slab_unreclaimable=3),
@@ -250,6 +265,21 @@ VOLUMES = (MemoryVolume("scratch", None, ("app",)), MemoryVolume("other", None, 
             ),
             "others",
             "its 8 other processes hold 30Mi of it, the largest worker 4Mi",
+        ),
+        (  # forks: what they share counts in the size of each
+            replace(
+                held_by(anon=32),
+                neighbours=(Neighbour(2, "worker", 31 * MI, CONTAINER.id, "app"),),
+                neighbours_total=20,
+                neighbours_bytes=600 * MI,
+            ),
+            "others",
+            "its 20 other processes hold 30Mi of it",
+        ),
+        (
+            replace(held_by(kernel=30), victims=(victim(anon_bytes=2 * MI, pgtables_bytes=28 * MI),)),  # v1
+            "kernel",
+            "30Mi of it are the kernel's own (page tables 28Mi)",
         ),
         (
             replace(
@@ -283,6 +313,7 @@ def test_who_held_it_where_it_was_not_the_victim(sample: Incident, reason: str, 
         ({"memory": Memory(31 * MI, 9 * MI, 9 * MI)}, "process"),
         ({}, "process"),
         ({"victims": (victim(anon_bytes=MI),)}, None),
+        ({"victims": (victim(anon_bytes=MI),), "neighbours_bytes": 600 * MI}, None),  # forks
     ],
 )
 def test_why(fields: dict[str, Any], reason: str | None) -> None:
@@ -294,12 +325,51 @@ def test_why(fields: dict[str, Any], reason: str | None) -> None:
 def test_what_else_held_much() -> None:
     """A good part that is neither the victim's nor the cause, and what earlier containers left."""
     sample = replace(held_by(anon=3, file=8, shmem=20), usage_bytes=LIMIT)
-    assert ". Of the 32Mi 8Mi are page cache. PID 1" in message(sample)
+    assert ". Of the 32Mi, 8Mi are page cache. PID 1" in message(sample)
     left = replace(sample, memory=Memory(3 * MI, 0, 20 * MI, left_behind_bytes=10 * MI))
     assert ". 10Mi of it were left behind by an earlier container. PID 1" in message(left)
     all_of_it = message(replace(sample, memory=Memory(3 * MI, 0, 20 * MI, left_behind_bytes=19 * MI)))
     assert "20Mi of it are files in memory (tmpfs, shared memory), left behind by an earlier container." in all_of_it
     assert all_of_it.count("left behind") == 1
+
+
+def test_others_that_have_ended() -> None:
+    """What a group's end took along is nobody's who lives on."""
+    pause = Neighbour(7, "pause", MI // 2, "c" * 64)
+    sample = replace(
+        held_by(anon=24, file=0, shmem=0), neighbours=(pause,), neighbours_total=1, neighbours_bytes=MI // 2
+    )
+    assert ": processes that have ended since held 22Mi of it. The kernel" in message(sample)
+
+
+def test_others_that_grew_after_the_kill() -> None:
+    """All together did not hold more than was in use."""
+    large = Neighbour(7, "cache", 33 * MI, "c" * 64, "cache")
+    sample = incident(
+        victims=(victim(anon_bytes=20 * MI),),
+        usage_bytes=LIMIT,
+        neighbours=(large,),
+        neighbours_total=1,
+        neighbours_bytes=33 * MI,
+    )
+    assert ". Of the 32Mi, container cache holds 12Mi. PID 1" in message(sample)
+
+
+def test_what_was_in_use_is_told_where_it_is_not_the_limit() -> None:
+    """Two kills at once: the second one's usage is far below it. A limit that is being lowered: far above."""
+    says = "ran out of its 32Mi memory limit (9Mi were in use when the victim was chosen) and the kernel"
+    assert says in message(incident(usage_bytes=9 * MI))
+    assert "in use" not in message(incident(usage_bytes=30 * MI))
+    assert "(40Mi were in use when" in message(incident(usage_bytes=40 * MI))
+
+
+@pytest.mark.parametrize(("comm", "inside"), [("exe", 4217), ("runc:[2:INIT]", 1)])
+def test_the_runtime_was_starting_the_container(comm: str, inside: int) -> None:
+    """It is no process of the container's program, and a pid of the node's is called so."""
+    says = f"and the kernel killed the runtime's process that was to start the container ({comm}, pid 4217 on the node)"
+    assert says in message(incident(victims=(victim(comm=comm, container_pid=inside),)))
+    own = victim(comm="exe", container_pid=17)
+    assert "killed exe (pid 17 in the container)" in message(incident(victims=(own,)))
 
 
 def test_the_node_ran_out() -> None:
@@ -312,6 +382,10 @@ def test_the_node_ran_out() -> None:
     together = "Pods together hold 410Mi of 512Mi; outside Pods 100Mi"
     largest = "bank/vault-0 300Mi (no request, limit 400Mi), shop/checkout-0 100Mi (request 1Mi, no limit)"
     assert f". {together}. The largest: {largest}. PID 1" in message(sample, on_node=True)
+    unknown = replace(
+        sample, node_memory=NodeMemory(512 * MI, 2 * MI, 410 * MI, 3, (replace(pods[0], limit_bytes=None),))
+    )
+    assert ". The largest: bank/vault-0 300Mi. PID 1" in message(unknown, on_node=True)
     assert f". {together}. This Pod holds 100Mi (request 1Mi, no limit). PID 1" in message(sample)
 
 
@@ -324,8 +398,8 @@ def test_the_node_ran_out() -> None:
         ),
         (Trajectory("/a", "steady", rate_bytes_per_hour=MI // 2), "Memory grew steadily, by about 12Mi a day"),
         (
-            Trajectory("/a", "spike", before_bytes=12 * MI, highest_bytes=14 * MI),
-            "Memory rose at once from 12Mi, and had no more than 14Mi in the last day",
+            Trajectory("/a", "spike", (Sample(1500.0, 14 * MI),), before_bytes=12 * MI, highest_bytes=14 * MI),
+            "Memory rose at once from 12Mi, and had no more than 14Mi in the 25m before",
         ),
         (Trajectory("/a", "at the limit", since_seconds=10800.0), "Memory was within 10% of the limit for 3h"),
         (
@@ -337,6 +411,13 @@ def test_the_node_ran_out() -> None:
 def test_how_it_came_to_it(story: Trajectory, says: str) -> None:
     """The pattern in words."""
     assert f". {says}. Command" in message(incident(trajectory=story))
+
+
+def test_the_highest_is_left_out_where_it_was_killed_before() -> None:
+    """It had more then, between two samples."""
+    spike = Trajectory("/a", "spike", before_bytes=12 * MI, highest_bytes=14 * MI)
+    again = Repeats(2, Moment.fromisoformat("2026-11-22T08:20:00Z"))
+    assert ". Memory rose at once from 12Mi. 2nd such" in message(incident(trajectory=spike, repeats=again))
 
 
 def test_what_is_known_beside_it() -> None:
@@ -364,6 +445,7 @@ def test_what_is_known_beside_it() -> None:
         ("tmpfs", "27Mi of the 32Mi limit are files: set a sizeLimit (it has none).", "Set a sizeLimit (it has none)"),
         ("jvm-heap", "-Xmx is 64Mi: lower it.", "-Xmx is 64Mi: lower it"),
         ("tmpfs", "set a sizeLimit", "Set a sizeLimit"),
+        ("trigger", "sh asked for the page: compare both", "Compare both"),
     ],
 )
 def test_a_hint_repeats_nothing(rule: str, text: str, says: str) -> None:
@@ -458,3 +540,10 @@ def test_any_incident_has_a_message_and_a_block(sample: Incident, on_node: bool)
     assert text.isprintable()
     assert all(line.isprintable() for line in block(sample).split("\n"))
     assert why(sample) in {None, *get_args(Share), "sandbox", "lowered", "node"}
+
+
+@pytest.mark.parametrize("rule", ["tmpfs", "shared-memory", "child-killed"])
+def test_what_is_told_is_not_told_by_the_hint_again(rule: str) -> None:
+    """Of a hint whose evidence the message has, the advice alone."""
+    hinted = incident(hints=(Hint(rule, "20Mi are somewhere: do something", ()),))
+    assert message(hinted).endswith(f"{LIVES}. Do something. Command: hog 100")

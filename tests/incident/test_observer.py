@@ -3,15 +3,18 @@ the stage leaves behind."""
 
 import asyncio
 import os
+import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Self
 
 import pytest
 
 from oomeventer.incident import Observer
 from oomeventer.incident import observer as module
 from oomeventer.kernel import Process
-from oomeventer.node import Procfs, taskstats_permitted
+from oomeventer.node import Procfs, Taskstats, taskstats_permitted
 from oomeventer.redaction.policy import Redaction
 from samples import NODE, kill
 
@@ -28,9 +31,10 @@ def open_files() -> set[str]:
 
 
 @pytest.mark.skipif(not taskstats_permitted(), reason="needs CAP_NET_ADMIN: taskstats")
-async def test_statistics_leave_nothing_open() -> None:
+async def test_statistics_leave_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sockets and event loops, of both threads, are closed when they were used: what is left to the interpreter's end
     would write its traceback between the log's lines."""
+    monkeypatch.setattr(module, "DEADLINE_SECONDS", 30)
     before = open_files()
     observer = Observer(Procfs(), NODE, Redaction(), statistics=True)
     one = (replace(kill(), process=Process(os.getpid(), 0)),)
@@ -40,6 +44,23 @@ async def test_statistics_leave_nothing_open() -> None:
     for thread in observer._executor._threads:
         thread.join(5)
     assert open_files() - before == set()
+
+
+@pytest.mark.skipif(not taskstats_permitted(), reason="needs CAP_NET_ADMIN: taskstats")
+async def test_statistics_that_are_late_hold_up_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the first ones are on a busy machine: PID 1 and the neighbours are there nevertheless."""
+
+    class Late(Taskstats):
+        def __enter__(self) -> Self:
+            time.sleep(1)
+            return super().__enter__()
+
+    monkeypatch.setattr(module, "DEADLINE_SECONDS", 0.5)
+    monkeypatch.setattr(module, "Taskstats", Late)
+    with closing(Observer(Procfs(), NODE, Redaction(), statistics=True)) as observer:
+        incident = await observer((replace(kill(), process=Process(os.getpid(), 0)),))
+    assert incident.chosen.statistics is None
+    assert not any("in time" in note for note in incident.notes)
 
 
 async def test_a_proc_that_hangs_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

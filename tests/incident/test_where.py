@@ -29,6 +29,13 @@ def parts(stat: MemoryStat, *kills: Kill) -> tuple[int, int, int, int | None]:
     return memory.anon_bytes // MI, memory.file_bytes // MI, memory.shmem_bytes // MI, memory.kernel_bytes
 
 
+def test_pid1_was_a_victim() -> None:
+    """That is in the record, whatever /proc says."""
+    first = kill(**VICTIM)
+    assert made(Glance(), first).pid1 is None
+    assert made(Glance(), first, replace(first, process=first.init)).pid1 == "killed"
+
+
 def test_all_is_still_there() -> None:
     """Read in time: the parts are what was read."""
     memory = made(Glance(memory=WHOLE, left_behind_bytes=7)).memory
@@ -61,6 +68,14 @@ def test_the_kernels_own_goes_with_the_victim() -> None:
     memory = made(Glance(memory=stat), kill(anon_bytes=MI, shmem_bytes=0, pgtables_bytes=7 * MI)).memory
     assert memory
     assert (memory.anon_bytes, memory.kernel_bytes, memory.pagetables_bytes) == (MI, 28 * MI, 7 * MI)
+
+
+def test_runc_goes_with_its_own_file() -> None:
+    """What it had in memory as a file, and has given back, was not the kernel's."""
+    stat = replace(WHOLE, anon_bytes=0, shmem_bytes=0, usage_bytes=4 * MI)
+    exe = kill(anon_bytes=0, shmem_bytes=0, comm=b"exe")
+    assert parts(stat, replace(exe, container_pid=exe.process.pid)) == (0, 3, 0, MI)
+    assert parts(stat, exe) == (0, 3, 0, 29 * MI)
 
 
 def test_a_kernel_part_that_is_incomplete() -> None:

@@ -456,12 +456,13 @@ async def test_a_disk_that_hangs(
     await left_by_an_earlier_process(path)
     api = Direct()
     agent = Agent(path, api)
-    if method != "_open":
+    at_first = method in ("_open", "recorded")  # what is recorded later is handed on, and not read
+    if not at_first:
         await agent.__aenter__()
         await agent.kill(101, 102, 103)
         await until(lambda: not agent.journal.totals.waiting)
     disk = hanging(method)
-    if method == "_open":
+    if at_first:
         await agent.__aenter__()
     for number in range(104, 111):
         await agent.kill(number)
@@ -473,7 +474,7 @@ async def test_a_disk_that_hangs(
     assert disk.hangs == 1, "one thread, and it waits"
     await agent.kill(111)
     await until(lambda: not agent.journal.trouble and not agent.journal.totals.waiting)
-    first = 101 if method != "_open" else 104
+    first = 104 if at_first else 101
     await until(lambda: api.reported == 10 + 112 - first)
     agent.check()
     assert agent.journal.totals.seen == 20 + 112 - first

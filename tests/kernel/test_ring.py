@@ -6,6 +6,8 @@ of the consumer.
 
 import os
 import struct
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -279,3 +281,31 @@ def test_a_full_ring_counts_what_it_has_no_room_for(attached: Attachment, progra
     attached.ring.free(position for position, _ in found.values())
     later = dies(program)
     assert kills(attached.ring)[later][1].lost == lost
+
+
+@pytest.mark.kernel
+def test_the_data_count_as_nobodys_memory(attached: Attachment, program: Path) -> None:
+    """When all is read nothing of the ring is mapped but its two positions."""
+    dies(program)
+    assert kills(attached.ring)
+    maps = [line.split()[0] for line in Path("/proc/self/maps").read_text().splitlines() if "bpf-map" in line]
+    sizes = [int(end, 16) - int(begin, 16) for begin, end in (at.split("-") for at in maps)]
+    assert sizes == [PAGE, PAGE]
+
+
+@pytest.mark.kernel
+def test_loading_leaves_nothing_in_the_heap() -> None:
+    """What libbpf takes to load the object, the kernel's types, is given back."""
+    code = f"""
+from pathlib import Path
+from oomeventer.kernel.attachment import load
+from oomeventer.kernel.libbpf import Library
+def anonymous():
+    rows = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    return next(int(row.split()[1]) for row in rows if row.startswith("Anonymous:"))
+before = anonymous()
+load(Library(), {KERNEL})
+print(anonymous() - before)
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(run.stdout) < 6 << 10

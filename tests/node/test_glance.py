@@ -163,6 +163,18 @@ def test_the_node_ran_out(machine: Machine, kubepods: str, burstable: str, pod: 
     assert node.pods == tuple((f"{SHOP[3:]}{number:01x}", 100 + number) for number in range(LARGEST, 0, -1))
 
 
+@pytest.mark.parametrize(("full", "is_node"), [(2, True), (1, True), (0, False)])
+def test_what_the_node_has_for_its_pods_ran_out(machine: Machine, full: int, is_node: bool) -> None:
+    """Or for those of a class: who holds it is the same question."""
+    (machine.proc / "meminfo").write_text("MemTotal:       1000 kB\n")
+    pod = f"/kubepods/burstable/{SHOP}0"
+    for path in ("/kubepods", "/kubepods/burstable", pod):
+        machine.cgroup(path, anon=4096)
+    found = machine.glance(pod, full=full)
+    assert (found.node is not None) == is_node
+    assert not found.node or found.node.pods == ((f"{SHOP[3:]}0", 4096),)
+
+
 def test_a_node_without_pods_or_meminfo(machine: Machine) -> None:
     """What is not to be read is unknown."""
     machine.cgroup("/system.slice", anon=MI)

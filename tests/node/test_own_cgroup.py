@@ -220,3 +220,12 @@ def test_this_machine() -> None:
     """All kills on it are its own."""
     unified = hierarchy().name != "memory"
     assert NodeCgroup().inodes[unified] == 1
+
+
+@pytest.mark.parametrize(("file", "unified"), [("memory.limit_in_bytes", False), ("cgroup.controllers", True)])
+def test_root_of_what_is_named(tmp_path: Path, file: str, unified: bool) -> None:
+    """A directory within a hierarchy that is named as its place (--cgroup-root): paths begin there."""
+    (tmp_path / file).touch()
+    assert NodeCgroup("/docker/abc", cgroups=tmp_path).root() == (tmp_path, unified)
+    (tmp_path / file).unlink()
+    assert NodeCgroup("/docker/abc", cgroups=tmp_path).root() is None

@@ -184,8 +184,10 @@ def test_a_stat_that_is_none(machine: Machine, stat: bytes) -> None:
 def test_neighbours(machine: Machine) -> None:
     """Those that live on, also in cgroups below the container's: the largest first, victims and zombies not."""
     machine.process(10, comm=b"small", rss_pages=1)
-    machine.process(11, comm=b"large", rss_pages=300)
-    machine.process(12, comm=b"nested", rss_pages=20)
+    machine.process(
+        11, comm=b"large", rss_pages=300, status=b"RssFile:\t  4 kB\nRssShmem:\t     800 kB\nVmSwap:\t0 kB\n"
+    )
+    machine.process(12, comm=b"nested", rss_pages=20, status=b"RssShmem:\t800 pages\n")
     machine.process(13, state="Z")
     machine.process(4217, rss_pages=9999)
     machine.process(4218, rss_pages=9999)
@@ -197,6 +199,7 @@ def test_neighbours(machine: Machine) -> None:
         (12, b"nested", 20 * PAGE),
         (10, b"small", PAGE),
     ]
+    assert [one.shmem_bytes for one in observation.neighbours.largest] == [800 << 10, 0, 0]
     assert observation.neighbours.total == 3
 
 

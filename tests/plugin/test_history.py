@@ -34,11 +34,16 @@ for word; do case $word in pod/*) pod=${{word#pod/}};; --) break;; esac; done
 if [ ! -e {tmp_path}/journals/$pod.db ]; then
 	echo "Error from server (Forbidden): pods \\"$pod\\" is forbidden: it cannot create pods/exec" >&2; exit 1
 fi
+echo "$*" >>{tmp_path}/asked
+since=
 case "$*" in
 *"-n agents pod/$pod -c oomeventer -- oomeventer history --json") ;;
+*"-n agents pod/$pod -c oomeventer -- oomeventer history --json --since=21601s")
+	since=--since=21601s
+	[ ! -e {tmp_path}/old ] || {{ echo "command terminated with exit code 2" >&2; exit 2; }} ;;
 *) echo "not so: $*" >&2; exit 1 ;;
 esac
-exec {sys.executable} -m oomeventer history --json --journal={tmp_path}/journals/$pod.db
+exec {sys.executable} -m oomeventer history --json $since --journal={tmp_path}/journals/$pod.db
 """
     )
     program.chmod(0o755)
@@ -82,13 +87,25 @@ async def test_what_is_older_than_the_events(api: ApiServer, oom: Plugin, tmp_pa
     assert recent[1] == "2"
 
 
+async def test_since_goes_to_the_agents(api: ApiServer, oom: Plugin, tmp_path: Path) -> None:
+    """An older one, which does not know it, sends all when it is asked again."""
+    put_agent(api, "a", "one")
+    kept(tmp_path, "a", leak("1", timedelta(hours=30)), leak("2", timedelta(hours=5)))
+    for asked in (1, 2):
+        (line,) = rows((await oom("-n", "shop", "--no-headers", "--history", "--since", "6h")).out)
+        assert line[1] == "1"
+        assert len((tmp_path / "asked").read_text().splitlines()) == asked
+        (tmp_path / "asked").unlink()
+        (tmp_path / "old").touch()
+
+
 async def test_events_that_are_gone(api: ApiServer, oom: Plugin, tmp_path: Path) -> None:
     """show has the whole story, and marks the kills before."""
     put_agent(api, "a", "one")
     kept(tmp_path, "a", leak("1", timedelta(hours=8)), leak("2", timedelta(hours=5)))
     out = (await oom("show", "checkout-7d9f-x2x4q", "-n", "shop", "--history")).out
     assert "java (pid 1 in the container" in out
-    assert "x: killed before" in out
+    assert "(x: before)" in out
 
 
 async def test_what_was_not_reached_is_said(api: ApiServer, oom: Plugin, tmp_path: Path) -> None:

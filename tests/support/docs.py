@@ -1,6 +1,7 @@
 """docs/metrics.md and docs/configuration.md, made of the tables of metrics and of settings (`make docs`). In: FAMILIES,
 SETTINGS. Out: the pages."""
 
+from chart.queries import WORKLOAD
 from oomeventer.probes.families import FAMILIES, NAMED
 from oomeventer.setting_table import SETTINGS
 from places import REPOSITORY
@@ -10,7 +11,8 @@ CONFIGURATION = REPOSITORY / "docs/configuration.md"
 
 _PAGE = """# Metrics
 
-At `/metrics`, in Prometheus' text format, where `--listen` is set. Made by `make docs`.
+At `/metrics`, in Prometheus' text format, where `--listen` is set. Made by `make docs`. What to do about an
+alert: [alerts](alerts.md).
 
 {table}
 
@@ -25,6 +27,10 @@ Each scope and each reason is there from the start, at 0, so that `increase()` s
 of `oomeventer_kills_total` begins with its first kill, which `increase()` does not see, and ends when {named} others
 were killed since. What it had is then in the series without names, for `increase()` once more: leave that out
 (`pod!=""`), or ask `oomeventer_incidents_total`. The chart's alert and dashboard count the first kills, too.
+
+No metric names a Pod's owner. The dashboard's `workload` is the Pod's name without the parts that controllers add
+(`checkout-5d4f7c8b9-x2k9p`, `report-29400000-k4z8d` and `db-0` are `checkout`, `report` and `db`), by
+`label_replace()`: `{workload}`. A bare Pod that is named so is taken for theirs. The Event has the real owner.
 
 In every scrape while the agent watches:
 
@@ -42,7 +48,7 @@ def page() -> str:
     for family in FAMILIES.values():
         labels = ", ".join(f"`{label}`" for label in family.labels)
         rows.append(f"| `{family.name}` | {family.kind} | {labels} | {family.help} |")
-    return _PAGE.format(table="\n".join(rows), named=NAMED)
+    return _PAGE.format(table="\n".join(rows), named=NAMED, workload=WORKLOAD)
 
 
 _SETTINGS = """# Configuration

@@ -36,7 +36,7 @@ def kill(number: int = 1, program: str = "hog", pod: int = 0, **fields: Any) -> 
 
 
 def record(store: Database, one: Incident) -> bool:
-    return incidents.record(store, one.key, encode(one))
+    return incidents.record(store, one.key, encode(one)) is not None
 
 
 def described(store: Database, *those: Incident) -> list[Waiting]:

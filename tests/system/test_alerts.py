@@ -6,9 +6,7 @@ PodMonitor adds. Out: which alerts fire, and what the panels show.
 
 import asyncio
 import json
-import os
 import platform
-import shutil
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -23,6 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 if platform.machine() != "x86_64":
     pytest.skip("Helm as a Python module is not built for this machine", allow_module_level=True)
 
+import grafana
 from chart import render
 from oomeventer.cluster.api import Api
 from oomeventer.cluster.delivery import Delivery
@@ -30,11 +29,9 @@ from oomeventer.journal.journal import Journal
 from oomeventer.pipeline import Pipeline, Stage
 from oomeventer.probes.families import NAMED
 from oomeventer.probes.metrics import Metrics, Parts
-from places import REPOSITORY
+from prometheus import PROMTOOL
 from samples import POD, group_of, incident
 
-#: Of the system, or of .ci/promtool.
-PROMTOOL = shutil.which("promtool", path=f"{os.environ['PATH']}:{REPOSITORY}/.cache/promtool")
 pytestmark = pytest.mark.skipif(PROMTOOL is None, reason="promtool is not here: Debian's package prometheus has it")
 
 STEP_SECONDS = 60
@@ -407,9 +404,7 @@ async def test_after_a_thousand_pods(start: Start, begin: Begin) -> None:
 def panel(title: str, target: int = 0) -> str:
     """A panel's query, as Grafana asks it for two hours of all nodes."""
     found = render.one(render.objects(render.LEAST | {"dashboard": {"enabled": True}}), "ConfigMap")
-    (asked,) = (one for one in json.loads(found["data"]["oomeventer.json"])["panels"] if one["title"] == title)
-    expression = asked["targets"][target]["expr"]
-    return str(expression).replace("$__range", "7200s").replace("$__rate_interval", "120s").replace("$node", ".*")
+    return grafana.asked(json.loads(found["data"]["oomeventer.json"]), "7200s", "60s")[title][target]
 
 
 async def test_the_dashboard(start: Start, begin: Begin) -> None:
@@ -421,8 +416,10 @@ async def test_the_dashboard(start: Start, begin: Begin) -> None:
     async with begin("a", "two") as a:
         a.ring.lost = 5
         prometheus.scrape(20, a)
+        first = {}
         for pod in ("x", "y"):
             a.kill(pod)
+            first[pod] = prometheus.at
             prometheus.scrape(5, a)
         await a.give_up(4, "invalid")
         a.metrics.answers["api"] = False
@@ -430,9 +427,11 @@ async def test_the_dashboard(start: Start, begin: Begin) -> None:
         of = f'namespace="{POD.namespace}", container="app"'
         prometheus.says(
             {
-                f"round({panel('Kills')})": [{"labels": "{}", "value": 2}],
-                panel("Containers killed most"): [
-                    {"labels": f'{{{of}, pod="{pod}"}}', "value": 1} for pod in ("x", "y")
+                f"round({panel('OOM kills')})": [{"labels": "{}", "value": 2}],
+                panel("Killed most"): [{"labels": f'{{{of}, workload="{pod}"}}', "value": 1} for pod in ("x", "y")],
+                panel("Killed most", 1): [
+                    {"labels": f'{{{of}, workload="{pod}"}}', "value": 1000 * STEP_SECONDS * at}
+                    for pod, at in first.items()
                 ],
                 f"round({panel('Not reported')})": [{"labels": "{}", "value": 6}],
                 panel("Agents", 0): [{"labels": "{}", "value": 1}],

@@ -20,7 +20,10 @@ if platform.machine() != "x86_64":
 
 import helm_python
 
+import grafana
 from chart import CHART, REPOSITORY, posture, publish, render, values
+from chart.dashboard import QUESTIONS
+from chart.queries import WORKLOAD
 from oomeventer import __version__, setting_table, settings
 from oomeventer.probes.families import FAMILIES
 
@@ -189,6 +192,8 @@ def with_image(given: dict[str, Any]) -> dict[str, Any]:
         {"podAnnotations": {"kubectl.kubernetes.io/default-container": "other"}},
         {"podMonitor": {"interval": "often"}},
         {"podMonitor": {"interval": "30"}},
+        {"prometheusRule": {"runbookBaseUrl": "docs/alerts.md"}},
+        {"prometheusRule": {"runbookBaseUrl": "https://git.example/alerts.md#top"}},
         {"networkPolicy": {"apiServerPorts": ["https"]}},
     ],
     ids=str,
@@ -609,26 +614,36 @@ def test_permissions_are_documented() -> None:
 # -- metrics -----------------------------------------------------------------------------------------------------------
 
 
+def dashboard() -> dict[str, Any]:
+    """As Grafana gets it."""
+    text = render.one(objects("everything"), "ConfigMap")["data"]["oomeventer.json"]
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def panels() -> list[dict[str, Any]]:
+    """Of the dashboard; without its rows."""
+    return [panel for panel in dashboard()["panels"] if panel["type"] != "row"]
+
+
 def expressions() -> list[str]:
     """Of the dashboard and of the alerts, as Prometheus gets them."""
-    found = objects("everything")
-    dashboard = json.loads(render.one(found, "ConfigMap")["data"]["oomeventer.json"])
-    panels = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
-    (group,) = render.one(found, "PrometheusRule")["spec"]["groups"]
-    assert len(panels) >= 10
-    return panels + [rule["expr"] for rule in group["rules"]]
+    (group,) = render.one(objects("everything"), "PrometheusRule")["spec"]["groups"]
+    asked = [target["expr"] for panel in panels() for target in panel["targets"]]
+    assert len(asked) >= 25
+    return asked + [rule["expr"] for rule in group["rules"]]
 
 
 #: Beside FAMILIES: of Python's client, of others, and what Prometheus adds by the PodMonitor.
 PROCESS = {"process_resident_memory_bytes", "process_cpu_seconds_total"}
 OTHERS = {"up", "kube_daemonset_status_number_unavailable"}
-ADDED = {"node", "agent", "instance", "job", "le", "daemonset"}
+ADDED = {"node", "agent", "instance", "job", "le", "daemonset", "workload"}
 
 
 @pytest.mark.parametrize("expression", expressions())
 def test_expressions(expression: str) -> None:
     """They are PromQL, and of metrics and labels that there are."""
-    text = re.sub(r"\$__(range|rate_interval)", "5m", expression)
+    text = re.sub(r"\$__(range|rate_interval|interval)", "5m", expression)
     promql_parser.parse(text)
     names = set(re.findall(r"\b(?:oomeventer|process|kube)_[a-z_]+|\bup(?={)", text))
     known = PROCESS | OTHERS | set(FAMILIES)
@@ -643,18 +658,105 @@ def test_expressions(expression: str) -> None:
     assert {label.strip() for part in by for label in part.split(",")} | set(matched) <= labels
 
 
+def test_grafanas_schema() -> None:
+    """The dashboard is one of Grafana's, with panels, options and units that there are."""
+    assert grafana.faults(dashboard()) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "wrong"),
+    [
+        (("tittle",), "x"),
+        (("panels", 1, "gridPos", "w"), "wide"),
+        (("panels", 1, "targets", 0, "exp"), "up"),
+        (("panels", 1, "datasource"), {"type": "prometeus", "uid": "x"}),
+        (("panels", 1, "options", "graphmode"), "none"),
+        (("panels", 1, "options", "graphMode"), "nothing"),
+        (("panels", 1, "type"), "number"),
+        (("panels", 1, "fieldConfig", "defaults", "unit"), "kills"),
+        (("panels", 4, "transformations", 0, "idd"), "merge"),
+        (("templating", "list", 0, "type"), "source"),
+    ],
+    ids=str,
+)
+def test_grafanas_schema_is_strict(path: tuple[Any, ...], wrong: Any) -> None:
+    """What is none of its fields, types or values is found."""
+    broken = at = dashboard()
+    for step in path[:-1]:
+        at = at[step]
+    at[path[-1]] = wrong
+    assert grafana.faults(broken)
+
+
+def test_dashboard() -> None:
+    """Each panel is below a question, has a place of its own, and says what it tells; its variables are there."""
+    found = dashboard()
+    assert [panel["title"] for panel in found["panels"] if panel["type"] == "row"] == list(QUESTIONS)
+    assert found["panels"][0]["type"] == "row"
+    taken: set[tuple[int, int]] = set()
+    for panel in found["panels"]:
+        place = panel["gridPos"]
+        cells = {(place["x"] + x, place["y"] + y) for x in range(place["w"]) for y in range(place["h"])}
+        assert not cells & taken
+        assert max(x for x, _ in cells) < 24
+        taken |= cells
+    assert len({panel["id"] for panel in found["panels"]}) == len(found["panels"])
+    for panel in panels():
+        assert len(panel["description"]) > 60, panel["title"]
+        for target in panel["targets"]:
+            assert all(label in target["expr"] for label in re.findall(r"{{(\w+)}}", target.get("legendFormat", "")))
+    variables = {variable["name"] for variable in found["templating"]["list"]}
+    used = set(re.findall(r"\$\{?([a-z]+)", json.dumps(found["panels"])))
+    assert used == variables == {"source", "namespace", "node"}
+
+
+@pytest.mark.parametrize(
+    ("pod", "workload"),
+    [
+        ("checkout-5d4f7c8b9-x2k9p", "checkout"),  # of a ReplicaSet
+        ("node-exporter-x2k9p", "node-exporter"),  # of a DaemonSet, or a Job
+        ("report-29400000-k4z8d", "report"),  # of a CronJob
+        ("db-0", "db"),  # of a StatefulSet
+        ("kube-proxy", "kube-proxy"),  # of nobody: no random part has a vowel
+        ("web", "web"),
+        ("api-v2-7f9c6d5b84-zz2wq", "api-v2"),
+    ],
+)
+def test_workload(pod: str, workload: str) -> None:
+    """The Pod's name without what its controller has added."""
+    found = re.fullmatch(WORKLOAD, pod)
+    assert found
+    assert found[1] == workload
+
+
 def test_alerts() -> None:
     """Each says what happened and what to do; without a journal none is about it; the last can be turned off."""
     everything = render.values(SCENARIOS["everything"])
     (group,) = render.one(objects("everything"), "PrometheusRule")["spec"]["groups"]
     for rule in group["rules"]:
-        assert set(rule["annotations"]) == {"summary", "description"}
+        assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}
         assert rule["labels"]["severity"] == "warning"
     everything["journal"] = {"enabled": False}
     everything["prometheusRule"]["killsPerHour"] = 0
     (fewer,) = render.one(render.objects(everything), "PrometheusRule")["spec"]["groups"]
     gone = {rule["alert"] for rule in group["rules"]} - {rule["alert"] for rule in fewer["rules"]}
     assert gone == {"OomeventerJournalInMemory", "ContainerOOMKilledRepeatedly"}
+
+
+def test_runbooks() -> None:
+    """Each alert leads to a section of docs/alerts.md, which has one for each, and says what to look at and how it
+    ends; where nobody knows the page's address they lead nowhere."""
+    (group,) = render.one(objects("everything"), "PrometheusRule")["spec"]["groups"]
+    sections = re.split(r"^## ", (REPOSITORY / "docs/alerts.md").read_text(), flags=re.MULTILINE)[1:]
+    assert [section.split("\n", 1)[0] for section in sections] == [rule["alert"] for rule in group["rules"]]
+    for rule in group["rules"]:
+        assert rule["annotations"]["runbook_url"] == f"https://docs.example/alerts.md#{rule['alert'].lower()}"
+    for section in sections:
+        assert re.search(r"^- Look first: .+^- End it: ", section, re.MULTILINE | re.DOTALL), section
+    without = render.values(SCENARIOS["everything"])
+    without["prometheusRule"]["runbookBaseUrl"] = ""
+    (group,) = render.one(render.objects(without), "PrometheusRule")["spec"]["groups"]
+    assert not [rule for rule in group["rules"] if "runbook_url" in rule["annotations"]]
 
 
 def test_labels_do_not_clash() -> None:

@@ -256,8 +256,8 @@ def values(of: str | None = IMAGE, **settings: Any) -> dict[str, Any]:
 
 
 def agents(kubectl: Kubectl) -> dict[str, dict[str, Any]]:
-    """The agent's Pods, by node."""
-    pods = kubectl.json("get", "pods", "-n", NAME, "-l", INSTANCE)["items"]
+    """The agent's Pods, by node; not the one of `helm test`, which stays where that fails."""
+    pods = kubectl.json("get", "pods", "-n", NAME, "-l", f"{INSTANCE},app.kubernetes.io/name=oomeventer")["items"]
     return {pod["spec"]["nodeName"]: pod for pod in pods if not pod["metadata"].get("deletionTimestamp")}
 
 

@@ -85,7 +85,11 @@ def test_labels(archive: Archive) -> None:
 
 def test_settings(archive: Archive) -> None:
     """Nothing of the machine that built it is in what a container starts with."""
-    assert {variable.partition("=")[0] for variable in archive.config["Env"]} == {"PATH", "PYTHONUNBUFFERED"}
+    assert {variable.partition("=")[0] for variable in archive.config["Env"]} == {
+        "PATH",
+        "PYTHONUNBUFFERED",
+        "PYTHONOPTIMIZE",
+    }
     assert archive.config["Entrypoint"] == [PROGRAM]
     assert archive.config["Cmd"] == ["run"]
 
@@ -125,7 +129,7 @@ def test_byte_code(archive: Archive) -> None:
     """Every module is compiled: nothing can be written where it runs."""
     modules = [Path(name) for name in archive.files if re.fullmatch(r"usr/(local/)?lib/python3.*\.py", name)]
     assert len(modules) > 500
-    compiled = {module: f"{module.parent}/__pycache__/{module.stem}.cpython-313.pyc" for module in modules}
+    compiled = {module: f"{module.parent}/__pycache__/{module.stem}.cpython-313.opt-2.pyc" for module in modules}
     assert [str(module) for module, file in compiled.items() if file not in archive.files] == []
 
 

@@ -83,6 +83,11 @@ def test_at_the_limit_says_since_when() -> None:
     assert (found.pattern, found.since_seconds) == ("at the limit", 60 * 30 + 1200)
 
 
+def test_it_was_not_at_a_limit_that_was_lowered() -> None:
+    """What is well above the limit was not held by it."""
+    assert shape(history(*[900.0] * 60), 100_000, 512 * MI, 900 * MI).pattern == "unknown"
+
+
 def test_teeth() -> None:
     sizes = [300 + 100 * (at % 7) for at in range(60)]
     assert shape(history(*sizes), 100_000, LIMIT, 950 * MI).pattern == "sawtooth"

@@ -21,7 +21,7 @@ from oomeventer.kernel import Tracer
 from oomeventer.node import NodeCgroup, Procfs
 from oomeventer.redaction import Redaction
 from oomeventer.trajectory import NOTE, Trajectories
-from samples import CGROUP, LIMIT, NODE, POD_CGROUP, incident
+from samples import CGROUP, LIMIT, NODE, POD_CGROUP, incident, victim
 
 MI = 1 << 20
 PERIOD = 0.1
@@ -149,6 +149,21 @@ def test_page_cache_at_the_kill_is_no_spike() -> None:
     assert trajectories(one, now).trajectory.pattern != "spike"  # type: ignore[union-attr]
     whole = incident(limit_cgroup=CGROUP, usage_bytes=LIMIT)
     assert trajectories(whole, now).trajectory.pattern == "spike"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("held", "pattern"), [(30, "unknown"), (2, "steady")])
+def test_a_kill_right_after_another_has_no_samples(held: int, pattern: str) -> None:
+    """What the first one ended has begun anew, and none of it was sampled: it did not grow by the first one's rate."""
+    trajectories = Trajectories(None, 30.0, "boot")
+    now = time.clock_gettime(time.CLOCK_BOOTTIME) - 100
+    for number in range(60):
+        trajectories._store.tick(now - (60 - number) * 30, [(CGROUP, 1, (number + 1) * MI // 2)])
+    one = incident(limit_cgroup=CGROUP, victims=(victim(anon_bytes=held * MI, shmem_bytes=0),))
+    first, second = (trajectories(one, int(at * 1e9)).trajectory for at in (now, now + 9))
+    assert first
+    assert second
+    assert (first.pattern, second.pattern) == ("steady", pattern)
+    assert second.samples
 
 
 async def test_the_next_process_knows_what_this_one_saw(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

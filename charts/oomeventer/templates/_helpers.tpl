@@ -43,3 +43,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- define "oomeventer.text" -}}
 {{- if and (kindIs "float64" .) (eq (floor .) .) }}{{ printf "%.0f" . }}{{ else }}{{ . }}{{ end }}
 {{- end }}
+
+{{/* The annotation that leads to an alert's section of docs/alerts.md. Of: the root, the alert's name. */}}
+{{- define "oomeventer.runbook" -}}
+{{- with (first .).Values.prometheusRule.runbookBaseUrl }}
+runbook_url: {{ printf "%s#%s" . (last $ | lower) | quote }}
+{{- end }}
+{{- end }}

@@ -1,23 +1,28 @@
-"""Wiring: from the words of the command line to what is shown. Rules: no logic; answers on stdout, all else on
-stderr."""
+"""Wiring: from the words of the command line to what is shown.
+
+Rules: no logic; answers on stdout, all else on stderr. What draws, rich above all, is imported while kubectl is asked:
+from a zipapp that takes a sixth of a second.
+"""
 
 from __future__ import annotations
 
 import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
+from typing import TYPE_CHECKING
 
-from kubectl_oom import empty, options, output, table
+from kubectl_oom import empty, options, output
 from kubectl_oom.collect import Found, collect, takes
-from kubectl_oom.errors import KubectlError, OomError
+from kubectl_oom.errors import KubectlError, OomError, warn
 from kubectl_oom.kill import Kill
 from kubectl_oom.kubectl import Kubectl, end_all
-from kubectl_oom.lines import Cell, Layout
 from kubectl_oom.options import Options
-from kubectl_oom.show import story
-from kubectl_oom.terminal import WIDTH, Terminal, warn
 from kubectl_oom.watch import watch
+
+if TYPE_CHECKING:
+    from kubectl_oom.lines import Cell
 
 #: Of columns that later lines fill.
 _LEAST = 16
@@ -40,6 +45,10 @@ def _list(kubectl: Kubectl, asked: Options) -> int:
     if not found.kills and not asked.watch:
         return _nothing(kubectl, asked)
     if asked.output in ("", "wide"):
+        from kubectl_oom import table
+        from kubectl_oom.lines import Layout
+        from kubectl_oom.terminal import Terminal
+
         terminal = Terminal(asked.color)
         columns = table.WIDE if asked.output else table.LIST
         rows = [_row(kill, asked) for kill in found.kills]
@@ -62,6 +71,10 @@ def _top(kubectl: Kubectl, asked: Options) -> int:
     if asked.output:
         _write(found.kills, asked)
         return 0
+    from kubectl_oom import table
+    from kubectl_oom.lines import Layout
+    from kubectl_oom.terminal import Terminal
+
     terminal = Terminal(asked.color)
     columns, rows = table.top(found.kills, asked.by, _now())
     layout = Layout(columns, rows, terminal.width, asked.headers)
@@ -83,17 +96,31 @@ def _show(kubectl: Kubectl, asked: Options) -> int:
     if asked.output:
         _write([newest], asked)
         return 0
+    from kubectl_oom.show import story
+    from kubectl_oom.terminal import WIDTH, Terminal
+
     terminal = Terminal(asked.color)
     others = rest + [kill for kill in found.each if kill.series == newest.series]
-    terminal.print(story(newest, others, found.pod, _now(), min(terminal.width or WIDTH, WIDTH)))
+    width = min(terminal.width or WIDTH, WIDTH)
+    terminal.print(story(newest, others, found.pod, _now(), width, terminal.height))
     return 0
 
 
+def _prepare() -> None:
+    from kubectl_oom import show, terminal  # noqa: F401
+
+
 def _found(kubectl: Kubectl, asked: Options, about: str = "") -> Found:
+    importing = threading.Thread(target=_prepare, daemon=True)
+    if asked.output in ("", "wide"):
+        importing.start()
     try:
         found = collect(kubectl, asked, about)
     except KubectlError as e:
         raise OomError(f"{e}\n{empty.refused(asked)}" if e.forbidden else str(e)) from e
+    finally:
+        if importing.ident:
+            importing.join()  # two threads may not import from a zip at once
     for sentence in found.warnings:
         warn(sentence)
     return found
@@ -115,6 +142,8 @@ def _further(kubectl: Kubectl, asked: Options, found: Found) -> Iterator[Kill]:
 
 
 def _row(kill: Kill, asked: Options) -> list[Cell]:
+    from kubectl_oom import table
+
     return table.row(kill, _now(), asked.everywhere, asked.output == "wide")
 
 

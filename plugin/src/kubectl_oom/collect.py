@@ -59,7 +59,7 @@ def collect(kubectl: Kubectl, options: Options, about: str = "") -> Found:
                 raise
             warnings.append(f"Events about Nodes were not read: {e}")
     if options.history:
-        told, unreached = read_history(kubectl, options.agent_selector)
+        told, unreached = read_history(kubectl, options.agent_selector, options.chosen.since)
         warnings += unreached
         older = [from_journal(entry, keep) for entry in told if _is_about(entry, namespace, about)]
         kills += filter(options.chosen.takes, older)  # before they are counted: each has its own time

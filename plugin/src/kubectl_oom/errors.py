@@ -1,6 +1,8 @@
-"""What ends the program with a sentence."""
+"""What ends the program with a sentence, and what does not."""
 
 from __future__ import annotations
+
+import sys
 
 
 class OomError(Exception):
@@ -24,3 +26,8 @@ class KubectlError(OomError):
     def expired(self) -> bool:
         """The list or the watch is to be begun anew (410)."""
         return "(Expired)" in str(self) or "(Gone)" in str(self)
+
+
+def warn(sentence: str) -> None:
+    """Say something that is no part of the answer."""
+    print(f"warning: {sentence}", file=sys.stderr)

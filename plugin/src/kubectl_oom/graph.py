@@ -12,26 +12,37 @@ from datetime import datetime
 
 from rich.text import Text
 
+from kubectl_oom.course import course
 from kubectl_oom.paint import DIM, column, thinned
 from kubectl_oom.plain import duration, size
-from kubectl_oom.reading import Json, at, moment, number, numbers, real, records, text
+from kubectl_oom.reading import Json, at, moment, number, real, text
 
-_HEIGHT = 6
+_HEIGHT = 5
 _MOST = 64
+#: Columns of one sample, where there is room.
+_WIDEST = 3
 _LABEL = 9
 _EVERY = 16
+_LEGEND = " killed (x: before)"
+#: What grows steadily, where it is no heap.
+_LIKE = {
+    "tmpfs": "files in memory pile up",
+    "cache": "page cache piles up",
+    "kernel": "kernel objects pile up",
+}
 
 
 def drawn(incident: Json, earlier: Sequence[datetime], width: int) -> Iterator[Text]:
     """The graph's lines; none where there are fewer than two samples."""
-    samples = records(incident, "trajectory", "samples", most=512)
-    if len(samples) < 2:
+    values, before = course(incident)
+    if len(values) < 2:
         return
-    room = min(width - _LABEL - 2, _MOST)
-    values = thinned(numbers(incident, "trajectory", "samples", name="bytes"), room)
-    before = [real(sample, "seconds_before") or 0.0 for sample in samples]
-    before = [before[(position + 1) * len(before) // len(values) - 1] for position in range(len(values))]
+    room = min(width - _LABEL - 2 - len(_LEGEND), _MOST)
     limit = number(incident, "limit_bytes")
+    shown = thinned(values, room)
+    before = [before[(position + 1) * len(before) // len(shown) - 1] for position in range(len(shown))]
+    each = min(room // len(shown), _WIDEST)
+    values, before = [value for value in shown for _ in range(each)], [ago for ago in before for _ in range(each)]
     top = limit or max(values)
     if limit:
         yield Text(f"{size(limit):>{_LABEL}} ┤").append("┄" * len(values) + " limit", "red")
@@ -49,10 +60,11 @@ def _marks(incident: Json, earlier: Sequence[datetime], before: list[float]) -> 
     end = moment(incident, "time")
     for when in earlier:
         ago = (end - when).total_seconds() if end else -1.0
-        if 0.5 < ago <= before[0]:
+        if 1.5 < ago <= before[0]:
             marks[min(range(len(before)), key=lambda position: abs(before[position] - ago))] = "x"
-    words = " killed" + (", x: killed before" if "x" in marks else "")
-    return Text(" " * (_LABEL + 2)).append("".join(marks[:-1]) + "✕" + words, "red")
+    marks[-1] = "✕"
+    legend = _LEGEND if "x" in marks else _LEGEND.partition(" (")[0]
+    return Text(" " * (_LABEL + 2)).append("".join(marks) + legend, "red")
 
 
 def _ages(before: list[float]) -> Text:
@@ -62,19 +74,22 @@ def _ages(before: list[float]) -> Text:
     return Text(" " * (_LABEL + 2)).append(line, DIM)
 
 
-def in_words(incident: Json) -> str:
-    """Leak or spike, with the figures that it rests on."""
+def in_words(incident: Json, why: str) -> str:
+    """Leak or spike, with the figures that it rests on. why: what filled the memory."""
     story = at(incident, "trajectory")
     pattern = text(story, "pattern", limit=16)
     highest = number(story, "highest_bytes")
-    rest = f" The highest of the day before was {size(highest)}." if highest is not None else ""
+    rest = f" The highest before was {size(highest)}." if highest is not None else ""
     if pattern == "steady":
         rate, lasts = number(story, "rate_bytes_per_hour"), real(story, "lasts_seconds")
-        grew = f"It grew steadily{f', {size(rate)} an hour' if rate else ''}: as a leak does, or a cache without bound."
-        return grew + (f" Twice the limit would last {duration(lasts)}." if lasts else "") + rest
+        like = _LIKE.get(why, "as a leak does, or a cache without bound")
+        grew = f"It grew steadily{f', {size(rate)} an hour' if rate else ''}: {like}."
+        return grew + (f" Twice the limit would last {duration(lasts)}." if lasts else "")
     if pattern == "spike":
         was = number(story, "before_bytes")
-        return f"It rose within a moment{f' from {size(was)}' if was is not None else ''}: a spike, no leak.{rest}"
+        rest = "" if was == highest else rest
+        rose = f"It rose within a moment{f' from {size(was)}' if was is not None else ''}"
+        return f"{rose}: a spike, which does not look like a leak.{rest}"
     if pattern == "at the limit":
         since = real(story, "since_seconds")
         return f"It has lived near its limit{f' for {duration(since)}' if since else ''}: the limit is tight.{rest}"
@@ -82,4 +97,4 @@ def in_words(incident: Json) -> str:
         return f"It rises and falls again: load, or a garbage collector; its peaks reach the limit.{rest}"
     if story is None:
         return "Not known: the agent took no samples before this kill."
-    return f"Leak or spike cannot be told: too few samples, or no clear form.{rest}"
+    return f"Cannot be told: too few samples since its start, or no clear form.{rest}"

@@ -1,11 +1,13 @@
 """What the agents' journals keep. In: kubectl, the labels of the agents' Pods. Out: incidents, and who was not reached.
 
-Rules: `oomeventer history --json` in each agent's Pod, several at a time; who may not exec is told so once.
+Rules: `oomeventer history --json` in each agent's Pod, several at a time, with --since where the agent knows it; who
+may not exec is told so once.
 """
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
 
 from kubectl_oom.errors import KubectlError, OomError
 from kubectl_oom.kubectl import Kubectl, path
@@ -16,8 +18,9 @@ _CONTAINER = "kubectl.kubernetes.io/default-container"
 _AT_ONCE = 8
 
 
-def read_history(kubectl: Kubectl, labels: str) -> tuple[list[Json], list[str]]:
-    """Incidents of all nodes; a sentence for each agent that was not reached."""
+def read_history(kubectl: Kubectl, labels: str, since: datetime | None) -> tuple[list[Json], list[str]]:
+    """Incidents of all nodes, older ones than `since`, too, from agents that send all; a sentence for each agent that
+    was not reached."""
     try:
         agents = list(Listing(kubectl, path("pods", None), labelSelector=labels))
     except KubectlError as e:
@@ -27,7 +30,7 @@ def read_history(kubectl: Kubectl, labels: str) -> tuple[list[Json], list[str]]:
     found: list[Json] = []
     unreached: dict[str, list[str]] = {}
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for agent, told in zip(agents, pool.map(lambda agent: _journal(kubectl, agent), agents)):
+        for agent, told in zip(agents, pool.map(lambda agent: _journal(kubectl, agent, since), agents)):
             if isinstance(told, OomError):
                 unreached.setdefault(_reason(told), []).append(text(agent, "spec", "nodeName") or "a Pod without node")
             else:
@@ -39,19 +42,30 @@ def read_history(kubectl: Kubectl, labels: str) -> tuple[list[Json], list[str]]:
     return found, sentences
 
 
-def _journal(kubectl: Kubectl, agent: Json) -> list[Json] | OomError:
+def _journal(kubectl: Kubectl, agent: Json, since: datetime | None) -> list[Json] | OomError:
     namespace, name = text(agent, "metadata", "namespace"), text(agent, "metadata", "name")
     if text(agent, "status", "phase") != "Running":
         return OomError("the agent is not running")
     annotations = at(agent, "metadata", "annotations")
     container = text(annotations, _CONTAINER) or text(next(iter(records(agent, "spec", "containers")), {}), "name")
-    target = ["-n", namespace, f"pod/{name}", "-c", container]
+    command = ["-n", namespace, f"pod/{name}", "-c", container, "--", "oomeventer", "history", "--json"]
     try:
-        with kubectl.run("exec", *target, "--", "oomeventer", "history", "--json") as call:
-            told = [incident for line in call.out if (incident := parsed(line))]
-            call.end()
+        if since:
+            seconds = int((datetime.now(timezone.utc) - since).total_seconds()) + 1
+            try:
+                return _read(kubectl, [*command, f"--since={seconds}s"])
+            except KubectlError as e:
+                if e.forbidden or e.not_found:
+                    raise
+        return _read(kubectl, command)  # so do agents without --since
     except OomError as e:
         return e
+
+
+def _read(kubectl: Kubectl, command: list[str]) -> list[Json]:
+    with kubectl.run("exec", *command) as call:
+        told = [incident for line in call.out if (incident := parsed(line))]
+        call.end()
     return told
 
 

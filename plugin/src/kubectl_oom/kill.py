@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timezone
+from typing import Any
 
-from kubectl_oom.reading import Json, at, moment, number, numbers, parsed, records, text
+from kubectl_oom.course import course
+from kubectl_oom.reading import Json, at, moment, number, parsed, records, text
 from kubectl_oom.why import UNKNOWN, why
 
 ANNOTATION = "oomeventer/incident"
@@ -71,7 +73,7 @@ def from_event(event: Json, keep: bool) -> Kill:
         or moment(event, "metadata", "creationTimestamp")
         or _NEVER
     )
-    kill = Kill(
+    return Kill(
         source=EVENT,
         first=moment(event, "firstTimestamp") or last,
         last=last,
@@ -83,14 +85,14 @@ def from_event(event: Json, keep: bool) -> Kill:
         message=text(event, "message", limit=4096),
         uid=text(event, about, "uid"),
         reporter=text(event, "source", "component") or text(event, "reportingComponent"),
+        **(_told(incident, keep) if incident else {}),
     )
-    return _told(kill, incident, keep) if incident else kill
 
 
 def from_journal(entry: Json, keep: bool) -> Kill:
     """Of a line of `oomeventer history --json`."""
     when = moment(entry, "time") or _NEVER
-    kill = Kill(
+    return Kill(
         source=JOURNAL,
         first=when,
         last=when,
@@ -102,25 +104,25 @@ def from_journal(entry: Json, keep: bool) -> Kill:
         message=text(entry, "message", limit=4096),
         uid=text(entry, "pod", "uid") or text(entry, "node"),
         reporter="oomeventer",
+        **_told(entry, keep),
     )
-    return _told(kill, entry, keep)
 
 
-def _told(kill: Kill, incident: Json, keep: bool) -> Kill:
+def _told(incident: Json, keep: bool) -> dict[str, Any]:
+    """Its fields that an incident has."""
     victims = records(incident, "victims")
     victim = victims[0] if victims else {}
     owner = at(incident, "pod", "owner")
     more = (number(incident, "victims_total") or 1) - 1
     held = [number(one, f"{kind}_bytes") or 0 for one in victims for kind in ("anon", "shmem")]
-    return replace(
-        kill,
+    return dict(  # noqa: C408 (fields by name)
         process=text(victim, "comm", limit=64) + (f" +{more}" if more > 0 else ""),
         scope=text(incident, "scope", limit=16),
         limit=number(incident, "limit_bytes"),
         held=sum(held) if held else None,
         why=why(incident),
         pattern=text(incident, "trajectory", "pattern", limit=16),
-        spark=tuple(numbers(incident, "trajectory", "samples", name="bytes")),
+        spark=tuple(course(incident)[0]),
         owner=f"{text(owner, 'kind')}/{text(owner, 'name')}" if owner else "",
         image=text(incident, "container", "image"),
         key=text(incident, "key", limit=32),

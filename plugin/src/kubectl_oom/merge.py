@@ -52,6 +52,8 @@ def _covers(event: Kill, kill: Kill) -> bool:
 
 
 def _one(told: list[Kill]) -> Kill:
+    if len(told) == 1:
+        return told[0]
     newest = max(told, key=lambda kill: (kill.last, kill.source == EVENT))
     return replace(
         newest,

@@ -55,7 +55,16 @@ class Options:
 def read(words: Sequence[str]) -> Options:
     """Ends the program, as argparse does it, for --help and for words that it does not know. Raises OomError."""
     given = _parser().parse_intermixed_args(list(words))
-    command, target = _command(given.words, given.output)
+    return _options(given, *_command(given.words, given.output))
+
+
+def begun(words: Sequence[str]) -> tuple[Options, list[str]]:
+    """Of a command line that is not at its end: as for the list; and the words that are no options. As read()."""
+    given = _parser().parse_intermixed_args(list(words))
+    return _options(given, "list", ""), given.words
+
+
+def _options(given: argparse.Namespace, command: str, target: str) -> Options:
     try:
         since = datetime.now(timezone.utc) - timedelta(seconds=seconds(given.since)) if given.since else None
     except (ValueError, OverflowError) as e:

@@ -3,7 +3,7 @@ nothing from the cluster is ever taken for a style; what a colour says a letter 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
@@ -58,3 +58,15 @@ def column(value: int, top: int, height: int) -> list[str]:
     """One column of a graph, from above: blocks of eighths."""
     eighths = round(value * 8 * height / max(top, 1))
     return [_EIGHTHS[min(max(eighths - 8 * row, 0), 8)] for row in reversed(range(height))]
+
+
+def wrapped(words: str, width: int, indent: int) -> Iterator[Text]:
+    """Lines of at most so many characters, where no word is longer."""
+    line = ""
+    for word in words.split(" "):
+        if line and len(line) + 1 + len(word) > width - indent:
+            yield Text(" " * indent + line)
+            line = word
+        else:
+            line = f"{line} {word}" if line else word
+    yield Text(" " * indent + line)

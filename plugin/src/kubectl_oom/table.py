@@ -17,16 +17,19 @@ LIST = (
     Column("LAST SEEN"),
     Column("TIMES", right=True),
     Column("POD", cut=True),
-    Column("CONTAINER", cut=True, spare=1),
+    Column("CONTAINER", cut=True, spare=2),
     Column("PROCESS", cut=True),
     Column("LIMIT", cut=True),
     Column("FILLED BY"),
-    Column("PATTERN", spare=3),
-    Column("OWNER", cut=True, spare=2),
+    Column("PATTERN", spare=1),
+    Column("OWNER", cut=True, spare=3),
 )
 WIDE = (*LIST, Column("HELD", right=True), Column("NODE"), Column("IMAGE"), Column("FROM"), Column("MESSAGE"))
 TOP = (
-    *(Column(title, right=True) for title in ("KILLS", "SERIES", "PODS", "HELD")),
+    Column("KILLS", right=True),
+    Column("SERIES", spare=3, right=True),
+    Column("PODS", spare=2, right=True),
+    Column("HELD", spare=1, right=True),
     Column("LAST SEEN"),
     Column("MOSTLY FILLED BY"),
 )

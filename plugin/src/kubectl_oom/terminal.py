@@ -1,4 +1,4 @@
-"""Where it is shown. In: --color, the environment. Out: a rich Console, and the width, None where there is no terminal.
+"""Where it is shown. In: --color, the environment. Out: a rich Console; its size, None where there is no terminal.
 
 Rules: plain text when piped, and with NO_COLOR; no markup, no emoji, no highlighting: what is printed is what is there.
 """
@@ -17,7 +17,7 @@ WIDTH = 100
 
 
 class Terminal:
-    """Prints lines. width: None where nothing is to be cut."""
+    """Prints lines. width, height: None where nothing is to be cut."""
 
     def __init__(self, color: str) -> None:
         is_terminal = sys.stdout.isatty()
@@ -35,6 +35,7 @@ class Terminal:
         )
         self._coloured = coloured
         self.width = self._console.width if is_terminal else None
+        self.height = self._console.height if is_terminal else None
 
     def print(self, lines: Iterable[Text]) -> None:
         """Print each on its line."""
@@ -43,8 +44,3 @@ class Terminal:
                 self._console.print(line, no_wrap=True, crop=False, overflow="ignore", soft_wrap=True)
             else:
                 print(line.plain.rstrip())
-
-
-def warn(sentence: str) -> None:
-    """Say something that is no part of the answer."""
-    print(f"warning: {sentence}", file=sys.stderr)

@@ -12,13 +12,12 @@ import time
 from collections.abc import Callable, Iterator
 
 from kubectl_oom.collect import Found, name, reasons, selector
-from kubectl_oom.errors import KubectlError, OomError
+from kubectl_oom.errors import KubectlError, OomError, warn
 from kubectl_oom.kill import NODE_REASON, Kill, from_event
 from kubectl_oom.kubectl import Kubectl, path
 from kubectl_oom.lists import Listing
 from kubectl_oom.options import Options
 from kubectl_oom.reading import Json, at, number, parsed, text
-from kubectl_oom.terminal import warn
 
 #: Between two tries, so that a server that refuses is not asked without end.
 _AGAIN_SECONDS = 1.0

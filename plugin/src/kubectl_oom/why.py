@@ -21,7 +21,12 @@ MEANING = {
 UNKNOWN = "?"
 _KINDS = ("sock", "pagetables", "slab_unreclaimable", "slab_reclaimable", "stack", "percpu")
 #: The cgroups of all Pods together, or of a class of them: their limit is what the node lets them have.
-_ALLOCATABLE = re.compile(r"(.*/)?kubepods(\.slice)?(/(kubepods-)?(burstable|besteffort)(\.slice)?)?/?")
+_ALLOCATABLE = re.compile(
+    r"(?:.*/)?(?:(?:[^/]+-)?kubepods(?:-(?:burstable|besteffort))?\.slice|kubepods(?:/(?:burstable|besteffort))?)"
+    r"(?: \(deleted\))?"
+)
+#: Of a Pod or of a container: what is below is its own.
+_OWN = re.compile(r"kubepods(?:/burstable|/besteffort)?[-/][^/]*pod[0-9a-f]{8}|[-/_][0-9a-f]{64}(?:\.scope)?(?:/|$)")
 
 
 def why(incident: Json) -> str:
@@ -30,8 +35,8 @@ def why(incident: Json) -> str:
         return "sandbox"
     if at(incident, "limit_lowered") is True:
         return "lowered"
-    scope = at(incident, "scope")
-    if scope == "node" or (scope == "cgroup" and _ALLOCATABLE.fullmatch(text(incident, "limit_cgroup", limit=4096))):
+    scope, cgroup = at(incident, "scope"), text(incident, "limit_cgroup", limit=4096)
+    if scope == "node" or (scope == "cgroup" and _ALLOCATABLE.fullmatch(cgroup) and not _OWN.search(cgroup)):
         return "node"
     found = shares(incident)
     return max(found, key=lambda share: found[share]) if any(found.values()) else UNKNOWN
@@ -44,7 +49,9 @@ def shares(incident: Json) -> dict[str, int]:
     shmem = sum(number(victim, "shmem_bytes") or 0 for victim in victims)
     memory = at(incident, "memory")
     if not isinstance(memory, dict):
-        usage, others = number(incident, "usage_bytes"), number(incident, "neighbours_bytes") or 0
+        usage, others = number(incident, "usage_bytes"), _others(incident)
+        if usage is not None:  # they may have grown since
+            others = min(others, max(usage - anon - shmem, 0))
         is_known = usage is None or max(anon + shmem, others) * 2 >= usage
         return {"process": anon + shmem, "others": others} if is_known else {}
     all_shmem = number(memory, "shmem_bytes") or 0
@@ -56,6 +63,16 @@ def shares(incident: Json) -> dict[str, int]:
         "kernel": _kernel(memory),
         "cache": number(memory, "file_bytes") or 0,
     }
+
+
+def _others(incident: Json) -> int:
+    """Of the processes that live on; what several share counts in each, so it is believed where it fits in."""
+    usage, together = number(incident, "usage_bytes"), number(incident, "neighbours_bytes")
+    if together is None:
+        together = sum(number(other, "rss_bytes") or 0 for other in records(incident, "neighbours"))
+    if usage is None or together <= usage:
+        return together
+    return usage if number(incident, "neighbours_total") == 1 else 0
 
 
 def _kernel(memory: Json) -> int:

@@ -13,8 +13,10 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Self
+from urllib.parse import urlencode
 
 import aiohttp
+import msgspec
 
 from oomeventer.cluster import _kubernetes
 from oomeventer.errors import OomeventerError
@@ -89,13 +91,13 @@ class Api:
         configure: Callable[[], Awaitable[Any]] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._timeout_seconds = timeout_seconds
+        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
         self._configure = configure
         self._clock = clock
         self._renewed_at = -RENEW_SECONDS
         self._renewing = asyncio.Lock()
-        self._client = _client(configuration)
-        self._retired: list[Any] = []
+        self._client = _Client(configuration)
+        self._retired: list[_Client] = []
         self.server: str = configuration.host
 
     async def __aenter__(self) -> Self:
@@ -124,18 +126,10 @@ class Api:
         self, method: str, path: str, body: Any, query: dict[str, str] | None, content_type: str | None
     ) -> Answer:
         headers = {"Accept": "application/json", "Content-Type": content_type or "application/json"}
+        target = f"{path}?{urlencode(query)}" if query else path
+        data = None if body is None else json.dumps(body).encode()
         try:
-            response = await self._client.call_api(
-                path,
-                method,
-                query_params=list((query or {}).items()),
-                header_params=headers,
-                body=body,
-                auth_settings=["BearerToken"],
-                _return_http_data_only=True,
-                _preload_content=False,
-                _request_timeout=self._timeout_seconds,
-            )
+            response = await self._client.request(method, target, headers, data, self._timeout)
             async with response:
                 raw = await _read(response)
         except Exception as e:  # aiohttp's, the loop's, the credentials': whatever it is, there is no answer
@@ -149,7 +143,7 @@ class Api:
             )
         return _answer(response.status, raw, response.headers.get("Retry-After"))
 
-    async def _renew(self, used: Any) -> bool:
+    async def _renew(self, used: "_Client") -> bool:
         """Read the credentials again. Whether there are others now than those that were used."""
         if self._configure is None:
             return False
@@ -166,7 +160,7 @@ class Api:
                 return False
             for client in self._retired:  # its last request has long had its timeout
                 await client.close()
-            self._client, self._retired = _client(configuration), [used]
+            self._client, self._retired = _Client(configuration), [used]
             log.info("the API server did not know us (401): the credentials were read again")
             return True
 
@@ -188,24 +182,39 @@ class Api:
         raise Unreachable(f"whether this account may {verb} {resource} is not known: {answer.words}")
 
 
-class _Session:
-    """The library's session, which then follows no redirect: what we send goes to no other host."""
+class _Client:
+    """Requests with the library's credentials and TLS, in a session of our own: it follows no redirect, since what we
+    send goes to no other host; and it looks nothing up for a request. The library's would ask the environment for
+    proxies, and a file for passwords (netrc), each time, in a thread."""
 
-    def __init__(self, session: aiohttp.ClientSession) -> None:
-        self._session = session
+    def __init__(self, configuration: Any) -> None:
+        self._configuration = configuration
+        library = _kubernetes.RESTClientObject(configuration)
+        connector = library.pool_manager.connector
+        library.pool_manager.detach()
+        self._session = aiohttp.ClientSession(connector=connector, headers={"User-Agent": "oomeventer"})
+        options = {"proxy": configuration.proxy, "proxy_headers": configuration.proxy_headers}
+        options |= {"server_hostname": configuration.tls_server_name}
+        self._options = {name: value for name, value in options.items() if value}
 
-    async def request(self, **arguments: Any) -> aiohttp.ClientResponse:
-        return await self._session.request(allow_redirects=False, **arguments)
+    async def request(
+        self, method: str, target: str, headers: dict[str, str], data: bytes | None, timeout: aiohttp.ClientTimeout
+    ) -> aiohttp.ClientResponse:
+        """The response's head has come. The library reads a token again when its time is up."""
+        if auth := (await self._configuration.auth_settings()).get("BearerToken"):
+            headers[auth["key"]] = auth["value"]
+        return await self._session.request(
+            method,
+            f"{self._configuration.host}{target}",
+            headers=headers,
+            data=data,
+            timeout=timeout,
+            allow_redirects=False,
+            **self._options,
+        )
 
     async def close(self) -> None:
         await self._session.close()
-
-
-def _client(configuration: Any) -> Any:
-    client = _kubernetes.ApiClient(configuration)
-    client.user_agent = "oomeventer"
-    client.rest_client.pool_manager = _Session(client.rest_client.pool_manager)  # type: ignore[assignment]
-    return client
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes | None:
@@ -222,7 +231,7 @@ async def _read(response: aiohttp.ClientResponse) -> bytes | None:
 def _answer(status: int, raw: bytes | None, retry_after: str | None) -> Answer:
     seconds = float(retry_after) if retry_after and retry_after.isascii() and retry_after.isdigit() else None
     try:
-        body = json.loads(raw) if raw is not None else None
+        body = msgspec.json.decode(raw) if raw is not None else None
     except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):

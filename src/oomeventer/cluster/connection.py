@@ -1,15 +1,16 @@
 """Where the API server is, and who we are there. In: a kubeconfig, or the Pod's service account; proxies' variables.
 Out: an Api.
 
-Rules: the client library reads files, runs exec plugins and asks proxies; here is what it leaves out: credentials are
-read again when they are refused (a token file that was replaced, an exec plugin's next token), and NO_PROXY may name
-networks (10.0.0.0/8), as Kubernetes' own clients allow.
+Rules: the client library reads files and runs exec plugins; here is what it leaves out: credentials are read again when
+they are refused (a token file that was replaced, an exec plugin's next token), and the environment's proxy, looked up
+once. NO_PROXY may name networks (10.0.0.0/8), as Kubernetes' own clients allow.
 """
 
 import ipaddress
 import os
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from oomeventer.cluster import _kubernetes
 from oomeventer.cluster.api import Api
@@ -35,9 +36,7 @@ async def connect(kubeconfig: str | None = None, timeout_seconds: float = 10.0) 
     async def configure() -> Any:
         return await _configuration(kubeconfig)
 
-    configuration = await configure()
-    _spare_the_proxy(configuration.host)
-    return Api(configuration, timeout_seconds, configure)
+    return Api(await configure(), timeout_seconds, configure)
 
 
 async def _configuration(kubeconfig: str | None) -> Any:
@@ -52,17 +51,19 @@ async def _configuration(kubeconfig: str | None) -> Any:
         raise NoCluster(f"{where} cannot be used: {e}") from e
     # From 3.13 on Python refuses CAs without the keyUsage extension (VERIFY_X509_STRICT), which many clusters' have.
     configuration.disable_strict_ssl_verification = True
+    configuration.proxy = configuration.proxy or _proxy(configuration.host or "")
     return configuration
 
 
-def _spare_the_proxy(url: str) -> None:
-    """Where NO_PROXY names a network that the server's address is in, name the address, too: the library, and urllib
-    beneath it, compare names alone."""
-    host = urlsplit(url).hostname or ""
-    for variable in ("no_proxy", "NO_PROXY"):
-        excepted = os.environ.get(variable)
-        if excepted and _is_within(host, excepted):
-            os.environ[variable] = f"{excepted},{host}"
+def _proxy(url: str) -> str | None:
+    """The environment's proxy for that URL, as urllib finds it, unless NO_PROXY names a network that the server's
+    address is in."""
+    found = urlsplit(url)
+    host = found.hostname or ""
+    excepted = (os.environ.get(variable) for variable in ("no_proxy", "NO_PROXY"))
+    if proxy_bypass(host) or any(_is_within(host, networks) for networks in excepted if networks):
+        return None
+    return getproxies().get(found.scheme)
 
 
 def _is_within(host: str, excepted: str) -> bool:

@@ -6,13 +6,13 @@ what an init container has with the sidecars before it, if that is more; and the
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection
 from decimal import Decimal
-from itertools import islice
 from typing import Any, Literal
 
-from oomeventer.cluster.untrusted import at, entries, exact, shown
+from oomeventer.cluster.untrusted import LONGEST, at, entries, exact, shown
 from oomeventer.incident import MemoryVolume
+from oomeventer.text import printable
 
 #: So many volumes are kept, and of each so many of the containers that mount it.
 _VOLUMES, _MOUNTING = 8, 8
@@ -60,13 +60,13 @@ def containers_request(item: Any) -> int | None:
 def memory_volumes(item: Any) -> tuple[MemoryVolume, ...]:
     """The first of the volumes whose files are memory."""
     volumes = [entry for entry in entries(item, "spec", "volumes") if at(entry, "emptyDir", "medium") == "Memory"]
-    return tuple(
-        MemoryVolume(
-            name, quantity(at(entry, "emptyDir", "sizeLimit")), tuple(islice(_mounting(item, entry), _MOUNTING))
-        )
+    limits = {
+        name: quantity(at(entry, "emptyDir", "sizeLimit"))
         for entry in volumes[:_VOLUMES]
-        if (name := shown(at(entry, "name")))
-    )
+        if (name := exact(at(entry, "name")))
+    }
+    mounting = _mounting(item, limits.keys())
+    return tuple(MemoryVolume(printable(name, LONGEST), limit, tuple(mounting[name])) for name, limit in limits.items())
 
 
 def _together(item: Any, which: Which) -> int | None:
@@ -85,9 +85,13 @@ def _is_sidecar(entry: Any) -> bool:
     return bool(at(entry, "restartPolicy") == "Always")
 
 
-def _mounting(item: Any, volume: Any) -> Iterator[str]:
+def _mounting(item: Any, volumes: Collection[str]) -> dict[str, list[str]]:
+    """The first containers that mount each. All mounts are gone through once, since there may be very many."""
+    found: dict[str, list[str]] = {volume: [] for volume in volumes}
     for kind in ("containers", "initContainers"):
         for entry in entries(item, "spec", kind):
-            mounts = (at(mount, "name") for mount in entries(entry, "volumeMounts"))
-            if at(volume, "name") in mounts and (name := shown(at(entry, "name"))):
-                yield name
+            mounts = {exact(at(mount, "name")) for mount in entries(entry, "volumeMounts")}
+            for volume, names in found.items():
+                if volume in mounts and len(names) < _MOUNTING and (name := shown(at(entry, "name"))):
+                    names.append(name)
+    return found

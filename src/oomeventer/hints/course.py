@@ -7,7 +7,7 @@ the kernel's peak, which is the limit itself.
 
 from oomeventer.hints.rule import Finding, found
 from oomeventer.incident import Incident, Trajectory
-from oomeventer.text import duration, size
+from oomeventer.text import apart, duration, size
 
 _MI = 1 << 20
 #: Kills of one kind that are a loop.
@@ -36,10 +36,13 @@ def spike(incident: Incident) -> Finding | None:
     course, limit = _course(incident, "spike"), incident.limit_bytes
     if course is None or course.before_bytes is None or not limit:
         return None
-    highest = f", and {size(course.highest_bytes)} at most in the day before" if course.highest_bytes else ""
+    covered = duration(course.covers_seconds) if course.samples else None
+    is_first = incident.repeats is None or incident.repeats.count < 2  # else it had more, between two samples
+    most = course.highest_bytes if is_first else None
+    highest = f", and {size(most)} at most in the {covered} before" if most and covered else ""
     return found(
-        f"It held {size(course.before_bytes)} until a moment before{highest}, so it is no leak: find the request or "
-        f"job that took the rest and bound it; if it is needed, {_recommended(limit, None)}",
+        f"It held {size(course.before_bytes)} until a moment before{highest}, so it does not look like a leak: find "
+        f"the request or job that took the rest and bound it; if it is needed, {_recommended(limit, None)}",
         f"spike from {size(course.before_bytes)}",
     )
 
@@ -75,7 +78,7 @@ def crash_loop(incident: Incident) -> Finding | None:
     repeats = incident.repeats
     if repeats is None or repeats.count < _LOOP:
         return None
-    every = f", about every {duration(repeats.every_seconds)}" if repeats.every_seconds else ""
+    every = f", {apart(repeats.every_seconds)}" if repeats.every_seconds else ""
     return found(
         f"This is kill number {repeats.count} of its kind since {repeats.since:%Y-%m-%d %H:%M} UTC{every}: a restart "
         f"does not help, so change the limit or the program, or roll back what was deployed before the first of them",

@@ -3,10 +3,13 @@
 Rules: pure. Neighbours and triggers of another Pod are not named: whoever reads the Event may read this Pod alone.
 """
 
-from oomeventer.hints.rule import Finding, found, names_nobody_else
-from oomeventer.incident import Incident, Neighbour
+from oomeventer.hints.rule import Finding, found, names_nobody_else, share
+from oomeventer.incident import Incident, Neighbour, is_nodes, others_bytes
 from oomeventer.node import identify
 from oomeventer.text import size
+
+#: Of the limit; less is no cause.
+_OTHERS = 0.25
 
 
 def limit_lowered(incident: Incident) -> Finding | None:
@@ -35,18 +38,16 @@ def sandbox(incident: Incident) -> Finding | None:
 
 def neighbours_hold_most(incident: Incident) -> Finding | None:
     """Others below the same limit hold more than the victim."""
-    together = incident.neighbours_bytes
-    if together is None:
-        together = sum(other.rss_bytes for other in incident.neighbours)
-    held = incident.chosen.rss_bytes
+    together, held = others_bytes(incident) or 0, incident.chosen.held_bytes
     # Those that live on may have taken what the victim gave back.
-    if incident.scope == "node" or together < 2 * held or not incident.limit_bytes:
+    if is_nodes(incident) or together < 2 * held or share(together, incident) < _OTHERS:
         return None
     largest = max(incident.neighbours, key=lambda other: other.rss_bytes, default=None)
-    named = f", the largest is {_named(largest, incident)}" if largest and names_nobody_else(incident) else ""
+    is_told = largest and largest.rss_bytes <= together and names_nobody_else(incident)
+    named = f", the largest is {_named(largest, incident)}" if largest and is_told else ""
     return found(
         f"Other processes below the limit hold {size(together)}, the one that was killed held {size(held)}{named}: "
-        f"look at the largest first",
+        f"look at the largest of the other processes first",
         f"neighbours {size(together)}",
         f"victim {size(held)}",
     )
@@ -61,9 +62,10 @@ def oom_score(incident: Incident) -> Finding | None:
     larger = [other for other in incident.neighbours if other.rss_bytes > 2 * victim.rss_bytes]
     if not larger:
         return None
+    who = "the kubelet sets it by QoS class and request" if incident.identity.pod_uid else "who starts it sets it"
     return found(
-        f"{_named(larger[0], incident)} held more and was spared, so oom_score_adj decided ({victim.comm} has "
-        f"{victim.oom_score_adj}): the kubelet sets it by QoS class and request, a program can raise its own",
+        f"A larger process, {_named(larger[0], incident)}, was spared, so oom_score_adj decided ({victim.comm} has "
+        f"{victim.oom_score_adj}): {who}, a program can raise its own",
         f"oom_score_adj {victim.oom_score_adj}",
         f"{larger[0].comm} holds {size(larger[0].rss_bytes)}",
     )
@@ -73,9 +75,10 @@ def child_killed(incident: Incident) -> Finding | None:
     """Kubernetes shows nothing."""
     if incident.container is None or incident.pid1 != "lives":
         return None
+    shown = ", and Kubernetes shows neither a restart nor OOMKilled" if incident.identity.pod_uid else ""
     return found(
-        "The container goes on without this process, and Kubernetes shows neither a restart nor OOMKilled: see that "
-        "PID 1 notices (exit status 137 of its child) and starts it again or ends",
+        f"The container goes on without this process{shown}: see that PID 1 notices (exit status 137 of its child) and "
+        f"starts it again or ends",
         "PID 1 lives",
     )
 
@@ -96,15 +99,15 @@ def group_kill(incident: Incident) -> Finding | None:
 
 
 def trigger(incident: Incident) -> Finding | None:
-    """Another process allocated, of the same Pod."""
+    """Another program allocated, of the same Pod. Of a pool's processes one is as good as the other."""
     by = incident.trigger
     if by is None or incident.limit_lowered or by.pid in {victim.pid for victim in incident.victims}:
         return None
-    if incident.pod and identify(by.cgroup).pod_uid != incident.identity.pod_uid:
+    if by.comm == incident.chosen.comm or (incident.pod and identify(by.cgroup).pod_uid != incident.identity.pod_uid):
         return None
     return found(
-        f"{by.comm} asked for the page that was one too many, and {incident.chosen.comm} was killed as the largest or "
-        f"the first choice: neither needs to be at fault, so compare what both hold with what they need",
+        f"The page that was one too many was asked for by {by.comm}, and {incident.chosen.comm} was killed as the "
+        f"largest or the first choice: neither needs to be at fault, so compare what both hold with what they need",
         f"trigger {by.comm}",
     )
 

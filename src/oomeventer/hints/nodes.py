@@ -64,7 +64,7 @@ def node_overcommitted(incident: Incident) -> Finding | None:
 def outside_pods(incident: Incident) -> Finding | None:
     """Much of the node's memory is no Pod's."""
     node = incident.node_memory
-    if node is None or node.pods_bytes is None or node.available_bytes is None:
+    if incident.scope != "node" or node is None or node.pods_bytes is None or node.available_bytes is None:
         return None
     outside = node.total_bytes - node.available_bytes - node.pods_bytes
     if outside < _OUTSIDE * node.total_bytes:

@@ -3,8 +3,8 @@
 Rules: pure. Shares are of the limit that ran out, so a node's own kill has none.
 """
 
-from oomeventer.hints.rule import Finding, found, share
-from oomeventer.incident import Incident, MemoryVolume
+from oomeventer.hints.rule import Finding, found, names_nobody_else, share
+from oomeventer.incident import Incident, MemoryVolume, Victim, mapper, page_tables_bytes
 from oomeventer.text import size
 
 #: Of the limit; less is no cause.
@@ -16,13 +16,13 @@ def tmpfs(incident: Incident) -> Finding | None:
     memory = incident.memory
     if memory is None or share(memory.shmem_bytes, incident) < _FILES:
         return None
-    if incident.chosen.shmem_bytes > memory.shmem_bytes / 2:  # a database's buffers are shared memory that it maps
+    if mapper(incident):  # a database's buffers, say
         return None
     volumes = _volumes(incident)
     if not volumes:
         return found(
             f"{size(memory.shmem_bytes)} of the {_limit(incident)} limit are files in memory (tmpfs such as /dev/shm, "
-            f"or shared memory): delete them when they are done with, or write them to a disk",
+            f"or shared memory): delete files that are done with, or write them to a disk",
             f"shmem {size(memory.shmem_bytes)}",
         )
     unlimited = [volume.name for volume in volumes if volume.size_limit_bytes is None]
@@ -37,18 +37,16 @@ def tmpfs(incident: Incident) -> Finding | None:
 
 
 def shared_memory(incident: Incident) -> Finding | None:
-    """Shared memory that the victim maps, as databases do."""
-    memory = incident.memory
-    if memory is None or share(memory.shmem_bytes, incident) < _FILES:
+    """Shared memory that processes map, as databases do."""
+    memory, who = incident.memory, mapper(incident)
+    if memory is None or who is None or share(memory.shmem_bytes, incident) < _FILES:
         return None
-    if incident.chosen.shmem_bytes <= memory.shmem_bytes / 2:
-        return None
+    comm = who.comm if isinstance(who, Victim) or names_nobody_else(incident) else "another process"
     return found(
-        f"{size(memory.shmem_bytes)} of the {_limit(incident)} limit are shared memory that {incident.chosen.comm} "
-        f"maps, and killing it frees none of it while others map it: lower what it is told to share, such as "
-        f"shared_buffers",
+        f"{size(memory.shmem_bytes)} of the {_limit(incident)} limit are shared memory that {comm} maps, which stays "
+        f"while others map it, whoever is killed: lower what the program is told to share, such as shared_buffers",
         f"shmem {size(memory.shmem_bytes)}",
-        f"mapped by the victim {size(incident.chosen.shmem_bytes)}",
+        f"mapped by {comm} {size(who.shmem_bytes)}",
     )
 
 
@@ -61,8 +59,8 @@ def left_behind(incident: Incident) -> Finding | None:
     where = f" in volume {_names(volumes)}" if volumes else ""
     return found(
         f"{size(left)} of the {_limit(incident)} limit were left behind by earlier containers of the Pod, files in "
-        f"memory{where} as a rule: a restart does not free them; delete the Pod, and have its program remove such "
-        f"files when it starts",
+        f"memory{where} as a rule: a restart does not free such files; delete the Pod, and have its program "
+        f"remove them when it starts",
         f"left behind {size(left)}",
     )
 
@@ -106,8 +104,8 @@ def socket_buffers(incident: Incident) -> Finding | None:
 
 def page_tables(incident: Incident) -> Finding | None:
     """Large sparse mappings, or many processes that map the same."""
-    tables = incident.memory.pagetables_bytes if incident.memory else None
-    if tables is None or share(tables, incident) < _TABLES:
+    tables = page_tables_bytes(incident)
+    if share(tables, incident) < _TABLES:
         return None
     return found(
         f"{size(tables)} of the {_limit(incident)} limit are page tables: a large mapping is touched here and there, "
@@ -121,14 +119,14 @@ def kernel_memory(incident: Incident) -> Finding | None:
     memory = incident.memory
     if memory is None or memory.kernel_bytes is None:
         return None
-    known = (memory.slab_reclaimable_bytes, memory.sock_bytes, memory.pagetables_bytes)
+    known = (memory.slab_reclaimable_bytes, memory.sock_bytes, page_tables_bytes(incident))
     rest = memory.kernel_bytes - sum(filter(None, known))
     if share(rest, incident) < _KERNEL:
         return None
     slab = f"unreclaimable slab {size(memory.slab_unreclaimable_bytes)}" if memory.slab_unreclaimable_bytes else ""
     return found(
         f"{size(rest)} of the {_limit(incident)} limit are the kernel's own objects: look for pipes that nobody reads, "
-        f"open files, sockets and threads (ls /proc/PID/fd, /proc/PID/task)",
+        f"many open files, sockets, threads or processes (ls /proc/PID/fd, /proc/PID/task), and many files in a tmpfs",
         f"kernel {size(memory.kernel_bytes)}",
         *filter(None, [slab]),
     )

@@ -20,7 +20,13 @@ _GO_MOST, _GO_GOOD = 0.95, 0.9
 _OUTSIDE = 64 << 20
 #: Only Go reads these; of programs that run where they are set, these are none.
 _GO_VARIABLES = ("GOMEMLIMIT", "GOGC", "GOMAXPROCS")
-_NOT_GO = ("java", "node", "nodejs", "python", "ruby", "php", "php-fpm", "perl", "sh", "bash", "dash", "ash", "busybox")
+_NOT_GO = (
+    *("java", "node", "nodejs", "python", "ruby", "php", "php-fpm", "perl", "sh", "bash", "dash", "ash", "busybox"),
+    *("exe", "runc"),  # the runtime, which was to start a container
+)
+#: Where a percentage of memory (-XX:MinRAMPercentage, 50 where it is not set) is less, the JVM takes that percentage,
+#: and not -XX:MaxRAMPercentage: its MaxHeapSize by default, 96 MiB and a third for 64 bits (arguments.cpp).
+_JVM_SMALL, _JVM_LEAST = int(96 * 1.3 * (1 << 20)), 50.0
 
 _XMX = ("-Xmx", "-XX:MaxHeapSize=")
 
@@ -151,7 +157,12 @@ def _jvm_heap(incident: Incident) -> Setting[int] | None:
     percentage = prefixed(words, ["-XX:MaxRAMPercentage="], sizes.percent)
     container = incident.container.limit_bytes if incident.container else None
     limit = container or incident.limit_bytes
-    return Setting(int(limit * percentage.value / 100), percentage.words) if percentage and limit else None
+    if not limit:
+        return None
+    least = prefixed(words, ["-XX:MinRAMPercentage="], sizes.percent)
+    if limit * (least.value if least else _JVM_LEAST) / 100 < _JVM_SMALL:
+        percentage = least
+    return Setting(int(limit * percentage.value / 100), percentage.words) if percentage else None
 
 
 def _node_heap(incident: Incident) -> Setting[int] | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from oomeventer.hints import sizes
 from oomeventer.hints.rule import Finding, found, is_program, names_nobody_else
 from oomeventer.hints.settings import Setting, command, option, variable, variable_words
-from oomeventer.incident import Incident, Victim
+from oomeventer.incident import Incident, Victim, others_bytes
 from oomeventer.text import size
 
 
@@ -94,8 +94,8 @@ def worker_pool(incident: Incident) -> Finding | None:
     # One that has outgrown half of the limit by itself says nothing of the others.
     if workers and each <= limit / 2 and workers.value * each > limit:
         return found(
-            f"{workers.value} workers of {size(each)}, as the one that was killed, need {size(workers.value * each)}, "
-            f"and the limit is {size(limit)}: have fewer workers, or raise the limit",
+            f"{workers.value} workers of {size(each)}, as the one that was killed, need up to "
+            f"{size(workers.value * each)}, and the limit is {size(limit)}: have fewer workers, or raise the limit",
             workers.words,
             f"held {size(each)}",
         )
@@ -103,11 +103,16 @@ def worker_pool(incident: Incident) -> Finding | None:
     if names_nobody_else(incident):
         others += [other.rss_bytes for other in incident.neighbours if other.comm == victim.comm]
     number, together = 1 + len(others), each + sum(others)
-    if number < _POOL or together < limit / 2 or each > limit / 2:
+    if number < _POOL or each > limit / 2:
+        return None
+    about = f", about {size(together // number)} each"
+    if together > limit:  # what they share, as forks do, counts in the size of each
+        together, about = each + (others_bytes(incident) or 0), ", with what they share"
+    if together < limit / 2:
         return None
     return found(
-        f"{number} processes named {victim.comm} hold {size(together)} of the {size(limit)} limit together, about "
-        f"{size(together // number)} each: have fewer of these processes, or raise the limit",
+        f"{number} processes named {victim.comm} hold {size(together)} of the {size(limit)} limit together{about}: "
+        f"have fewer of these processes, or raise the limit",
         f"{number} processes named {victim.comm}",
         f"held {size(together)}",
     )

@@ -18,7 +18,7 @@ from oomeventer.incident.story import Hint, Pattern, Repeats, Sample, Trajectory
 from oomeventer.incident.subjects import Subject, subject
 from oomeventer.incident.unmasking import Unmasking
 from oomeventer.incident.victim import Victim
-from oomeventer.incident.why import Why, why
+from oomeventer.incident.why import is_nodes, mapper, others_bytes, page_tables_bytes
 from oomeventer.incident.workload import Container, MemoryVolume, Owner, Pod
 
 __all__ = [
@@ -53,7 +53,6 @@ __all__ = [
     "Trigger",
     "Unmasking",
     "Victim",
-    "Why",
     "as_json",
     "block",
     "combine",
@@ -64,9 +63,12 @@ __all__ = [
     "encode",
     "fitted",
     "from_json",
+    "is_nodes",
+    "mapper",
+    "others_bytes",
+    "page_tables_bytes",
     "restored",
     "subject",
     "table",
-    "why",
     "with_message",
 ]

@@ -6,9 +6,9 @@ printable and bounded: an incident holds nothing secret or hostile, and is never
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 
 from oomeventer.incident import bounds, where
+from oomeventer.incident.fields import values
 from oomeventer.incident.incident import SCHEMA, Host, Incident, Neighbour, Scope, Trigger
 from oomeventer.incident.victim import Statistics, Victim
 from oomeventer.incident.workload import Container
@@ -60,10 +60,16 @@ def assemble(
         ),
         victims=victims,
         group_kill=len(kills) > 1 or any(level.group for level in first.levels[: ran_out.levels]),
-        pid1=observation.pid1,
+        pid1="killed" if any(kill.process == first.init for kill in kills) else observation.pid1,
         limit_lowered=ran_out.level is not None and ran_out.certain and is_lowered(first, ran_out.level),
         neighbours=tuple(
-            Neighbour(other.pid, printable(other.comm), other.rss_bytes, other.container_id)
+            Neighbour(
+                other.pid,
+                printable(other.comm),
+                other.rss_bytes,
+                other.container_id,
+                shmem_bytes=other.shmem_bytes,
+            )
             for other in observation.neighbours.largest
         ),
         neighbours_total=observation.neighbours.total,
@@ -149,7 +155,7 @@ def _victim(
         peak_rss_bytes=kill.peak_rss_bytes,
         oom_score_adj=kill.oom_score_adj,
         chosen=number == 0,
-        statistics=Statistics(**asdict(found)) if found else None,
+        statistics=Statistics(**values(found)) if found else None,
     )
 
 

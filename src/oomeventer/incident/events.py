@@ -19,6 +19,8 @@ from oomeventer.text import cut_bytes
 
 COMPONENT = "oomeventer"
 ANNOTATION = "oomeventer/incident"
+#: Of reportingInstance, where the API asks for anything at all.
+_INSTANCE_BYTES = 128
 #: Victims in the annotation.
 _ANNOTATED = 16
 
@@ -71,6 +73,8 @@ def compose(incident: Incident, on_node: bool = False) -> PendingEvent:
         "firstTimestamp": time,
         "lastTimestamp": time,
         "source": {"component": COMPONENT, "host": incident.node},
+        "reportingComponent": COMPONENT,  # by which Events are filtered; core/v1 alone leaves it empty
+        "reportingInstance": cut_bytes(incident.node, _INSTANCE_BYTES),
     }
     return PendingEvent(about.namespace, about.name, about.object, about.series, incident.time.timestamp(), body)
 

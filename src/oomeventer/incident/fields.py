@@ -3,6 +3,7 @@
 In: a moment, or words and bounds. Out: text, or an annotation that msgspec reads. Rules: pure.
 """
 
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,6 +23,11 @@ class Moment(datetime):
 def rfc3339(time: datetime) -> str:
     """In UTC, with microseconds and Z, as the API's MicroTime."""
     return f"{time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+
+
+def values(of: Any) -> dict[str, Any]:
+    """A dataclass's fields by name, as they are. dataclasses.asdict() copies each, numbers too."""
+    return {field.name: getattr(of, field.name) for field in fields(of)}
 
 
 def meaning(description: str, bounds: dict[str, Any] | None = None) -> Meta:

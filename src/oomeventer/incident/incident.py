@@ -60,6 +60,9 @@ class Neighbour:
     pod_uid: Annotated[
         str | None, meaning("Its Pod, as the runtime or the Pod's status has it; null where neither knew")
     ] = None
+    shmem_bytes: Annotated[
+        int, meaning("Of what it holds, shared memory that it maps, files in a tmpfs among them, in bytes", NATURAL)
+    ] = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,8 @@ _FIRST_BYTES, _COMMAND_BYTES = 640, 200
 _NAMED = 8
 #: What a process maps of files is told from this share of what it held on.
 _MAPPED = 1 / 8
+#: Parts of the limit between which what was in use is not worth a word.
+_USUAL = 0.5, 1.05
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 #: As the kernel has them: Kata's hypervisors, with 15 characters.
 _HYPERVISORS = ("qemu-system", "cloud-hyperviso", "firecracker", "dragonball")
@@ -56,7 +58,7 @@ def _joined(sentences: list[Sentence], command: str) -> str:
 
 def _first(incident: Incident, on_node: bool) -> list[str]:
     """What ran out and why; then the victim."""
-    who, killed = _who(incident), f"the kernel killed {_victim(incident, on_node)}"
+    who, killed = f"{_who(incident)}{_in_use(incident)}", f"the kernel killed {_victim(incident, on_node)}"
     if why := words.cause(incident):
         return [f"{who}: {why}", killed[0].upper() + killed[1:]]
     return [f"{who} and {killed}"]
@@ -96,7 +98,7 @@ def _who(incident: Incident) -> str:
         case "pod":
             pod = incident.pod
             if pod and pod.limit_bytes is None and _same(pod.containers_limit_bytes, incident.limit_bytes):
-                return f"{_whose(incident)} ran out of {limit} of memory, its containers' limits together"
+                return f"{_whose(incident)} ran out of {limit} of memory (its containers' limits together)"
             return f"{_whose(incident)} {_ran_out(incident, _limit_set(incident))}"
         case "cgroup":
             return _cgroup(incident, limit)
@@ -116,7 +118,11 @@ def _cgroup(incident: Incident, limit: str) -> str:
             which = "Burstable" if qos == "burstable" else "BestEffort"
             return f"Node {incident.node} ran out of the {limit} that its {which} Pods may use together"
         case None:
-            return f"Cgroup {incident.limit_cgroup} {_ran_out(incident, None)}"
+            within = f"{incident.identity.container_path or ''}/"
+            name = incident.limit_cgroup or ""
+            if incident.container and name.startswith(within):
+                name = f"{name.removeprefix(within)} within container {_container(incident)}"
+            return f"Cgroup {name} {_ran_out(incident, None)}"
 
 
 def _ran_out(incident: Incident, as_set: int | None) -> str:
@@ -126,6 +132,15 @@ def _ran_out(incident: Incident, as_set: int | None) -> str:
     if as_set is None or _same(as_set, incident.limit_bytes):
         return f"ran out of its {limit} memory limit"
     return f"ran out of the {limit} memory limit in force (its spec says {size(as_set)})"
+
+
+def _in_use(incident: Incident) -> str:
+    """Where that is not about the limit: much was given back before the kernel had chosen, as after a kill just
+    before; or the limit was lowered just before, and a process inside allocated first."""
+    limit, usage = incident.limit_bytes, incident.usage_bytes
+    if incident.limit_lowered or not limit or not usage or _USUAL[0] * limit <= usage <= _USUAL[1] * limit:
+        return ""
+    return f" ({size(usage)} were in use when the victim was chosen)"
 
 
 def _limit_set(incident: Incident) -> int | None:
@@ -167,15 +182,23 @@ def _victim(incident: Incident, on_node: bool) -> str:
         return (
             f"the Pod's sandbox{of} ({what}, {victim.comm}, pid {victim.pid} on the node): all its containers restart"
         )
+    if incident.container and victim.starts_container:
+        place = _place(incident, on_node)
+        return f"the runtime's process that was to start {place} ({victim.comm}, pid {victim.pid} on the node)"
     return f"{_named(victim, incident, on_node)}{_held(victim)}"
+
+
+def _place(incident: Incident, on_node: bool) -> str:
+    place = "the container" if incident.scope == "container" else f"container {_container(incident)}"
+    if on_node and incident.pod:
+        place += f" of Pod {incident.pod.namespace}/{incident.pod.name}"
+    return place
 
 
 def _named(victim: Victim, incident: Incident, on_node: bool) -> str:
     if incident.container is None:
         return f"{victim.comm} (pid {victim.pid})"
-    place = "the container" if incident.scope == "container" else f"container {_container(incident)}"
-    if on_node and incident.pod:
-        place += f" of Pod {incident.pod.namespace}/{incident.pod.name}"
+    place = _place(incident, on_node)
     return f"{victim.comm} (pid {victim.container_pid} in {place})"
 
 
@@ -194,7 +217,9 @@ def _group(incident: Incident) -> list[str]:
     others = incident.victims[1:]
     if not others:
         return []
-    named = ", ".join(f"{v.comm} ({v.container_pid}) {size(v.held_bytes)}" for v in others[:_NAMED])
+    named = ", ".join(
+        f"{v.comm} ({v.container_pid})" + (f" {size(v.held_bytes)}" if v.held_bytes else "") for v in others[:_NAMED]
+    )
     unnamed = incident.victims_total - 1 - len(others[:_NAMED])
     more = f" and {unnamed} more" if unnamed else ""
     return [f"With it went the rest of its group of {incident.victims_total} (memory.oom.group): {named}{more}"]

@@ -50,7 +50,7 @@ class Observer:
         self._aftermath = aftermath
         self._glances = Glances(procfs)
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="observe")
-        self._running: set[Future[tuple[Observation, dict[Process, Statistics]]]] = set()
+        self._running: set[Future[dict[Process, Statistics]]] = set()
         if statistics:  # the first time it takes a while, which no incident shall wait for
             self._executor.submit(self._ask, ())
 
@@ -65,7 +65,7 @@ class Observer:
 
     async def __call__(self, episode: Episode) -> Incident:
         """The incident, whatever /proc says."""
-        glance, (observation, statistics) = await self._look(episode)
+        glance, observation, statistics = await self._look(episode)
         offset_ns = time.clock_gettime_ns(time.CLOCK_REALTIME) - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
         host = Host(node=self._node, boot_id=self._boot_id, boot_offset_ns=offset_ns)
         incident = assemble(episode, observation, statistics, host, self._redaction, glance)
@@ -75,16 +75,17 @@ class Observer:
             self._aftermath.keep(incident, episode)
         return incident
 
-    async def _look(self, episode: Episode) -> tuple[Glance, tuple[Observation, dict[Process, Statistics]]]:
-        glancing, observing = self._glances.take(episode[0]), self._observing(episode)
-        if looks := [asyncio.wrap_future(future) for future in (glancing, observing) if future]:
+    async def _look(self, episode: Episode) -> tuple[Glance, Observation, dict[Process, Statistics]]:
+        glancing = self._glances.take(episode[0])
+        observing, asking = self._observing(episode) or (None, None)
+        if looks := [asyncio.wrap_future(future) for future in (glancing, observing, asking) if future]:
             await asyncio.wait(looks, timeout=DEADLINE_SECONDS)
         if not all(future.done() for future in (glancing, observing) if future):
             log.warning(
                 "/proc or cgroup files did not answer within %.0f s; the incident goes on without", DEADLINE_SECONDS
             )
-        observed = observing.result() if observing and observing.done() else (Observation(is_late=True), {})
-        return self._glance(glancing), observed
+        observation = observing.result() if observing and observing.done() else Observation(is_late=True)
+        return self._glance(glancing), observation, asking.result() if asking and asking.done() else {}
 
     def _glance(self, future: Future[Glance] | None) -> Glance:
         if future is None:
@@ -94,16 +95,23 @@ class Observer:
             return Glance(unseen="its files did not answer in time")
         return future.result()
 
-    def _observing(self, episode: Episode) -> Future[tuple[Observation, dict[Process, Statistics]]] | None:
+    def _observing(self, episode: Episode) -> tuple[Future[Observation], Future[dict[Process, Statistics]]] | None:
         self._running = {future for future in self._running if not future.done()}
         if len(self._running) >= _THREADS:
             return None
-        future = self._executor.submit(self._read, episode)
-        self._running.add(future)
-        return future
+        observing: Future[Observation] = Future()
+        asking = self._executor.submit(self._read, episode, observing)
+        self._running.add(asking)
+        return observing, asking
 
-    def _read(self, episode: Episode) -> tuple[Observation, dict[Process, Statistics]]:
-        return self._procfs.observe(episode), self._ask(episode)  # statistics last: the first time they take long
+    def _read(self, episode: Episode, observing: Future[Observation]) -> dict[Process, Statistics]:
+        """Statistics last, since the first time they take long: what was observed does not wait for them."""
+        try:
+            observing.set_result(self._procfs.observe(episode))
+        except BaseException as e:
+            observing.set_exception(e)
+            raise
+        return self._ask(episode)
 
     def _ask(self, episode: Episode) -> dict[Process, Statistics]:
         if not self._wants_statistics:

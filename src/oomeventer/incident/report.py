@@ -123,7 +123,7 @@ def _neighbours(incident: Incident) -> Iterator[str]:
 
 
 def _story(incident: Incident) -> Iterator[str]:
-    if (story := incident.trajectory) and story.samples:
+    if (story := incident.trajectory) and len(story.samples) > 1:
         yield f"samples    {_line(story, incident.limit_bytes)}"
     for name, sentence in (
         ("pattern", words.pattern(incident)),

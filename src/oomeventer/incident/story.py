@@ -43,6 +43,11 @@ class Trajectory:
         float | None, meaning("at the limit: for how long it has lived within 10% of it, in seconds", NATURAL)
     ] = None
 
+    @property
+    def covers_seconds(self) -> float:
+        """For how long before the kill it was sampled; 0 where the samples are not there."""
+        return self.samples[0].seconds_before if self.samples else 0.0
+
 
 @dataclass(frozen=True, slots=True)
 class Repeats:

@@ -26,6 +26,11 @@ class Statistics:
     ]
 
 
+def starts_container(comm: str, pid: int, container_pid: int) -> bool:
+    """Whether it is runc before it becomes the container's program: a copy of its file, or a stage of its own."""
+    return (comm == "exe" and pid == container_pid) or comm.startswith("runc:[")
+
+
 @dataclass(frozen=True, slots=True)
 class Victim:
     """One process that was killed."""
@@ -71,3 +76,8 @@ class Victim:
     def rss_bytes(self) -> int:
         """What it held in memory, as the kernel counts it for the OOM killer's log: anon, file and shmem."""
         return self.anon_bytes + self.file_bytes + self.shmem_bytes
+
+    @property
+    def starts_container(self) -> bool:
+        """Whether it is the runtime's process that has not yet become the container's program."""
+        return starts_container(self.comm, self.pid, self.container_pid)

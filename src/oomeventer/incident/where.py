@@ -3,15 +3,17 @@ the incident's Memory, CgroupEvents, Pressure, NodeMemory, and notes.
 
 Rules: pure. The record's usage is of the very moment, the files were read milliseconds later. What the parts lack of it
 by then, the victims have given back, as far as the record says that they held it: anonymous memory first. What the
-usage has lost beyond that is the kernel's: the victims' pipes, sockets and page tables. (A dying process's pages leave
+usage has lost beyond that is the kernel's: the victims' pipes, sockets and page tables; not so of runc, which is in
+memory as a file that goes with it. (A dying process's pages leave
 memory.stat before they leave the usage, so the usage read then tells nothing, but where the kernel's part is
 incomplete: there no more is added than the usage has lost, or than makes up what the victims held.)
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 
+from oomeventer.incident.fields import values
 from oomeventer.incident.memory import CgroupEvents, Memory, NodeMemory, PodUsage, Pressure
+from oomeventer.incident.victim import starts_container
 from oomeventer.kernel import Kill, ran_out_here
 from oomeventer.node import LARGEST, Glance, Identity, MemoryStat
 
@@ -36,12 +38,12 @@ def container_memory(glance: Glance, kills: Sequence[Kill], identity: Identity) 
 
 def cgroup_events(glance: Glance) -> CgroupEvents | None:
     """Of the cgroup that ran out."""
-    return CgroupEvents(**asdict(glance.happened)) if glance.happened else None
+    return CgroupEvents(**values(glance.happened)) if glance.happened else None
 
 
 def pressure(glance: Glance) -> Pressure | None:
     """Of the cgroup that ran out."""
-    return Pressure(**asdict(glance.stalled)) if glance.stalled else None
+    return Pressure(**values(glance.stalled)) if glance.stalled else None
 
 
 def node_memory(glance: Glance, kills: Sequence[Kill], identity: Identity) -> NodeMemory | None:
@@ -75,7 +77,7 @@ def notes(glance: Glance) -> Iterator[str]:
 
 
 def _whole(stat: MemoryStat, usage: int, kills: Sequence[Kill], left_behind: int | None = None) -> Memory:
-    parts = asdict(stat)
+    parts = values(stat)
     now, is_whole = parts.pop("usage_bytes"), parts.pop("is_whole")
     lacks = missing = room = usage - sum((stat.anon_bytes, stat.file_bytes, stat.shmem_bytes, stat.kernel_bytes or 0))
     if not is_whole and now is not None:
@@ -85,7 +87,8 @@ def _whole(stat: MemoryStat, usage: int, kills: Sequence[Kill], left_behind: int
         given_back = max(min(room, held), min(missing, held - parts[part]), 0)
         parts[part] += given_back
         room, missing = room - given_back, missing - given_back
-    if is_whole and now is not None and stat.kernel_bytes is not None:
+    is_runc = any(starts_container(kill.comm.decode("latin-1"), kill.process.pid, kill.container_pid) for kill in kills)
+    if is_whole and now is not None and stat.kernel_bytes is not None and not is_runc:
         given_back = max(min(room, usage - now - (lacks - missing)), 0)
         parts["kernel_bytes"] += given_back
         if stat.pagetables_bytes is not None:

@@ -5,10 +5,10 @@ Rules: pure. Nothing is said of what is nothing, and nothing of what is not know
 
 from collections.abc import Iterator
 
-from oomeventer.incident.incident import Incident
+from oomeventer.incident.incident import Incident, Neighbour
 from oomeventer.incident.memory import PodUsage
-from oomeventer.incident.why import Share, kernel_kinds, largest, shares, why
-from oomeventer.text import duration, size
+from oomeventer.incident.why import Share, kernel_kinds, largest, mapper, page_tables_bytes, shares, why
+from oomeventer.text import apart, duration, size
 
 #: A share of what ran out that is worth a word, and of the time that was waited for memory.
 _SHARE, _PERCENT = 1 / 6, 10
@@ -16,6 +16,8 @@ _SHARE, _PERCENT = 1 / 6, 10
 _NEARLY = 0.9
 #: Pods in the Event of a node that ran out.
 _PODS = 5
+#: An earlier height is told if it was so many times what it was just before.
+_HIGHER = 1.1
 #: Hints whose evidence, what stands before their colon, the message has told already.
 _TOLD = frozenset(
     {
@@ -24,14 +26,21 @@ _TOLD = frozenset(
         "dirty-page-cache",
         "group-kill",
         "kernel-memory",
+        "leak",
         "left-behind",
         "limit-lowered",
+        "limit-too-low",
         "neighbours-hold-most",
         "page-cache",
         "page-tables",
+        "pressure",
         "sandbox",
+        "sawtooth",
+        "shared-memory",
         "socket-buffers",
+        "spike",
         "tmpfs",
+        "trigger",
         "worker-pool",
     }
 )
@@ -55,7 +64,7 @@ def others(incident: Incident) -> str | None:
         for share, bytes_ in sorted(shares(incident).items(), key=lambda of: -of[1])
         if share not in ("process", first) and bytes_ >= usage * _SHARE
     ]
-    return f"Of the {size(usage)} {' and '.join(told)}" if told else None
+    return f"Of the {size(usage)}, {' and '.join(told)}" if told else None
 
 
 def left_behind(incident: Incident) -> str | None:
@@ -78,6 +87,8 @@ def _is_left_behind(incident: Incident) -> bool:
 def _share(incident: Incident, share: Share, bytes_: int, of_it: str = "") -> str:
     amount, memory = size(bytes_), incident.memory
     match share:
+        case "tmpfs" if isinstance(who := mapper(incident), Neighbour) and not _is_left_behind(incident):
+            return f"{amount}{of_it} are shared memory that {who.comm} maps"
         case "tmpfs":
             return f"{amount}{of_it} are files in memory {_volume(incident)}"
         case "cache":
@@ -85,8 +96,9 @@ def _share(incident: Incident, share: Share, bytes_: int, of_it: str = "") -> st
             waits = f", of which {size(dirty)} wait to be written to a disk" if dirty * 10 >= bytes_ else ""
             return f"{amount}{of_it} are page cache{waits}"
         case "kernel":
-            kinds = kernel_kinds(memory).items() if memory else ()
-            largest = [f"{kind} {size(held)}" for kind, held in kinds if held >= bytes_ * _SHARE]
+            kinds = (kernel_kinds(memory) if memory else {}) | {"page tables": page_tables_bytes(incident)}
+            by_size = sorted(kinds.items(), key=lambda of: -of[1])
+            largest = [f"{kind} {size(held)}" for kind, held in by_size if held >= bytes_ * _SHARE]
             return f"{amount}{of_it} are the kernel's own" + (f" ({', '.join(largest)})" if largest else "")
         case _:
             return _processes(incident, bytes_, of_it)
@@ -116,13 +128,16 @@ def _processes(incident: Incident, bytes_: int, of_it: str) -> str:
     largest = max(by_container, key=lambda name: by_container[name], default=None)
     if largest is not None and by_container[largest] * 2 >= bytes_:
         return f"container {largest} holds {size(min(by_container[largest], bytes_))}{of_it}"
-    count = incident.neighbours_total
+    count, living = incident.neighbours_total, incident.neighbours_bytes
+    if count and living is not None and living * 2 < bytes_:  # such as those that end with PID 1
+        return f"processes that have ended since held {size(bytes_)}{of_it}"
     if not count:
         return f"other processes held {size(bytes_)}{of_it}"
     first = max(incident.neighbours, key=lambda neighbour: neighbour.rss_bytes, default=None)
     if count == 1 and first:
         return f"its other process {first.comm} holds {size(bytes_)}{of_it}"
-    named = f", the largest {first.comm} {size(first.rss_bytes)}" if first else ""
+    # One that is larger than all together shares memory with others, and its size says nothing of it.
+    named = f", the largest {first.comm} {size(first.rss_bytes)}" if first and first.rss_bytes <= bytes_ else ""
     return f"its {count} other processes hold {size(bytes_)}{of_it}{named}"
 
 
@@ -149,9 +164,12 @@ def usage(pod: PodUsage) -> str:
 
 
 def _figures(pod: PodUsage) -> str:
+    """Where neither request nor limit is known, the API may not have said whether there are any."""
+    if pod.request_bytes is None and pod.limit_bytes is None:
+        return size(pod.usage_bytes)
     request = "no request" if pod.request_bytes is None else f"request {size(pod.request_bytes)}"
     limit = "no limit" if pod.limit_bytes is None else f"limit {size(pod.limit_bytes)}"
-    return f"{size(pod.usage_bytes)} ({request}, {limit})" if pod.name else size(pod.usage_bytes)
+    return f"{size(pod.usage_bytes)} ({request}, {limit})"
 
 
 def pattern(incident: Incident) -> str | None:
@@ -159,16 +177,21 @@ def pattern(incident: Incident) -> str | None:
     story = incident.trajectory
     if story is None:
         return None
-    highest = story.highest_bytes
+    # Where it was killed before, it had more, between two samples.
+    highest = None if incident.repeats and incident.repeats.count > 1 else story.highest_bytes
     match story.pattern:
         case "steady" if story.rate_bytes_per_hour:
             per_hour = story.rate_bytes_per_hour
             rate = f"{size(per_hour)} an hour" if per_hour >= 1 << 20 else f"{size(per_hour * 24)} a day"
-            lasts = f": twice the limit would last {duration(story.lasts_seconds)}" if story.lasts_seconds else ""
+            is_hinted = bool(incident.hints) and incident.hints[0].rule == "leak"  # which says it, too
+            seconds = story.lasts_seconds
+            lasts = f": twice the limit would last {duration(seconds)}" if seconds and not is_hinted else ""
             return f"Memory grew steadily, by about {rate}{lasts}"
         case "spike" if story.before_bytes is not None:
-            day = f", and had no more than {size(highest)} in the last day" if highest else ""
-            return f"Memory rose at once from {size(story.before_bytes)}{day}"
+            was_higher = story.samples and highest is not None and highest > story.before_bytes * _HIGHER
+            covered = duration(story.covers_seconds)
+            most = f", and had no more than {size(highest or 0)} in the {covered} before" if was_higher else ""
+            return f"Memory rose at once from {size(story.before_bytes)}{most}"
         case "at the limit" if story.since_seconds:
             return f"Memory was within 10% of the limit for {duration(story.since_seconds)}"
         case "sawtooth":
@@ -184,7 +207,7 @@ def repeats(incident: Incident) -> str | None:
         return None
     is_today = again.since.date() == incident.time.date()
     since = again.since.strftime("%H:%M" if is_today else "%Y-%m-%d %H:%M")
-    every = f", about every {duration(again.every_seconds)}" if again.every_seconds else ""
+    every = f", {apart(again.every_seconds)}" if again.every_seconds else ""
     return f"{_ordinal(again.count)} such kill since {since} UTC{every}"
 
 

@@ -6,8 +6,9 @@ was. SQLite lives here.
 
 from oomeventer.journal.budgets import Spent
 from oomeventer.journal.database import StoreError
+from oomeventer.journal.handed import RecordedIncident
 from oomeventer.journal.history import numbered_history, read_history
-from oomeventer.journal.journal import UNFINISHED, Journal, RecordedIncident
+from oomeventer.journal.journal import UNFINISHED, Journal
 from oomeventer.journal.outbox import Waiting
 from oomeventer.journal.plans import Plan
 

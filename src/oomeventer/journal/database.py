@@ -59,6 +59,7 @@ class Database:
         self.age_seconds = age_seconds
         self.origin = uuid4().hex
         self.summaries = Summaries()
+        self._within = False
         if path != MEMORY:
             _close_to_others(path)
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=2.0)
@@ -97,9 +98,13 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All of it is written, or nothing."""
+        """All of it is written, or nothing; within another one as a part of that."""
         with self.errors():
+            if self._within:
+                yield self._db
+                return
             self._db.execute("BEGIN IMMEDIATE")
+            self._within = True
             try:
                 yield self._db
                 self._db.execute("COMMIT")
@@ -108,6 +113,8 @@ class Database:
                 if self._db.in_transaction:  # SQLite itself may have rolled it back
                     self._db.execute("ROLLBACK")
                 raise
+            finally:
+                self._within = False
 
     @contextmanager
     def errors(self) -> Iterator[sqlite3.Connection]:

@@ -2,19 +2,21 @@
 
 Rules: where the disk fails (full, damaged, not to be written, hanging), memory stands in for it, with what was still to
 be done if the disk gives it. It is logged once, and `trouble` is for readiness. From time to time the disk is tried
-again and takes back what memory has. A caller can be cancelled at any moment.
+again and takes back what memory has. What waits meanwhile is done together (together.py). A caller can be cancelled at
+any moment.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from oomeventer.journal import totals
 from oomeventer.journal.database import MEMORY, Database, StoreError
 from oomeventer.journal.disk import Disk
+from oomeventer.journal.together import Call, Together, in_one_transaction
 from oomeventer.journal.totals import Totals
 from oomeventer.journal.transfer import export, merge, replace
 
@@ -44,7 +46,7 @@ class Failover:
         self._knew = False
         #: The disk's totals, when it last answered.
         self._on_disk = Totals()
-        self._turn = asyncio.Lock()
+        self._calls = Together(self._carry_out)
         self._retrying: asyncio.Task[None] | None = None
         self._retry_at = 0.0
         #: Why it is memory though a file was named; None while all is well.
@@ -59,27 +61,54 @@ class Failover:
         """Where the journal is kept, for people."""
         return "memory" if self._disk is None or self.trouble else str(self._disk.path)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything is read or written."""
+        return self._calls.is_busy
+
     async def call(self, function: Callable[..., T], *arguments: Any) -> T:
         """function(database, *arguments): the disk's, or, where that fails, the memory's."""
-        async with self._turn:
-            if self._disk and (not self.trouble or time.monotonic() >= self._retry_at):
-                try:
-                    await self._take_back(self._disk)
-                    result, self._on_disk = await self._disk.call(_with_totals, function, *arguments)
-                except StoreError as e:
+        return await self._calls.call(function, *arguments)
+
+    async def _carry_out(self, calls: Sequence[Call]) -> None:
+        if self._disk and not self.trouble and len(calls) > 1:
+            try:
+                results, self._on_disk = await self._disk.call(_with_totals, in_one_transaction, calls)
+            except StoreError as e:  # the disk, or one of them: each by itself shows which
+                log.debug("%d calls of the journal are made one by one: %s", len(calls), e)
+                if e.damaged:  # another call would begin a new file: what this one still gives is taken before
                     self._fail(e)
-                else:
-                    self.totals = self._on_disk
-                    if self.trouble:
-                        log.warning("journal %s is written again", self._disk.path)
-                        self.trouble = None
-                        self._returned()
-                    return result
-            if self.memory is None:
-                self.memory = await self._stand_in()
-            result, in_memory = _with_totals(self.memory, function, *arguments)
-            self.totals = in_memory if self._knew else self._on_disk + in_memory
-            return result
+            else:
+                self.totals = self._on_disk
+                for call, result in zip(calls, results, strict=True):
+                    call.give(result)
+                return
+        for call in calls:
+            if not call.result.done():
+                try:
+                    call.give(await self._call(call.function, *call.arguments))
+                except Exception as e:
+                    call.fail(e)
+
+    async def _call(self, function: Callable[..., T], *arguments: Any) -> T:
+        if self._disk and (not self.trouble or time.monotonic() >= self._retry_at):
+            try:
+                await self._take_back(self._disk)
+                result, self._on_disk = await self._disk.call(_with_totals, function, *arguments)
+            except StoreError as e:
+                self._fail(e)
+            else:
+                self.totals = self._on_disk
+                if self.trouble:
+                    log.warning("journal %s is written again", self._disk.path)
+                    self.trouble = None
+                    self._returned()
+                return result
+        if self.memory is None:
+            self.memory = await self._stand_in()
+        result, in_memory = _with_totals(self.memory, function, *arguments)
+        self.totals = in_memory if self._knew else self._on_disk + in_memory
+        return result
 
     async def close(self) -> None:
         """The disk is tried once more if it is not the journal now; what then is in memory alone is lost and logged."""
@@ -88,6 +117,7 @@ class Failover:
             await self.call(totals.read)
         if self._retrying:
             self._retrying.cancel()
+        await self._calls.ended()
         if self.memory:
             if self._disk and (lost := totals.read(self.memory).waiting):
                 log.error("stopped with %d Events that were kept in memory only, and are lost", lost)

@@ -21,14 +21,15 @@ from oomeventer.journal.totals import add
 _TAKEN_UP = "taken up "
 
 
-def record(database: Database, key: str, body: str) -> bool:
-    """Write an incident down. False where it is known."""
+def record(database: Database, key: str, body: str) -> int | None:
+    """Write an incident down. Its id; None where it is known."""
     with database.transaction() as db:
-        row = (new_id(db), key, time.time(), body)
-        new = db.execute("INSERT OR IGNORE INTO incidents VALUES (?, ?, ?, 'begun', ?)", row).rowcount == 1
-        if new:
-            add(db, "seen", 1)
-        return new
+        number = new_id(db)
+        row = (number, key, time.time(), body)
+        if db.execute("INSERT OR IGNORE INTO incidents VALUES (?, ?, ?, 'begun', ?)", row).rowcount == 0:
+            return None
+        add(db, "seen", 1)
+        return number
 
 
 def recorded(database: Database, after: int, most_bytes: int) -> list[tuple[int, str]]:

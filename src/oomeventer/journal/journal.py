@@ -1,6 +1,8 @@
 """The journal: this node's outbox and history. In: incidents, and what became of their Events. Out: what is to be done
 next, also by the next process.
 
+What was just written is handed on as it is, while few wait (handed.py); else it is read again when its turn comes.
+
 Rules: what is written is committed when the call returns. On disk or in memory: see failover.py. The tables: see
 incidents.py, outbox.py, retention.py. A caller can be cancelled at any moment.
 """
@@ -9,7 +11,6 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ from oomeventer.incident import ROW_BYTES, Incident, IncidentError, PendingEvent
 from oomeventer.journal import budgets, database, incidents, outbox, retention
 from oomeventer.journal.budgets import Spent
 from oomeventer.journal.failover import Failover
+from oomeventer.journal.handed import CHARACTERS, MOST, Handed, RecordedIncident
 from oomeventer.journal.outbox import State, Waiting
 from oomeventer.journal.plans import Plan
 from oomeventer.journal.totals import Totals
@@ -36,14 +38,6 @@ UNFINISHED = "not finished by several processes"
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedIncident:
-    """An incident, by its id in the journal, that is not described yet."""
-
-    id: int
-    incident: Incident
-
-
 class Journal:
     """Open it with `async with`. path: None for memory alone."""
 
@@ -53,7 +47,8 @@ class Journal:
         self._writes = 0
         self._news = asyncio.Event()
         self._is_stale = False
-        self._resolved: asyncio.Queue[int | None] = asyncio.Queue()
+        self._recorded = Handed()
+        self._resolved: asyncio.Queue[int | RecordedIncident | None] = asyncio.Queue()
         #: Ids are microseconds of UNIX time: what is older, an earlier process has left.
         self._began = time.time_ns() // 1000
         self._left: dict[int, asyncio.Event] = {}
@@ -91,14 +86,18 @@ class Journal:
 
     async def record(self, incident: Incident) -> bool:
         """Write down an incident. False where it is known already: it was read from the ring once before."""
-        new = await self._write(incidents.record, incident.key, fitted(incident, ROW_BYTES))
+        text = fitted(incident, ROW_BYTES)
+        if (number := await self._write(incidents.record, incident.key, text)) is not None:
+            self._recorded.add(RecordedIncident(number, incident), text)
         self._news.set()
-        return new
+        return number is not None
 
     async def resolve(self, recorded: RecordedIncident) -> None:
         """Write down what the runtime answered. From here on the incident waits in the journal, however long."""
-        await self._write(incidents.rewrite, recorded.id, fitted(recorded.incident, ROW_BYTES))
-        self._resolved.put_nowait(recorded.id)
+        text = fitted(recorded.incident, ROW_BYTES)
+        await self._write(incidents.rewrite, recorded.id, text)
+        is_handed = self._resolved.qsize() < MOST and len(text) <= CHARACTERS
+        self._resolved.put_nowait(recorded if is_handed else recorded.id)
 
     async def describe(self, number: int, incident: Incident, events: list[PendingEvent]) -> list[Waiting]:
         """Write down what became known of an incident since, and its Events. Returns the series that wait for them."""
@@ -149,24 +148,31 @@ class Journal:
         """Incidents as they are recorded, and first those that an earlier process left so; until `stop` is set and
         there is none."""
         last = 0
+        self._recorded.lose()
         stopping = asyncio.ensure_future(stop.wait())
         stopping.add_done_callback(lambda _: self._news.set())
         try:
             while True:
                 self._news.clear()
-                found = await self._store.call(incidents.recorded, last, BATCH_BYTES)
                 if self._is_stale:
                     self._is_stale, last = False, 0
-                    continue
-                for last, body in found:
-                    if not await self._may_take_up(last):
-                        continue
-                    if recorded := await self._read(last, body):
-                        yield recorded
-                    await self._alone(last, stopping)
-                if not found:
-                    if stop.is_set():
-                        return
+                    self._recorded.lose()
+                if handed := self._recorded.take(last):
+                    last = handed.id
+                    yield handed
+                elif self._recorded.is_behind:
+                    self._recorded.is_behind = False  # what is recorded from here on is handed on, or seen below
+                    found = await self._store.call(incidents.recorded, last, BATCH_BYTES)
+                    for last, body in found if not self._is_stale else ():
+                        self._recorded.lose()
+                        if not await self._may_take_up(last):
+                            continue
+                        if recorded := await self._read(last, body):
+                            yield recorded
+                        await self._alone(last, stopping)
+                elif stop.is_set():
+                    return
+                else:
                     await self._news.wait()
         finally:
             stopping.cancel()
@@ -176,9 +182,12 @@ class Journal:
         stopping = asyncio.ensure_future(stop.wait())
         stopping.add_done_callback(lambda _: self._resolved.put_nowait(None))
         try:
-            while (number := await self._resolved.get()) is not None:
-                body = await self._store.call(incidents.read, number)
-                if body and (recorded := await self._read(number, body)):
+            while (found := await self._resolved.get()) is not None:
+                if isinstance(found, RecordedIncident):
+                    yield found
+                elif (body := await self._store.call(incidents.read, found)) and (
+                    recorded := await self._read(found, body)
+                ):
                     yield recorded
         finally:
             stopping.cancel()

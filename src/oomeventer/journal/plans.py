@@ -6,7 +6,7 @@ journal's file has damaged is None.
 
 import contextlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -48,7 +48,7 @@ class Decision:
     @property
     def text(self) -> str:
         """For the journal."""
-        return json.dumps(asdict(self))
+        return json.dumps({"create": self.create, "count": self.count, "upto": self.upto, "name": self.name})
 
 
 @dataclass(frozen=True, slots=True)

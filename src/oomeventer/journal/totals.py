@@ -9,6 +9,11 @@ from dataclasses import dataclass, field
 
 from oomeventer.journal.database import Database
 
+_WAITING = """
+    (SELECT count(*) FROM incidents WHERE state = 'begun') + (SELECT count(*) FROM events WHERE state = 'waiting')
+"""
+_READ = f"SELECT what, reason, count FROM totals UNION ALL SELECT 'waiting', '', {_WAITING}"
+
 
 @dataclass(slots=True)
 class Totals:
@@ -46,12 +51,9 @@ def read(database: Database) -> Totals:
     """What was counted, and what waits: an incident that is not described yet waits as one Event."""
     totals = Totals()
     with database.errors() as db:
-        for what, reason, count in db.execute("SELECT what, reason, count FROM totals"):
+        for what, reason, count in db.execute(_READ):
             if what == "given up":
                 totals.given_up[reason] = count
             else:
                 setattr(totals, what, count)
-        (recorded,) = db.execute("SELECT count(*) FROM incidents WHERE state = 'begun'").fetchone()
-        (waiting,) = db.execute("SELECT count(*) FROM events WHERE state = 'waiting'").fetchone()
-    totals.waiting = recorded + waiting
     return totals

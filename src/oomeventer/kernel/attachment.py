@@ -161,5 +161,7 @@ def _load(library: Library, ring_bytes: int, generation: Generation | None, opti
     except BaseException:
         attachment.close()
         raise
+    finally:
+        c.give_back()
     c.log.clear()
     return attachment

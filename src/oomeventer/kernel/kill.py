@@ -121,6 +121,8 @@ LOWERED_BYTES = 1 << 20
 
 #: Charges that a CPU holds in advance (MEMCG_CHARGE_BATCH, include/linux/memcontrol.h).
 CHARGE_BATCH_PAGES = 64
+_CHARGE_BATCH_BYTES = CHARGE_BATCH_PAGES * os.sysconf("SC_PAGE_SIZE")
+_CPUS = os.cpu_count() or 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,4 +194,4 @@ def ancestor(path: str, steps: int) -> str:
 
 def ran_out_here(kill: Kill) -> RanOut:
     """what_ran_out() with this machine's page size and CPUs."""
-    return what_ran_out(kill, CHARGE_BATCH_PAGES * os.sysconf("SC_PAGE_SIZE"), os.cpu_count() or 1)
+    return what_ran_out(kill, _CHARGE_BATCH_BYTES, _CPUS)

@@ -6,7 +6,9 @@ record stays in the kernel, which outlives this process, until what it says is o
 Layout (kernel/bpf/ringbuf.c): a page with the consumer's position, which we write; a page with the producer's; then the
 data, mapped twice in a row so that no record is ever split. A record is a header of 8 bytes (its length with two flags,
 and what the kernel needs to find its way back), then its bytes, rounded up to 8. Positions only grow, and are taken
-modulo the size. Rules: one reader at a time; records are freed in any order, their room in the ring's.
+modulo the size. Rules: one reader at a time; records are freed in any order, their room in the ring's. Of the data only
+what is to be read is mapped, and as long as it is: the kernel maps it page by page at once, so that it would count as
+this process's memory, twice.
 """
 
 import mmap
@@ -16,18 +18,17 @@ from collections.abc import Iterable
 
 BUSY, DISCARD = 1 << 31, 1 << 30
 _HEADER = 8
+_PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Ring:
     """An open ring buffer map; fd stays the caller's. Records that nobody freed are read again by the next reader."""
 
     def __init__(self, fd: int) -> None:
-        page = os.sysconf("SC_PAGE_SIZE")
         self.fd = fd
         self.size = max_entries(fd)
-        self._consumer = mmap.mmap(fd, page, prot=mmap.PROT_READ | mmap.PROT_WRITE)
-        self._producer = mmap.mmap(fd, page + 2 * self.size, prot=mmap.PROT_READ, offset=page)
-        self._data = page
+        self._consumer = mmap.mmap(fd, _PAGE, prot=mmap.PROT_READ | mmap.PROT_WRITE)
+        self._producer = mmap.mmap(fd, _PAGE, prot=mmap.PROT_READ, offset=_PAGE)
         (self._next,) = struct.unpack_from("=Q", self._consumer)
         self._held: dict[int, None] = {}  # positions of records that are read and not freed, in the ring's order
 
@@ -41,18 +42,28 @@ class Ring:
         records: list[tuple[int, bytes]] = []
         (end,) = struct.unpack_from("=Q", self._producer)
         os.getppid()  # a system call: what is read from here on is read after `end`, on arm64 too
+        if self._next < end:
+            offset = self._next // _PAGE * _PAGE
+            begin = 2 * _PAGE + offset % self.size
+            with mmap.mmap(self.fd, end - offset, prot=mmap.PROT_READ, offset=begin) as data:
+                records = self._read(data, offset, end)
+        if not self._held:
+            self._give_back()
+        return records
+
+    def _read(self, data: mmap.mmap, offset: int, end: int) -> list[tuple[int, bytes]]:
+        """Those from the next one to `end`. offset: the position of the data's first byte."""
+        records = []
         while self._next < end:
-            at = self._data + self._next % self.size
-            (length,) = struct.unpack_from("=I", self._producer, at)
+            at = self._next - offset
+            (length,) = struct.unpack_from("=I", data, at)
             if length & BUSY:  # reserved, and being written on another CPU; a wake-up follows
                 break
             size = length & ~(BUSY | DISCARD)
             if not length & DISCARD:
-                records.append((self._next, self._producer[at + _HEADER : at + _HEADER + size]))
+                records.append((self._next, data[at + _HEADER : at + _HEADER + size]))
                 self._held[self._next] = None
             self._next += _HEADER + (size + 7) // 8 * 8
-        if not self._held:
-            self._give_back()
         return records
 
     def free(self, positions: Iterable[int]) -> None:

@@ -25,6 +25,7 @@ Rules:
 
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 _UID = r"[0-9a-f]{8}(?P<dash>[-_])[0-9a-f]{4}(?P=dash)[0-9a-f]{4}(?P=dash)[0-9a-f]{4}(?P=dash)[0-9a-f]{12}"
@@ -89,6 +90,7 @@ class Identity:
     nested: bool = False
 
 
+@lru_cache(128)
 def identify(path: str) -> Identity:
     """Read `path` by the module's rules; any text will do, `Identity()` is "neither Pod nor container"."""
     if not path.startswith("/"):

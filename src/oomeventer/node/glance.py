@@ -9,8 +9,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from oomeventer.kernel import Kill, ran_out_here
-from oomeventer.node.cgroup_path import identify
+from oomeventer.kernel import Kill, ancestor, ran_out_here
+from oomeventer.node.cgroup_path import allocatable, identify
 from oomeventer.node.cgroups import Cgroup, Cgroups, Unseen
 from oomeventer.node.memory_files import Happened, MemoryStat, Stalled, happened, memory_stat, stalled
 from oomeventer.node.node_memory import NodeUsage, node_usage
@@ -24,7 +24,8 @@ CHILDREN = 64
 @dataclass(frozen=True, slots=True)
 class Glance:
     """memory, happened, stalled: of the cgroup that ran out, which may be the container. left_behind_bytes: of a Pod's
-    tmpfs and page cache what is in none of the cgroups below it. node: where it was the node that ran out.
+    tmpfs and page cache what is in none of the cgroups below it. node: where it was the node that ran out, or what it
+    has for all Pods.
 
     unseen, container_unseen: in words, why there is no memory, or none of the container. after_seconds: from the mark
     on until it was read.
@@ -63,7 +64,8 @@ def glance(proc: Path, cgroups: Cgroups, kill: Kill) -> Glance:
     if isinstance(found, Cgroup):  # after the victim's: these wait better
         left_behind = _left_behind(found)
         events, pressure = happened(found), stalled(found)
-    is_node = ran_out.level is None and ran_out.certain
+    full = None if ran_out.level is None else ancestor(kill.cgroup, ran_out.level)
+    is_node = ran_out.certain and (full is None or allocatable(full) is not None)
     return Glance(
         memory=memory,
         container=container,

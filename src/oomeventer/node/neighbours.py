@@ -6,7 +6,8 @@ which so many are read at most (cgroups.py).
 """
 
 import os
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from oomeventer.kernel import Kill, ran_out_here
@@ -17,16 +18,19 @@ from oomeventer.node.reading import process_stat, read
 #: Of those that are looked at, the largest that are kept.
 KEPT = 5
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_SHMEM = re.compile(rb"^RssShmem:\s+(\d{1,15}) kB$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """Another process, alive after the kill; rss_bytes as /proc/PID/statm has it. container_id: by its cgroup."""
+    """Another process, alive after the kill; rss_bytes as /proc/PID/statm has it. container_id: by its cgroup.
+    shmem_bytes: of that the shared memory and tmpfs' files (RssShmem), of those that are kept."""
 
     pid: int
     comm: bytes
     rss_bytes: int
     container_id: str | None = None
+    shmem_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ def neighbours(proc: Path, cgroups: Cgroups, kills: tuple[Kill, ...]) -> Neighbo
     ]
     live.sort(key=lambda one: one.rss_bytes, reverse=True)
     return Neighbours(
-        largest=tuple(live[:KEPT]),
+        largest=tuple(replace(one, shmem_bytes=_shmem_bytes(proc, one.pid)) for one in live[:KEPT]),
         total=len(live) if whole else None,
         rss_bytes=sum(one.rss_bytes for one in live) if whole else None,
     )
@@ -70,3 +74,8 @@ def _neighbour(proc: Path, pid: int, container_id: str | None) -> Neighbour | No
     if stat is None or len(fields) < 2 or not fields[1].isdigit() or stat["state"] in b"ZX":
         return None
     return Neighbour(pid=pid, comm=stat["comm"], rss_bytes=int(fields[1]) * _PAGE, container_id=container_id)
+
+
+def _shmem_bytes(proc: Path, pid: int) -> int:
+    found = _SHMEM.search(read(proc / str(pid) / "status", 1 << 14) or b"")
+    return int(found[1]) << 10 if found else 0

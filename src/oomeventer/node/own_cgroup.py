@@ -78,6 +78,8 @@ class NodeCgroup:
         for unified in (False, True):
             mounted = (mount.point for mount in memory_mounts(self._proc, unified))
             points = [point for point in mounted if self._cgroups in (None, point)]
+            if self._cgroups and not points and _is_hierarchy(self._cgroups, unified):
+                points = [self._cgroups]  # a part of a hierarchy, by that name
             inode = self.inodes.get(unified)
             points.sort(key=lambda point: inode is None or _inode(point) != inode)
             for point in points:
@@ -152,6 +154,10 @@ def _names(path: str) -> tuple[str, ...]:
 
 def _path(names: tuple[str, ...]) -> str:
     return "/" + "/".join(names)
+
+
+def _is_hierarchy(directory: Path, unified: bool) -> bool:
+    return (directory / ("cgroup.controllers" if unified else "memory.limit_in_bytes")).exists()
 
 
 def _inode(directory: Path) -> int | None:

@@ -39,8 +39,8 @@ _PF_EXITING = 0x4
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """pid1: None where that is not known. arguments, environment: of victims whose record has none, by process. is_late:
-    /proc did not answer in time, so all of it is unknown."""
+    """pid1: None where that is not known. arguments, environment: of victims whose record has none, by process.
+    is_late: /proc did not answer in time, so all of it is unknown."""
 
     pid1: Pid1 | None = None
     neighbours: Neighbours = field(default_factory=Neighbours)

@@ -9,7 +9,6 @@ them; a cgroup that is gone raises OSError. May block: call it from a thread.
 
 import os
 import resource
-from pathlib import Path
 
 SLACK_BYTES, SKIPS = 4 * 4096, 4
 #: File descriptors that are left to the rest of the agent, and the most that are kept.
@@ -109,8 +108,3 @@ class Counted:
         """Its files."""
         for file in self._files:
             file.close()
-
-
-def is_unified(root: Path) -> bool:
-    """Whether a memory hierarchy is cgroup v2."""
-    return (root / "cgroup.controllers").exists()

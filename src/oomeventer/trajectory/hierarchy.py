@@ -8,6 +8,7 @@ now and then, for what comes elsewhere. Bounded: so many directories, so deep. M
 """
 
 import os
+from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -30,6 +31,8 @@ class Hierarchy:
         self._refreshed = 0
         self._left = 0
         self._ended: set[str] = set()
+        #: Of this refresh: what was known before, by its parent.
+        self._known: defaultdict[str, list[str]] = defaultdict(list)
 
     def refresh(self, gone: Iterable[str] = ()) -> set[str]:
         """Look for what came and went. gone: cgroups that could not be read. Returns the containers that are gone."""
@@ -41,6 +44,10 @@ class Hierarchy:
         for path in gone:
             self._forget(path)
         stale |= {path for path, (fd, links) in self._watched.items() if self._links(path, fd) != links}
+        self._known.clear()
+        if whole or stale:
+            for path in {*self.counted, *self._watched}:
+                self._known[_parent(path)].append(path)
         if whole:
             self._list("/", whole)
         for path in sorted(stale):
@@ -66,8 +73,8 @@ class Hierarchy:
         for name in names:
             found |= self._visit(prefix + name, whole)
         if path in self._watched:
-            for child in [known for known in (*self.counted, *self._watched) if _parent(known) == path != known]:
-                if child[len(prefix) :] not in names:
+            for child in self._known[path]:
+                if child != path and child[len(prefix) :] not in names:
                     self._forget(child)
         if found or path == "/" or _is_pod(path) or "kubepods" in path.rpartition("/")[2]:
             self._watch(path)

@@ -13,7 +13,7 @@ first that holds, else `unknown`:
 2. spike. Within the last two samples it rose, by 25% of what it ended at or more, and by 1.5 times all that the samples
    before had varied.
 3. at the limit. Over 20 samples and 70% of its time, or more, nine in ten were within 10% of the limit, and
-   none below 80% of it.
+   none below 80% of it, or well above, as before a limit is lowered.
 4. sawtooth. In the samples of the last half hour, or in the day's, three falls or more, each of a third of the range
    at least, in 0.4 of the time of the rises; peaks alike and troughs alike, within 0.4 of the range; a range of 20%
    or more.
@@ -157,7 +157,7 @@ def _at_the_limit(coarse: _Points, fine: _Points, killed_at: float, limit: int) 
     """For how long, in seconds."""
     near, since, samples = 0, None, [*coarse, *fine]
     for number, (t, size) in enumerate(reversed(samples), 1):
-        if size < _LOW * limit:
+        if not _LOW * limit <= size <= limit / _NEAR:
             break
         near += size >= _NEAR * limit
         if size >= _NEAR * limit and near >= _NEAR_SHARE * number and number >= _NEAR_SAMPLES:

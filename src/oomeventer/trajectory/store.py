@@ -51,7 +51,8 @@ class Store:
         self.inodes = array("Q")
         self.seen = array("d")
         self.since = array("d")
-        self._disturbed: dict[int, int] = {}
+        #: Since the last tick: what it held then, and when a kill has taken so much of that that it begins anew.
+        self._disturbed: dict[int, tuple[int, float]] = {}
         self._full_at = -1
 
     def tick(self, now: float, found: Iterable[tuple[str, int, int]]) -> None:
@@ -75,19 +76,20 @@ class Store:
                 values[base + span] = pages
             seen[row] = now
         self.ticks += 1
-        for row, before in self._disturbed.items():
+        for row, (before, _) in self._disturbed.items():
             if self.seen[row] == now and self.values[row * WIDTH + at] < before * _FALL:
                 self.since[row] = now
         self._disturbed.clear()
 
-    def disturbed(self, path: str) -> None:
+    def disturbed(self, path: str, at: float = 0.0, held: int = 0) -> None:
         """A process of it was killed, or a container of it ended: if it holds much less at the next tick, it has begun
-        anew."""
+        anew. at, held: when what held so much was killed; the next kill may come before the next tick."""
         row = self.rows.get(path)
         if row is not None and self.ticks:
             last = self.values[row * WIDTH + (self.ticks - 1) % FINE]
             if last != _NONE:
-                self._disturbed[row] = last
+                began = at if held // _PAGE >= last * (1 - _FALL) else 0.0
+                self._disturbed[row] = last, max(began, self._disturbed.get(row, (0, 0.0))[1])
 
     def history(self, path: str, until: float) -> History | None:
         """What was sampled before a moment; None of a cgroup that is not known."""
@@ -106,7 +108,8 @@ class Store:
             for span in range(max(0, self.span - SPANS + 1), self.span + 1)
             if self.values[base + FINE + span % SPANS] != _NONE and (span + 1) * SPAN_SECONDS <= first
         ]
-        return History(fine, coarse, self.since[row])
+        _, began = self._disturbed.get(row, (0, 0.0))
+        return History(fine, coarse, max(self.since[row], began if began < until else 0.0))
 
     def _begin(self, path: str, inode: int, now: float, size: int, row: int | None) -> int | None:
         if row is None:

@@ -64,7 +64,7 @@ class Trajectories:
         with self._lock:
             found = next(self._sampled(cgroups, killed_ns / 1e9), None)
             for path in cgroups:
-                self._store.disturbed(path)
+                self._store.disturbed(path, killed_ns / 1e9, sum(victim.held_bytes for victim in incident.victims))
         return replace(incident, trajectory=_trajectory(incident, *found, killed_ns / 1e9)) if found else incident
 
     def _sampled(self, cgroups: Iterable[str], until: float) -> Iterator[tuple[str, History]]:

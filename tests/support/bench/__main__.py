@@ -1,5 +1,6 @@
 """`PYTHONPATH=tests/support python -m bench` (make bench). In: this machine. Out: a table on stdout, in
-under 90 s; exit status 1 where something could not be measured, with a sentence that says what, and what to do.
+90 s, on a busy machine a few minutes; exit status 1 where something could not be measured, with a sentence that says
+what, and what to do.
 
 First rounds: in each, in turns, kills with no agent, and with an agent of each kind, which is started for them. Then
 agents that are left idle, and a storm for each; and what samples of memory cost.
@@ -27,11 +28,12 @@ from bench.stamped import stamps
 from bench.watching import PLAIN, UNBOUNDED, Watching, watching
 from machine import Cgroup, Victim, build
 from machine.cgroup import hierarchy
-from machine.process import cpu_seconds, kills, resident_mib, switches
+from machine.process import cpu_seconds, kills, memory_mib, switches
 from pods import Pods
 from standin import ApiServer
 
-SECONDS = 88
+#: For a machine that is busy; one at rest needs 90.
+SECONDS = 300
 #: All rounds together; there are at least so many.
 ROUNDS_SECONDS, ROUNDS = 38, 2
 #: Of each kind in a round, after one that warms up; with a pause in which the one before is reported.
@@ -41,7 +43,7 @@ STORM_PODS, STORM_KILLS = 10, 50
 IDLE_SECONDS, IDLE_MORE = 10, 5
 #: After its start, or after work, until an agent is at rest.
 REST_SECONDS = 0.5
-REPORTED_SECONDS = 20
+REPORTED_SECONDS = 60
 
 
 class Bench:
@@ -149,7 +151,7 @@ class Bench:
         """Kills as fast as they can be made, in several Pods."""
         made = STORM_PODS * STORM_KILLS
         with Pods(self._api, STORM_PODS) as pods:
-            before, resident = await agent.counted(), resident_mib(agent.pid)
+            before, resident = await agent.counted(), memory_mib(agent.pid)
             places = iter(pods.cgroups)
             await asyncio.gather(self._one_after_another(places), self._one_after_another(places))
             try:
@@ -158,7 +160,7 @@ class Bench:
                         await asyncio.sleep(REST_SECONDS)
             except TimeoutError as e:
                 raise BenchError(f"of a storm of {made} kills {work.seen} were seen within {REPORTED_SECONDS} s") from e
-            self.figures.resident[who] = resident, resident_mib(agent.pid)
+            self.figures.resident[who] = resident, memory_mib(agent.pid)
         self.figures.storms[who] = work
         self.figures.watched(work.seen, made)
 

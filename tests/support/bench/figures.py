@@ -20,8 +20,8 @@ class Figures:
     deaths, victims: of each victim, from its start to its end, and its CPU time, by round. first, delays: of a new
     agent's first kill, and of the others, to its request. reader: to its record being read. programs: BPF's seconds and
     runs, by name, of each round. work: of the rounds; storms: of a storm. starts: until it watches. imports: of an
-    interpreter that imports the agent. idle: seconds, each with its CPU time and context switches. resident: MiB before
-    a storm and after it. made: kills of ours that agents watched; seen: all that they saw.
+    interpreter that imports the agent. idle: seconds, each with its CPU time and context switches. resident: MiB, and
+    the anonymous ones, before a storm and after it. made: kills of ours that agents watched; seen: all that they saw.
     """
 
     deaths: dict[str, list[list[float]]] = field(default_factory=lambda: defaultdict(list))
@@ -35,7 +35,7 @@ class Figures:
     starts: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     imports: list[float] = field(default_factory=list)
     idle: dict[str, list[tuple[float, ...]]] = field(default_factory=lambda: defaultdict(list))
-    resident: dict[str, tuple[float, float]] = field(default_factory=dict)
+    resident: dict[str, tuple[tuple[float, float], tuple[float, float]]] = field(default_factory=dict)
     made: int = 0
     seen: int = 0
 
@@ -93,8 +93,8 @@ class Figures:
         length = f" for {idle[DISK][0]:.0f} s" if idle else ""
         yield f"idle{length}: CPU, context switches", "", *cells
         memory = [self.resident[who] for who in AGENTS]
-        cells = [f"{before:.0f} MiB, {after:.0f} MiB, x {after / before:.2f}" for before, after in memory]
-        yield "resident before a storm, and after it", "", *cells
+        cells = [f"{rest[0]:.0f} ({rest[1]:.0f}), {after[0]:.0f} ({after[1]:.0f}) MiB" for rest, after in memory]
+        yield "resident (anonymous) at rest, and after a storm", "", *cells
         imports = statistics.median(self.imports)
         starts = [statistics.median(self.starts[who]) for who in AGENTS]
         cells = [f"{start:.2f} s, x {start / imports:.2f}" for start in starts]

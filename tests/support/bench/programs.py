@@ -10,7 +10,7 @@ import platform
 import re
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bench import BenchError
@@ -38,7 +38,10 @@ def measured() -> Iterator[None]:
 
 def runs(pid: int) -> dict[str, tuple[float, int]]:
     """By name of the programs that a process has open: seconds, and how often they ran."""
-    texts = [file.read_text() for file in Path(f"/proc/{pid}/fdinfo").iterdir()]
+    texts = []
+    for file in Path(f"/proc/{pid}/fdinfo").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            texts.append(file.read_text())
     own = {int(found[1]) for text in texts if (found := re.search(r"^prog_id:\s+(\d+)$", text, re.MULTILINE))}
     return {
         program["name"]: (program.get("run_time_ns", 0) / 1e9, program.get("run_cnt", 0))

@@ -1,13 +1,14 @@
 """What is made of the chart: `python -m chart.publish` writes it, and test_chart.py holds it to its source.
 
-README.md's table and values.schema.json come from values.yaml; daemonset.yaml is the chart's default, without Helm.
+README.md's table and values.schema.json come from values.yaml, the dashboard from dashboard.py; daemonset.yaml is the
+chart's default, without Helm.
 """
 
 import json
 import re
 from pathlib import Path
 
-from chart import CHART, REPOSITORY, render, values
+from chart import CHART, REPOSITORY, dashboard, render, values
 
 _HEAD = """\
 # The agent without Helm: what charts/oomeventer makes of its default values (`make chart`). For containerd, and
@@ -59,6 +60,7 @@ def documents() -> dict[Path, str]:
     found = values.read((CHART / "values.yaml").read_text())
     page = CHART / "README.md"
     return {
+        dashboard.FILE: dashboard.text(),
         CHART / "values.schema.json": json.dumps(values.schema(found), indent=2, ensure_ascii=False) + "\n",
         page: readme(page.read_text(), values.table(found)),
     }

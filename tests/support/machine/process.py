@@ -19,6 +19,13 @@ def resident_mib(pid: int) -> float:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
 
 
+def memory_mib(pid: int) -> tuple[float, float]:
+    """What it has in memory, shared pages too; and what of that is no file's (smaps_rollup)."""
+    rows = (line.split() for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:])
+    kib = {row[0]: int(row[1]) for row in rows}
+    return kib["Rss:"] / 1024, kib["Anonymous:"] / 1024
+
+
 def peak_mib(pid: int) -> float:
     """The most that it had in memory at once, shared pages too."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()

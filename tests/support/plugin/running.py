@@ -1,12 +1,17 @@
 """Running `kubectl oom`. In: words, a kubeconfig. Out: what it printed, and its exit status."""
 
 import asyncio
+import fcntl
 import json
 import os
+import pty
 import shutil
 import ssl
+import struct
 import subprocess
 import sys
+import termios
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,16 +100,47 @@ class Plugin:
 
     async def start(self, *words: str, **environ: str) -> asyncio.subprocess.Process:
         """`kubectl oom WORDS`, under way."""
+        return await self._start("oom", *words, **environ)
+
+    async def _start(self, *words: str, **environ: str) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
-            "kubectl", "oom", *words,
+            "kubectl", *words,
             env=self.environ | environ, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, limit=1 << 24,
         )  # fmt: skip
 
     async def __call__(self, *words: str, **environ: str) -> Done:
-        process = await self.start(*words, **environ)
+        return await self.kubectl("oom", *words, **environ)
+
+    async def kubectl(self, *words: str, **environ: str) -> Done:
+        """Another word of kubectl's."""
+        process = await self._start(*words, **environ)
         out, err = await asyncio.wait_for(process.communicate(), SECONDS)
         assert process.returncode is not None
         return Done(process.returncode, out.decode(), err.decode())
+
+    async def on_terminal(self, *words: str, columns: int = 80, lines: int = 40, **environ: str) -> str:
+        """What `kubectl oom WORDS` prints on a terminal of that size. Raises RuntimeError where it fails."""
+        return await asyncio.to_thread(self._on_terminal, words, columns, lines, environ)
+
+    def _on_terminal(self, words: tuple[str, ...], columns: int, lines: int, environ: dict[str, str]) -> str:
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+        environ = self.environ | {"TERM": "xterm-256color"} | environ
+        with subprocess.Popen(["kubectl", "oom", *words], env=environ, stdout=theirs, stderr=theirs) as process:
+            os.close(theirs)
+            printed = b"".join(_read(ours)).decode().replace("\r\n", "\n")
+        os.close(ours)
+        if process.returncode:
+            raise RuntimeError(f"kubectl oom {' '.join(words)}: status {process.returncode}: {printed}")
+        return printed
+
+
+def _read(terminal: int) -> Iterator[bytes]:
+    try:
+        while part := os.read(terminal, 65536):
+            yield part
+    except OSError:  # its other end is closed
+        return
 
 
 def environment(**more: str) -> dict[str, str]:

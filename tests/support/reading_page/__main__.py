@@ -1,5 +1,5 @@
 """`make reading`: docs/reading-an-event.md. In: real kills here, what guests reported last (.cache/kernels). Out: the
-page with each kind's newest message."""
+page, and the README, with each kind's newest message."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ from places import REPOSITORY
 from reading_page import kills
 from reading_page.page import Made, messages, renewed
 
-PAGE = REPOSITORY / "docs/reading-an-event.md"
+PAGE, README = REPOSITORY / "docs/reading-an-event.md", REPOSITORY / "README.md"
 GUESTS = REPOSITORY / ".cache/kernels/log"
 #: What this machine may not be able to make, by the guests' cases (kernels/inside).
 CASES = {"page cache": "page_cache", "group": "group_of_5", "lowered": "limit_lowered", "node": "three_pods"}
@@ -54,8 +54,10 @@ def _short(release: str) -> str:
 
 def main() -> None:
     """Renew it, and say what it lacks."""
-    text = renewed(PAGE.read_text(), {**guests(), **here()})
+    made = {**guests(), **here()}
+    text = renewed(PAGE.read_text(), made)
     PAGE.write_text(text)
+    README.write_text(renewed(README.read_text(), made))
     if missing := [kind for kind, message in messages(text).items() if not message]:
         sys.exit(f"no message yet of: {', '.join(missing)} (make test-kernels, then make reading)")
 

@@ -23,7 +23,9 @@ from realcri import Containerd, Pod
 from standin import ApiServer
 
 NODE = "node-1"
-SECONDS = 60
+SECONDS = 180
+#: As often as the setting allows, so that a leak takes a minute and not an hour.
+SAMPLES = ("--sample-seconds", "5")
 SLEEP = "sleep 1000"
 
 
@@ -37,27 +39,34 @@ class Lab:
     program: Path
 
     @contextmanager
-    def pod(self, limits: dict[str, int | None], pod_limit: int | None = None, **spec: Any) -> Iterator[Pod]:
+    def pod(
+        self,
+        limits: dict[str, int | None],
+        pod_limit: int | None = None,
+        name: str = "web-0",
+        metadata: dict[str, Any] | None = None,
+        **spec: Any,
+    ) -> Iterator[Pod]:
         """A Pod of these containers, with these limits in MiB, which the API server knows; pod_limit: its cgroup's."""
         limit_bytes = None if pod_limit is None else pod_limit * MI
-        pod = self.containerd.run_pod(
-            namespace="shop", name="web-0", uid=str(uuid.uuid4()), pod_limit_bytes=limit_bytes
-        )
+        named = {"namespace": "shop", "name": name, "uid": str(uuid.uuid4())}
+        named |= {key: value for key, value in (metadata or {}).items() if key in named}
+        pod = self.containerd.run_pod(**named, pod_limit_bytes=limit_bytes)
         containers = [
             {
-                "name": name,
+                "name": container,
                 "image": "x",
                 "resources": {"limits": {"memory": f"{limit}Mi"}} if limit else {},
                 "volumeMounts": [{"name": "scratch", "mountPath": "/scratch"}],
             }
-            for name, limit in limits.items()
+            for container, limit in limits.items()
         ]
         volumes = [{"name": "scratch", "emptyDir": {"medium": "Memory"}}]
         self.api.put_pod(
             {
                 "apiVersion": "v1",
                 "kind": "Pod",
-                "metadata": {"name": "web-0", "namespace": "shop", "uid": pod.uid},
+                "metadata": named | (metadata or {}),
                 "spec": {"nodeName": NODE, "containers": containers, "volumes": volumes, **spec},
             }
         )
@@ -77,19 +86,23 @@ class Lab:
 
     async def message(self, cgroup: str, count: int = 1) -> str:
         """Of the Event about what is in a cgroup, once it tells of so many kills."""
+        return str((await self.event(cgroup, count))["message"])
+
+    async def event(self, cgroup: str, count: int = 1, seconds: float = SECONDS) -> dict[str, Any]:
+        """The same, whole. Raises TimeoutError."""
         cgroup = cgroup.removeprefix(self.containerd.cgroup)
 
-        def found() -> str | None:
+        def found() -> dict[str, Any] | None:
             for stored in self.api.events.values():
                 event = stored.as_core()
                 incident = json.loads(event["metadata"]["annotations"]["oomeventer/incident"])
                 if incident["cgroup"].startswith(cgroup) and event["count"] >= count:
-                    return str(event["message"])
+                    return event
             return None
 
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(seconds):
             await self.api.until(lambda: found() is not None)
-        return found() or ""
+        return found() or {}
 
 
 @asynccontextmanager
@@ -106,7 +119,7 @@ async def lab() -> AsyncIterator[Lab]:
                 root = hierarchy() / containerd.cgroup.lstrip("/")
                 root.mkdir(exist_ok=True)  # containerd's, which goes with it
                 own = ["--node-cgroup", containerd.cgroup, "--cgroup-root", str(root)]
-                async with Agent("run", *whom, *places, *own, ready="watches node"):
+                async with Agent("run", *whom, *places, *own, *SAMPLES, ready="watches node"):
                     yield Lab(containerd, api, directory, build(directory))
 
 
@@ -204,6 +217,18 @@ async def _again(lab: Lab) -> str:
         return await lab.message(pod.cgroup, 5)
 
 
+async def _leak(lab: Lab) -> str:
+    with lab.pod({"app": 32}, name="leaks-0") as pod:
+        pod.run_container(command=["sh", "-c", f"hog 100 1 2500; {SLEEP}"], memory_limit_bytes=32 * MI)
+        return await lab.message(pod.cgroup)
+
+
+async def _spike(lab: Lab) -> str:
+    with lab.pod({"app": 32}, name="spikes-0") as pod:
+        pod.run_container(command=["sh", "-c", f"hog 8 & sleep 70; hog 100; {SLEEP}"], memory_limit_bytes=32 * MI)
+        return await lab.message(pod.cgroup)
+
+
 async def _outside(lab: Lab) -> str:
     name = f"{lab.containerd.cgroup}/backup.service".lstrip("/")
     with Cgroup(24 * MI, name) as cgroup, Victim(lab.program, cgroup, ["hog", "100"]) as victim:
@@ -224,12 +249,20 @@ KILLS: dict[str, Callable[[Lab], Awaitable[str]]] = {
     "again": _again,
     "outside": _outside,
 }
+#: These take a minute and more, meanwhile the others are made.
+SLOW: dict[str, Callable[[Lab], Awaitable[str]]] = {"leak": _leak, "spike": _spike}
 
 
 async def messages(*kinds: str) -> dict[str, str]:
     """Make the kills, all of them where none is named. Raises what a kill raises."""
     made = {}
-    async with lab() as here:
+    async with lab() as here, asyncio.TaskGroup() as group:
+        slow = {kind: group.create_task(_of(kind, here)) for kind in SLOW if kind in (kinds or SLOW)}
         for kind in kinds or KILLS:
-            made[kind] = await KILLS[kind](here)
-    return made
+            if kind in KILLS:
+                made[kind] = await KILLS[kind](here)
+        return made | {kind: await task for kind, task in slow.items()}
+
+
+async def _of(kind: str, here: Lab) -> str:
+    return await SLOW[kind](here)

@@ -36,7 +36,7 @@ _RESOURCES = {
 _WRITE_QUERY = {"fieldManager", "fieldValidation"}
 _QUERY = {
     "get": set[str](),
-    "list": {"fieldSelector", "labelSelector", "limit", "continue"},
+    "list": {"timeout", "fieldSelector", "labelSelector", "limit", "continue"},
     "watch": {"fieldSelector", "labelSelector", "watch", "resourceVersion", "allowWatchBookmarks"},
     "create": _WRITE_QUERY | {"dryRun"},
     "patch": _WRITE_QUERY,

@@ -119,7 +119,7 @@ def limit_lowered(s: Stage) -> None:
     s.settle(hog, kib=30 << 10)
     s.cgroups.make(cgroup, limit=16 * MIB)
     s.until_dead(hog)
-    s.expect("container", cgroup, [[hog]], lowered=True, memory={"anon": 30 * MIB})
+    s.expect("container", cgroup, [[hog]], lowered=True, memory={"anon": 29 * MIB})  # the rest may still come
 
 
 def swap(s: Stage) -> None:
