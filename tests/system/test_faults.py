@@ -100,6 +100,13 @@ def entries(journal: Path, kills: Kills) -> list[dict[str, Any]]:
     return [entry for entry in read_history(journal) if entry["cgroup"] in kills.made]
 
 
+async def all_settled(journal: Path, kills: Kills) -> None:
+    """Wait until the journal knows what became of each: of an agent that died before it did, the next one asks again."""
+    async with asyncio.timeout(SECONDS):
+        while {entry["events"] for entry in entries(journal, kills)} - {"delivered", "merged"}:
+            await asyncio.sleep(0.2)
+
+
 def all_accounted(journal: Path, kills: Kills) -> None:
     """The journal knows each victim once, and that its Event was accepted."""
     known = entries(journal, kills)
@@ -120,6 +127,7 @@ async def test_killed_on_the_way(api: ApiServer, program: Path, tmp_path: Path, 
         async with agent:
             await kills.make(KILLS)
             await all_reported(api, kills)
+            await all_settled(tmp_path / "state" / "journal.db", kills)
         assert agent.deaths >= 8
     all_accounted(tmp_path / "state" / "journal.db", kills)
     print(f"{point}: {kills.made.total()} kills, {agent.deaths} deaths, each kill reported once")
@@ -137,6 +145,7 @@ async def test_each_point_is_reached(api: ApiServer, program: Path, tmp_path: Pa
                     await kills.make(1)
                     await asyncio.sleep(0.2)
             await all_reported(api, kills)
+            await all_settled(tmp_path / "state" / "journal.db", kills)
         assert agent.deaths == 1
     all_accounted(tmp_path / "state" / "journal.db", kills)
 
@@ -151,6 +160,7 @@ async def test_killed_at_any_moment(api: ApiServer, program: Path, tmp_path: Pat
                 agent.kill()
             await making
             await all_reported(api, kills)
+            await all_settled(tmp_path / "state" / "journal.db", kills)
         assert agent.deaths >= 4
     all_accounted(tmp_path / "state" / "journal.db", kills)
 
@@ -377,6 +387,7 @@ async def test_disk_full(api: ApiServer, program: Path, tmp_path: Path, bpffs: P
             agent.kill()
             await kills.make(5)
             await all_reported(api, kills)
+            await all_settled(tmp_path / "state" / "journal.db", kills)
         assert agent.deaths == 1
         all_accounted(state / "journal.db", kills)
 
