@@ -101,7 +101,7 @@ def entries(journal: Path, kills: Kills) -> list[dict[str, Any]]:
 
 
 async def all_settled(journal: Path, kills: Kills) -> None:
-    """Wait until the journal knows what became of each: of an agent that died before it did, the next one asks again."""
+    """Wait until the journal knows what became of each: where an agent died before it did, the next one asks again."""
     async with asyncio.timeout(SECONDS):
         while {entry["events"] for entry in entries(journal, kills)} - {"delivered", "merged"}:
             await asyncio.sleep(0.2)
