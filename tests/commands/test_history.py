@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import signal
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -105,7 +104,7 @@ async def test_follow(pods: Path) -> None:
         record(store, replace(kill(7), time=Moment.now(UTC)))
         store.close()
         found.append(json.loads(await process.stdout.readline())["key"])
-    process.send_signal(signal.SIGINT)
+    process.terminate()
     await process.wait()
     assert found == [kill(number).key for number in (0, 1, 2, 7)]
 
