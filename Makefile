@@ -100,10 +100,10 @@ image: ## the container image, into build/oomeventer-image.tar (root); ARCH=arm6
 
 # rich alone, without what it needs for Markdown and source code.
 plugin: $(PLUGIN) ## the kubectl plugin, one file, build/kubectl-oom
-$(PLUGIN): $(shell find plugin/src -name '*.py') plugin/build.py plugin/requirements.lock LICENSE
+$(PLUGIN): $(shell find plugin/src -name '*.py') plugin/build.py plugin/requirements.lock LICENSE | $(VENV)/python
 	$(Q)mkdir -p build && rm -rf build/plugin
-	$(Q)$(PYTHON) -m pip install -q --require-hashes --no-deps --target build/plugin -r plugin/requirements.lock
-	$(Q)$(PYTHON) plugin/build.py build/plugin $@
+	$(Q)$(BIN)/python -m pip install -q --require-hashes --no-deps --target build/plugin -r plugin/requirements.lock
+	$(Q)$(BIN)/python plugin/build.py build/plugin $@
 
 krew: $(PLUGIN) ## what krew installs, build/kubectl-oom.tar.gz, and its manifest, build/oom.yaml; URL: where the first will be
 	$(Q)$(PYTHON) plugin/krew/fill.py $(PLUGIN) "$(URL)"

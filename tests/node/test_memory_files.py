@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from places import REPOSITORY
 from machine import Cgroup as RealCgroup
 from machine import Victim
 from oomeventer.node.cgroups import Cgroup
@@ -144,8 +145,10 @@ def test_stalled(tmp_path: Path) -> None:
 
 
 @pytest.mark.kernel
-def test_a_real_cgroup(program: Path, tmp_path: Path) -> None:
+def test_a_real_cgroup(program: Path) -> None:
     """The parts are what was taken, and add up to the usage: shared memory, anonymous memory, page cache, the rest."""
+    cached = REPOSITORY / ".cache" / f"cached-{os.getpid()}"  # not in /tmp, which can be in memory
+    cached.parent.mkdir(exist_ok=True)
     with RealCgroup(64 * MI) as real:
         with Victim(program, real, ["shmem", "8"]) as sharing, Victim(program, real, ["hog", "12"]) as hog:
             for victim in (sharing, hog):
@@ -156,11 +159,12 @@ def test_a_real_cgroup(program: Path, tmp_path: Path) -> None:
             child = os.fork()
             if child == 0:  # page cache is whose process reads it first
                 (real.directory / "cgroup.procs").write_text("0")
-                (tmp_path / "cached").write_bytes(bytes(5 * MI))
+                cached.write_bytes(bytes(5 * MI))
                 os._exit(0)
             os.waitpid(child, 0)
             found = memory_stat(made)
-        assert found
+        cached.unlink()
+    assert found
         assert found.usage_bytes
         assert found.kernel_bytes
         assert abs(found.shmem_bytes - 8 * MI) < MI
