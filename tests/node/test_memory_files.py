@@ -164,7 +164,7 @@ def test_a_real_cgroup(program: Path) -> None:
             os.waitpid(child, 0)
             found = memory_stat(made)
         cached.unlink()
-    assert found
+        assert found
         assert found.usage_bytes
         assert found.kernel_bytes
         assert abs(found.shmem_bytes - 8 * MI) < MI
