@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from places import REPOSITORY
 from machine import Cgroup as RealCgroup
 from machine import Victim
 from oomeventer.node.cgroups import Cgroup
 from oomeventer.node.memory_files import Happened, MemoryStat, Stalled, happened, memory_stat, stalled
+from places import REPOSITORY
 from samples import MI
 
 V2 = """anon 1000
