@@ -9,6 +9,7 @@ import logging
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 from oomeventer.incident.assemble import assemble
 from oomeventer.incident.codec import as_json, decode, encode
@@ -79,7 +80,7 @@ def of(
     incident = with_message(decode(encode(replace(incident, pod=pod))))
     where = f"{pod.namespace}/{pod.name}" if pod else incident.node
     record = logging.LogRecord("oomeventer.agent", logging.WARNING, "", 0, "%s: %s", (where, incident.message), None)
-    record.incident = as_json(incident)
+    record.incident = partial(encode, incident)
     events = compose_all(incident)
     _, row = table([as_json(incident) | {"events": events[0].name}])
     return Reported(
