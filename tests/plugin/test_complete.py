@@ -1,4 +1,4 @@
-"""Completion as kubectl asks for it: `kubectl __complete oom …`, with kubectl_complete-oom on PATH.
+"""Completion as kubectl asks for it (from 1.26 on): `kubectl __complete oom …`, with kubectl_complete-oom on PATH.
 
 In: words, the stand-in. Out: what is offered; `:4`, which is "no file names".
 """
@@ -49,7 +49,7 @@ def completing(oom: Plugin, tmp_path: Path) -> Plugin:
 )
 async def test_what_is_offered(api: ApiServer, completing: Plugin, words: list[str], offered: list[str]) -> None:
     put(api, "leak", "spike", "group", "tmpfs", "node", "thin")
-    done = await completing.kubectl("__complete", "oom", *words)
+    done = await completing.complete(*words)
     assert done.out.splitlines() == [*offered, ":4"]
     assert "usage" not in done.err
     assert "rror" not in done.err

@@ -111,9 +111,27 @@ class Plugin:
     async def __call__(self, *words: str, **environ: str) -> Done:
         return await self.kubectl("oom", *words, **environ)
 
+    async def complete(self, *words: str) -> Done:
+        """What kubectl makes of it when these words are to be completed; before 1.26, which asks no plugin, what the
+        plugin itself answers."""
+        version = json.loads((await self.kubectl("version", "--client", "-o", "json")).out)["clientVersion"]
+        if int(version["minor"].rstrip("+")) >= 26:
+            return await self.kubectl("__complete", "oom", *words)
+        return await self._done(
+            await asyncio.create_subprocess_exec(
+                "kubectl_complete-oom",
+                *words,
+                env=self.environ,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+            )  # fmt: skip
+        )
+
     async def kubectl(self, *words: str, **environ: str) -> Done:
         """Another word of kubectl's."""
-        process = await self._start(*words, **environ)
+        return await self._done(await self._start(*words, **environ))
+
+    async def _done(self, process: asyncio.subprocess.Process) -> Done:
         out, err = await asyncio.wait_for(process.communicate(), SECONDS)
         assert process.returncode is not None
         return Done(process.returncode, out.decode(), err.decode())
