@@ -124,7 +124,7 @@ class Plugin:
                 env=self.environ,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
-            )  # fmt: skip
+            )
         )
 
     async def kubectl(self, *words: str, **environ: str) -> Done:
