@@ -8,6 +8,7 @@ import copy
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -457,6 +458,14 @@ def test_any_types_will_do(item: Any) -> None:
     well_typed(read(item, UID))
 
 
+def is_object(text: str) -> bool:
+    """By RFC 8259, which has no infinite numbers and no half of a character."""
+    try:
+        return isinstance(msgspec.json.decode(text), dict)
+    except ValueError:
+        return False
+
+
 @settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 @given(spoilt() | JUNK, st.booleans())
 def test_any_answer_will_do(tmp_path_factory: pytest.TempPathFactory, body: Any, listed: bool) -> None:
@@ -473,6 +482,6 @@ def test_any_answer_will_do(tmp_path_factory: pytest.TempPathFactory, body: Any,
                 try:
                     well_typed(await Pods(cluster, NODE).find(UID, name and "shop", name))
                 except PodsError:
-                    assert not isinstance(answer, dict)
+                    assert not is_object(json.dumps(answer))
 
     asyncio.run(ask())
