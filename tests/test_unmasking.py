@@ -122,5 +122,5 @@ async def test_hints_of_what_is_masked(
     observer.close()
     events = {event["involvedObject"]["kind"]: event for event in (stored.as_core() for stored in api.events.values())}
     hints = {kind: json.loads(event["metadata"]["annotations"][ANNOTATION])["hints"] for kind, event in events.items()}
-    assert hints["Pod"] == [{"rule": "loud", "text": f"ran {tuple(AFTER)}", "evidence": []}]
-    assert hints["Node"] == [{"rule": "loud", "text": f"ran {tuple(BEFORE)}", "evidence": []}]
+    assert hints["Pod"] == [{"rule": "loud", "text": f"ran {tuple(AFTER)}", "evidence": [], "advice": None}]
+    assert hints["Node"] == [{"rule": "loud", "text": f"ran {tuple(BEFORE)}", "evidence": [], "advice": None}]

@@ -549,6 +549,16 @@ def test_figures_that_are_missing_are_no_fault(case: Case) -> None:
         assert all(hint.text and hint.evidence for hint in advise(one).hints)
 
 
+@pytest.mark.parametrize("case", CASES, ids=[f"{number}-{case.rule}" for number, case in enumerate(CASES)])
+def test_what_the_message_tells_is_apart(case: Case) -> None:
+    """Of a rule whose evidence the message tells, the advice stands alone; of the others there is none but the text."""
+    (rule,) = (rule for rule in RULES if rule.name == case.rule)
+    text = said(case.speaks)[case.rule].text
+    advice = rule.advice(text)
+    assert bool(advice) == rule.is_told
+    assert text.endswith(advice or "")
+
+
 def test_each_rule_has_a_case() -> None:
     assert {case.rule for case in CASES} == {rule.name for rule in RULES}
     assert len(RULES) == len({rule.name for rule in RULES})

@@ -60,8 +60,8 @@ async def trajectories(
     note: Note | None = None,
     most_bytes: int = 0,
 ) -> Trajectories | None:
-    """What samples memory from now on; None where that is not wanted. note: what the journal remembers,
-    of so many bytes at most."""
+    """What samples memory from now on; None where that is not wanted. note: what the journal remembers, of so many
+    bytes at most."""
     if not settings.sample_seconds:
         return None
     text = await note(NOTE, None) if note else None

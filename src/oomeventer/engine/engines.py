@@ -11,7 +11,7 @@ import logging
 from dataclasses import replace
 from typing import Any
 
-from oomeventer.errors import OomeventerError
+from oomeventer.engine.errors import EngineError
 from oomeventer.incident import Container, Incident
 from oomeventer.text import printable
 
@@ -21,10 +21,6 @@ SOCKETS = {"docker": "/run/docker.sock", "podman": "/run/podman/podman.sock"}
 #: Characters that are kept of a text.
 _LONGEST = 512
 _PROJECT, _SERVICE = "com.docker.compose.project", "com.docker.compose.service"
-
-
-class EngineError(OomeventerError):
-    """The engine cannot be asked, or gives no answer that can be used."""
 
 
 class Engines:
@@ -57,7 +53,7 @@ class Engines:
     async def _inspect(self, socket: str, container_id: str) -> dict[str, Any] | None:
         from oomeventer.engine.wire import get
 
-        return await get(socket, f"/containers/{container_id}/json", self._timeout_seconds, EngineError)
+        return await get(socket, f"/containers/{container_id}/json", self._timeout_seconds)
 
 
 def _noted(incident: Incident, note: str) -> Incident:

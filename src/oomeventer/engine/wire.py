@@ -1,4 +1,4 @@
-"""One request on one connection: where aiohttp's exceptions become the caller's.
+"""One request on one connection: where aiohttp's exceptions become EngineError.
 
 In: a socket's path, a request's. Out: the JSON object that was answered, None for 404.
 """
@@ -9,12 +9,14 @@ from typing import Any
 
 import aiohttp
 
+from oomeventer.engine.errors import EngineError
+
 #: No container's description is as large.
 ANSWER_BYTES = 4 << 20
 
 
-async def get(socket: str, path: str, timeout_seconds: float, error: type[Exception]) -> dict[str, Any] | None:
-    """GET it from the engine that listens there. Raises `error`, which names the socket and what is wrong."""
+async def get(socket: str, path: str, timeout_seconds: float) -> dict[str, Any] | None:
+    """GET it from the engine that listens there. Raises EngineError, which names the socket and what is wrong."""
     try:
         async with (
             asyncio.timeout(timeout_seconds),
@@ -27,15 +29,15 @@ async def get(socket: str, path: str, timeout_seconds: float, error: type[Except
             while len(raw) <= ANSWER_BYTES and (more := await answer.content.read(ANSWER_BYTES)):
                 raw += more
             if answer.status != 200:
-                raise error(f"{socket}: it answers {answer.status}")
+                raise EngineError(f"{socket}: it answers {answer.status}")
     except TimeoutError as e:
-        raise error(f"{socket}: no answer within {timeout_seconds:g} s") from e
+        raise EngineError(f"{socket}: no answer within {timeout_seconds:g} s") from e
     except (aiohttp.ClientError, OSError) as e:
-        raise error(f"{socket}: {e}") from e
+        raise EngineError(f"{socket}: {e}") from e
     try:
         found = json.loads(raw) if len(raw) <= ANSWER_BYTES else None
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise error(f"{socket}: its answer is no JSON object of at most {ANSWER_BYTES} bytes")
+        raise EngineError(f"{socket}: its answer is no JSON object of at most {ANSWER_BYTES} bytes")
     return found

@@ -24,10 +24,16 @@ Finds = Callable[[Incident], Finding | None]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """name: its anchor in docs/hints.md."""
+    """name: its anchor in docs/hints.md. is_told: the incident's message tells its evidence (incident/words.py), which
+    is what its sentence has before the colon; behind that is what to do."""
 
     name: str
     finds: Finds
+    is_told: bool = False
+
+    def advice(self, text: str) -> str | None:
+        """What is left to be told of its sentence; None: all of it."""
+        return (text.partition(": ")[2] or None) if self.is_told else None
 
 
 def found(text: str, *evidence: str) -> Finding:

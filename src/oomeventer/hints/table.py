@@ -7,7 +7,7 @@ first ones are kept. An incident that is shown to fewer people has hints of its 
 from dataclasses import replace
 
 from oomeventer.hints import course, kills, nodes, parts, runtimes, servers
-from oomeventer.hints.rule import Rule
+from oomeventer.hints.rule import Finding, Rule
 from oomeventer.incident import Hint, Incident
 from oomeventer.text import cut_bytes
 
@@ -17,10 +17,10 @@ MOST = 5
 _TEXT_BYTES = 500
 
 RULES = (
-    Rule("limit-lowered", kills.limit_lowered),
-    Rule("sandbox", kills.sandbox),
-    Rule("left-behind", parts.left_behind),
-    Rule("tmpfs", parts.tmpfs),
+    Rule("limit-lowered", kills.limit_lowered, is_told=True),
+    Rule("sandbox", kills.sandbox, is_told=True),
+    Rule("left-behind", parts.left_behind, is_told=True),
+    Rule("tmpfs", parts.tmpfs, is_told=True),
     Rule("jvm-heap", runtimes.jvm_heap),
     Rule("jvm-direct-memory", runtimes.jvm_direct_memory),
     Rule("jvm-outside-heap", runtimes.jvm_outside_heap),
@@ -30,36 +30,41 @@ RULES = (
     Rule("redis-maxmemory", servers.cache(servers.REDIS)),
     Rule("mongodb-cache", servers.cache(servers.MONGODB)),
     Rule("mysql-buffer-pool", servers.cache(servers.MYSQL)),
-    Rule("shared-memory", parts.shared_memory),
-    Rule("socket-buffers", parts.socket_buffers),
-    Rule("page-tables", parts.page_tables),
-    Rule("kernel-memory", parts.kernel_memory),
-    Rule("dirty-page-cache", parts.dirty_page_cache),
+    Rule("shared-memory", parts.shared_memory, is_told=True),
+    Rule("socket-buffers", parts.socket_buffers, is_told=True),
+    Rule("page-tables", parts.page_tables, is_told=True),
+    Rule("kernel-memory", parts.kernel_memory, is_told=True),
+    Rule("dirty-page-cache", parts.dirty_page_cache, is_told=True),
     Rule("no-limit", nodes.no_limit),
     Rule("node-overcommitted", nodes.node_overcommitted),
     Rule("request-below-use", nodes.request_below_use),
     Rule("outside-pods", nodes.outside_pods),
-    Rule("limit-too-low", course.limit_too_low),
-    Rule("leak", course.leak),
-    Rule("spike", course.spike),
-    Rule("worker-pool", servers.worker_pool),
-    Rule("neighbours-hold-most", kills.neighbours_hold_most),
+    Rule("limit-too-low", course.limit_too_low, is_told=True),
+    Rule("leak", course.leak, is_told=True),
+    Rule("spike", course.spike, is_told=True),
+    Rule("worker-pool", servers.worker_pool, is_told=True),
+    Rule("neighbours-hold-most", kills.neighbours_hold_most, is_told=True),
     Rule("go-memlimit", runtimes.go_memlimit),
     Rule("go-beyond-memlimit", runtimes.go_beyond_memlimit),
-    Rule("sawtooth", course.sawtooth),
+    Rule("sawtooth", course.sawtooth, is_told=True),
     Rule("oom-score", kills.oom_score),
-    Rule("child-killed", kills.child_killed),
-    Rule("group-kill", kills.group_kill),
-    Rule("crash-loop", course.crash_loop),
+    Rule("child-killed", kills.child_killed, is_told=True),
+    Rule("group-kill", kills.group_kill, is_told=True),
+    Rule("crash-loop", course.crash_loop, is_told=True),
     Rule("swap", parts.swap),
-    Rule("page-cache", parts.page_cache),
-    Rule("pressure", course.pressure),
-    Rule("trigger", kills.trigger),
+    Rule("page-cache", parts.page_cache, is_told=True),
+    Rule("pressure", course.pressure, is_told=True),
+    Rule("trigger", kills.trigger, is_told=True),
 )
 
 
 def advise(incident: Incident) -> Incident:
     """The incident with what a person may do about it, instead of hints that it had."""
-    said = ((rule.name, rule.finds(incident)) for rule in RULES)
-    hints = [Hint(name, cut_bytes(says.text, _TEXT_BYTES), says.evidence) for name, says in said if says]
+    hints = [_hint(rule, found) for rule in RULES if (found := rule.finds(incident))]
     return replace(incident, hints=tuple(hints[:MOST]))
+
+
+def _hint(rule: Rule, found: Finding) -> Hint:
+    advice = rule.advice(found.text)
+    text, advice = cut_bytes(found.text, _TEXT_BYTES), advice and cut_bytes(advice, _TEXT_BYTES)
+    return Hint(rule.name, text, found.evidence, advice)

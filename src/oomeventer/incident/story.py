@@ -67,3 +67,6 @@ class Hint:
     rule: Annotated[str, meaning("The rule's name, which is its anchor in docs/hints.md", NOT_EMPTY)]
     text: Annotated[str, meaning("One sentence", NOT_EMPTY)]
     evidence: Annotated[tuple[str, ...], meaning("What of this incident it rests on, in words.")]
+    advice: Annotated[
+        str | None, meaning("What to do alone, where the message has told the rest of the text; null: it has not")
+    ] = None

@@ -18,32 +18,6 @@ _NEARLY = 0.9
 _PODS = 5
 #: An earlier height is told if it was so many times what it was just before.
 _HIGHER = 1.1
-#: Hints whose evidence, what stands before their colon, the message has told already.
-_TOLD = frozenset(
-    {
-        "child-killed",
-        "crash-loop",
-        "dirty-page-cache",
-        "group-kill",
-        "kernel-memory",
-        "leak",
-        "left-behind",
-        "limit-lowered",
-        "limit-too-low",
-        "neighbours-hold-most",
-        "page-cache",
-        "page-tables",
-        "pressure",
-        "sandbox",
-        "sawtooth",
-        "shared-memory",
-        "socket-buffers",
-        "spike",
-        "tmpfs",
-        "trigger",
-        "worker-pool",
-    }
-)
 
 
 def cause(incident: Incident) -> str | None:
@@ -228,7 +202,5 @@ def hint(incident: Incident) -> str | None:
     """The likeliest, without what is told already."""
     if not incident.hints:
         return None
-    rule, text = incident.hints[0].rule, incident.hints[0].text.rstrip(".")
-    _, _, advice = text.partition(": ")
-    text = advice if rule in _TOLD and advice else text
+    text = (incident.hints[0].advice or incident.hints[0].text).rstrip(".")
     return text[:1].upper() + text[1:]

@@ -33,8 +33,7 @@ _FINE, _COARSE = 30, 24
 
 class Trajectories:
     """Samples while it is entered. root: the directory that the node calls "/" in the memory hierarchy, and whether
-    that is cgroup v2; None where there is none. saved_text: what an earlier process's
-    save() noted."""
+    that is cgroup v2; None where there is none. saved_text: what an earlier process's save() noted."""
 
     def __init__(
         self, root: tuple[Path, bool] | None, period_seconds: float, boot_id: str | None, saved_text: str | None = None
