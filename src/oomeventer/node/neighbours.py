@@ -1,8 +1,8 @@
 """Who lives on beside the victims. In: kills, /proc, the cgroups. Out: Neighbours.
 
 Rules: those in and below the cgroup that ran out; where that is not certain, those of the victim's container; where it
-was the node, none: its processes are not walked. Processes are found through cgroup.procs, of
-which so many are read at most (cgroups.py).
+was the node, none: its processes are not walked. Processes are found through cgroup.procs, of which so many are read at
+most (cgroups.py).
 """
 
 import os
