@@ -44,6 +44,7 @@ RULES = (
     Rule("spike", course.spike, is_told=True),
     Rule("worker-pool", servers.worker_pool, is_told=True),
     Rule("neighbours-hold-most", kills.neighbours_hold_most, is_told=True),
+    Rule("page-cache", parts.page_cache, is_told=True),
     Rule("go-memlimit", runtimes.go_memlimit),
     Rule("go-beyond-memlimit", runtimes.go_beyond_memlimit),
     Rule("sawtooth", course.sawtooth, is_told=True),
@@ -52,7 +53,6 @@ RULES = (
     Rule("group-kill", kills.group_kill, is_told=True),
     Rule("crash-loop", course.crash_loop, is_told=True),
     Rule("swap", parts.swap),
-    Rule("page-cache", parts.page_cache, is_told=True),
     Rule("pressure", course.pressure, is_told=True),
     Rule("trigger", kills.trigger, is_told=True),
 )
