@@ -198,6 +198,6 @@ async def test_real_kills_on_one_screen(api: ApiServer, oom: Plugin, told: dict[
     assert screen[-1]
     done = await oom("show", name, "-n", event.namespace)
     for hint in moved.hints:
-        assert f"docs/hints.md#{hint.rule}" in "\n".join(screen)
+        assert f"#{hint.rule}" in "\n".join(screen)
         assert hint.text in re.sub(r"\s*\n\s*", " ", done.out)
     assert "See also" not in done.out

@@ -13,6 +13,7 @@ import json
 import os
 import re
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -28,6 +29,7 @@ from cluster import Arrivals, Asked, Eyes, Kubectl, Refused, Release, Reported, 
 from cluster.node import static_pod_path
 from cluster.reported import LastWords, described, events, kills_logged, listed
 from cluster.victims import SMALL, Victims, idle
+from plugin.running import SOURCES, shim
 
 KUBECONFIG, IMAGE = os.environ.get("KUBECONFIG"), os.environ.get("CLUSTER_IMAGE")
 #: Another version, to which the release is upgraded.
@@ -96,6 +98,14 @@ def nodes() -> list[str]:
 def kubectl() -> Kubectl:
     """Of the cluster."""
     return Kubectl(KUBECONFIG or "")
+
+
+@pytest.fixture(scope="session")
+def plugin(tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
+    """kubectl of the cluster with our plugin, from its sources."""
+    programs = tmp_path_factory.mktemp("programs")
+    shim(programs, "kubectl-oom", f"{sys.executable} -m kubectl_oom")
+    return Kubectl(KUBECONFIG or "", PATH=f"{programs}:{os.environ['PATH']}", PYTHONPATH=str(SOURCES))
 
 
 @pytest.fixture(scope="session")
@@ -506,6 +516,31 @@ def test_crash_loop(
     assert [one.count for one in events(kubectl, PODS, pod)] == [changes[-1][2].count]
     burst = int(asked.environ.get("OOMEVENTER_OBJECT_BURST", BURST))
     assert len(changes) <= min(changes[-1][2].count, burst + 1)
+
+
+def test_plugin(kubectl: Kubectl, plugin: Kubectl, run: Run, shown: Shown, victims: Victims, node: str) -> None:
+    """`kubectl oom` lists the kill, tells its story, and counts it; once the Events are gone the agents' journals on
+    the nodes tell the same. Who may not list Events is told so."""
+    pod = run(victims.pod("plugin", node, victims.container("app", victims.once)))
+    message = shown(pod).message
+    in_namespace = ("oom", "-n", PODS)
+
+    def rows(*more: str) -> list[str]:
+        return [row for row in plugin(*in_namespace, *more).splitlines() if f"{pod} " in row]
+
+    (row,) = rows("--node", node)
+    story = plugin("oom", "show", pod, "-n", PODS)
+    print(plugin(*in_namespace), story, plugin("oom", "top", "-A", "--by", "node"), sep="\n")
+    assert f" app {PurePosixPath(victims.program).name} " in " ".join(row.split())
+    assert "64Mi" in row
+    assert "PID 1 was killed: the container ends with it" in " ".join(story.split())
+    assert message.split(" and the kernel killed ")[0] in " ".join(story.split())
+    assert any(line.startswith(node) for line in plugin("oom", "top", "-A", "--by", "node").splitlines())
+    kubectl("delete", "events", "-n", PODS, "--field-selector", f"involvedObject.name={pod}")
+    (kept,) = rows("--history")
+    assert " ".join(kept.split()[2:4]) == " ".join(row.split()[2:4])
+    status, said = plugin.attempt(*in_namespace, "--as", "somebody")
+    assert (status, "events is forbidden" in said) == (1, True), said
 
 
 def test_delay(kubectl: Kubectl, release: Release, asked: Asked, arrivals: Arrivals, eyes: Eyes) -> None:

@@ -55,12 +55,12 @@ def lines(kill: Kill, incident: Json, wrap: Callable[[str, int], Iterator[Text]]
     for position, (rule, step) in enumerate(steps, 1):
         room = None if room is None else room - len(step)
         if rest or (position > 1 and room is not None and room < (position < len(steps))):
-            rest.append(f"docs/hints.md#{rule}")
+            rest.append(f"#{rule}")
             continue
         yield Text(f"{' ' * _INDENT}{position}. {step[0].plain.lstrip()}")
         yield from step[1:]
     if rest:
-        yield from wrap(f"See also {', '.join(rest)}", _INDENT)
+        yield from wrap(f"See also in docs/hints.md: {', '.join(rest)}", _INDENT)
     if kill.source == KUBERNETES:
         yield from wrap(
             "No agent told of this, so the process and where the memory was are not known. Is oomeventer on this "

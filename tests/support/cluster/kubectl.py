@@ -17,10 +17,10 @@ class Refused(Exception):
 
 
 class Kubectl:
-    """Runs kubectl on the cluster that a kubeconfig names."""
+    """Runs kubectl on the cluster that a kubeconfig names. environ: what it finds there besides this process' own."""
 
-    def __init__(self, kubeconfig: str) -> None:
-        self.environ = os.environ | {"KUBECONFIG": kubeconfig}
+    def __init__(self, kubeconfig: str, **environ: str) -> None:
+        self.environ = os.environ | environ | {"KUBECONFIG": kubeconfig}
 
     def __call__(self, *arguments: str, stdin: str | None = None, seconds: float = 120) -> str:
         done = self._run(arguments, stdin, seconds)
