@@ -7,18 +7,9 @@ from pathlib import Path
 import pytest
 
 from docs import CONFIGURATION, METRICS, configuration, page
+from pages import PAGES
 from places import REPOSITORY
 
-PAGES = sorted(
-    [
-        *(REPOSITORY / "docs").glob("*.md"),
-        *(REPOSITORY / "examples").glob("*.md"),
-        *(
-            REPOSITORY / name
-            for name in ("README.md", "CONTRIBUTING.md", "charts/oomeventer/README.md", "plugin/README.md")
-        ),
-    ]
-)
 _LINK = re.compile(r"\]\((?P<path>[^)#:]*)(?:#(?P<anchor>[^)]*))?\)")
 
 

@@ -15,7 +15,7 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from importlib.util import find_spec
@@ -29,6 +29,7 @@ from cluster import Arrivals, Asked, Eyes, Kubectl, Refused, Release, Reported, 
 from cluster.node import static_pod_path
 from cluster.reported import LastWords, described, events, kills_logged, listed
 from cluster.victims import SMALL, Victims, idle
+from pages import commands
 from plugin.running import SOURCES, shim
 
 KUBECONFIG, IMAGE = os.environ.get("KUBECONFIG"), os.environ.get("CLUSTER_IMAGE")
@@ -66,6 +67,11 @@ TURNS, TURN_SECONDS = 20, 1.5
 NOWHERE = "192.0.2.1"
 #: A kill is in the log so soon, whatever the API server does, on a slow machine, too: before a request has had its ten.
 LOGGED_SECONDS = 9.0
+#: What the pages tell a reader to type and nobody does here: a Pod of another image, and no Pod at all; the namespace's
+#: end, which the suite waits for itself.
+NOT_TYPED = ("kubectl describe pod oom-pid1", "kubectl logs --previous", "kubectl -n oomeventer wait ")
+#: They change the cluster: the server is asked what it would do.
+WRITE = frozenset(("apply", "create", "delete", "label"))
 #: Rights that are given are noticed so soon: /readyz asks for them once a minute, and the kubelet asks it.
 NOTICED_SECONDS = 100
 
@@ -541,6 +547,30 @@ def test_plugin(kubectl: Kubectl, plugin: Kubectl, run: Run, shown: Shown, victi
     assert " ".join(kept.split()[2:4]) == " ".join(row.split()[2:4])
     status, said = plugin.attempt(*in_namespace, "--as", "somebody")
     assert (status, "events is forbidden" in said) == (1, True), said
+
+
+def test_pages(kubectl: Kubectl, release: Release, eyes: Eyes) -> None:
+    """What the pages tell a reader to ask of a cluster with kubectl is answered by this one."""
+    typed = {" ".join(command.words): command.words for command in commands() if command.words[0] == "kubectl"}
+    asked = [words[1:] for line, words in typed.items() if not line.startswith((*NOT_TYPED, "kubectl oom"))]
+    assert len(asked) > 20
+    for words in asked:
+        kubectl(*here(words, agents(kubectl)[eyes.node]["metadata"]["name"], eyes))
+
+
+def here(words: Sequence[str], agent: str, eyes: Eyes) -> list[str]:
+    """A command of a page with what this cluster has for its names. A Pod of the reader's is our eyes."""
+    is_agents = "oomeventer" in words[: words.index("POD")] if "POD" in words else True
+    pod, namespace, container = (agent, NAME, "oomeventer") if is_agents else (eyes.name, PODS, "eyes")
+    of = {"POD": pod, "CONTAINER": container, "NODE": eyes.node, "NAMESPACE": PODS, "oomeventer": NAME}
+    of |= {"daemonset/oomeventer": f"daemonset/{NAME}", "spec.nodeName=NODE": f"spec.nodeName={eyes.node}"}
+    of |= {"--as=system:serviceaccount:oomeventer:oomeventer": f"--as=system:serviceaccount:{NAME}:{NAME}"}
+    if "create" in words:
+        of["oomeventer"] = f"{NAME}-new"
+    end = words.index("--") if "--" in words else len(words)
+    more = ["--dry-run=server"] * bool(WRITE & set(words)) + ["-n", namespace] * (not is_agents)
+    executed = words[end:] if is_agents else ("--", "sh", "-c", " ".join(words[end + 1 :]))  # busybox may be sh alone
+    return [*(of.get(word, word) for word in words[:end]), *more, *executed]
 
 
 def test_delay(kubectl: Kubectl, release: Release, asked: Asked, arrivals: Arrivals, eyes: Eyes) -> None:

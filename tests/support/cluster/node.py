@@ -37,7 +37,7 @@ class Eyes:
 
     def __init__(self, kubectl: Kubectl, namespace: str, name: str, node: str, image: str, writable: str = "") -> None:
         self.node = node
-        self._kubectl, self._namespace, self._name = kubectl, namespace, name
+        self._kubectl, self._namespace, self.name = kubectl, namespace, name
         # Without mountPropagation, which asks that the node's / be shared: what is mounted there by now is seen.
         mounts: list[dict[str, Any]] = [{"name": "host", "mountPath": "/host", "readOnly": True}]
         volumes: list[dict[str, Any]] = [{"name": "host", "hostPath": {"path": "/"}}]
@@ -75,27 +75,27 @@ class Eyes:
 
     def __exit__(self, *_: object) -> None:
         """End it."""
-        self._kubectl.delete("pod", self._name, self._namespace)
+        self._kubectl.delete("pod", self.name, self._namespace)
 
     def _prove(self) -> None:
         """That it sees what the node's own programs keep, which SELinux would not let a container read."""
         try:
             found = self.sh("ls -A /host/var/lib")
         except Refused as e:
-            raise AssertionError(f"Pod {self._name} cannot read the files of {self.node}: {e}") from None
+            raise AssertionError(f"Pod {self.name} cannot read the files of {self.node}: {e}") from None
         assert found.strip(), (
-            f"Pod {self._name} sees nothing in /var/lib of {self.node}, so nothing can be reported of it"
+            f"Pod {self.name} sees nothing in /var/lib of {self.node}, so nothing can be reported of it"
         )
 
     def _running(self) -> str | None:
-        status = self._kubectl.json("get", "pod", self._name, "-n", self._namespace)["status"]
+        status = self._kubectl.json("get", "pod", self.name, "-n", self._namespace)["status"]
         if status["phase"] != "Running":
             return None
         return str(status["containerStatuses"][0]["containerID"]).rpartition("/")[2]
 
     def sh(self, script: str) -> str:
         """What a script prints there."""
-        return self._kubectl("exec", self._name, "-n", self._namespace, "--", "sh", "-c", script)
+        return self._kubectl("exec", self.name, "-n", self._namespace, "--", "sh", "-c", script)
 
     @property
     def kills_groups(self) -> bool:
