@@ -271,8 +271,10 @@ async def test_no_growth(api: ApiServer, program: Path, tmp_path: Path, bpffs: P
             while (now := await metrics(address))["oomeventer_events_seen_total"] < made or (
                 now["oomeventer_events_waiting"]
             ):
-                assert time.monotonic() < until, (made, now, agent.log[-20:])
+                ours = {name: value for name, value in now.items() if name.startswith("oomeventer") and value}
+                assert time.monotonic() < until, f"{made} made; {ours}; {agent.log[-20:]}"
                 await asyncio.sleep(0.2)
+            assert not now["oomeventer_ring_lost_records_total"]
             api.events.clear()
             api.requests.clear()
             resident.append(resident_mib(agent.process.pid))
