@@ -70,6 +70,19 @@ def test_the_kernels_own_goes_with_the_victim() -> None:
     assert (memory.anon_bytes, memory.kernel_bytes, memory.pagetables_bytes) == (MI, 28 * MI, 7 * MI)
 
 
+@pytest.mark.parametrize(("slab", "tables", "expected"), [(2, 20, 20), (2, 30, 26), (27, 20, 4), (2, 3, 4)])
+def test_page_tables_that_are_being_given_back(slab: int, tables: int, expected: int) -> None:
+    """They leave their own figure before the kernel's whole: the record's are told, as far as there is room in that."""
+    stat = replace(
+        WHOLE,
+        **dict.fromkeys(("anon_bytes", "file_bytes", "shmem_bytes", "sock_bytes"), 0),
+        kernel_bytes=28 * MI, slab_unreclaimable_bytes=slab * MI, pagetables_bytes=4 * MI, usage_bytes=LIMIT,
+    )  # fmt: skip
+    memory = made(Glance(memory=stat), kill(anon_bytes=0, shmem_bytes=0, pgtables_bytes=tables * MI)).memory
+    assert memory
+    assert (memory.kernel_bytes, memory.pagetables_bytes) == (28 * MI, expected * MI)
+
+
 def test_runc_goes_with_its_own_file() -> None:
     """What it had in memory as a file, and has given back, was not the kernel's."""
     stat = replace(WHOLE, anon_bytes=0, shmem_bytes=0, usage_bytes=4 * MI)

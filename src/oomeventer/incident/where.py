@@ -92,6 +92,13 @@ def _whole(stat: MemoryStat, usage: int, kills: Sequence[Kill], left_behind: int
         given_back = max(min(room, usage - now - (lacks - missing)), 0)
         parts["kernel_bytes"] += given_back
         if stat.pagetables_bytes is not None:
-            tables = sum(kill.pgtables_bytes for kill in kills)
-            parts["pagetables_bytes"] += max(min(given_back, tables - stat.pagetables_bytes), 0)
+            # A dying process' tables leave this figure a while before they leave the kernel's whole.
+            tables = min(sum(kill.pgtables_bytes for kill in kills), parts["kernel_bytes"] - _other_kinds(stat))
+            parts["pagetables_bytes"] = max(stat.pagetables_bytes, tables)
     return Memory(**parts, left_behind_bytes=left_behind)
+
+
+def _other_kinds(stat: MemoryStat) -> int:
+    """Of the kernel's own what is known to be no page table."""
+    kinds = (stat.slab_reclaimable_bytes, stat.slab_unreclaimable_bytes, stat.sock_bytes, stat.stack_bytes)
+    return sum(kind or 0 for kind in (*kinds, stat.percpu_bytes))

@@ -124,7 +124,7 @@ def _where(case: Case, pair: Pair) -> Iterator[str]:
         yield f"the kernel says that {line.limit} ran out, the case provokes {limit}"
     if line.constraint and line.constraint != (wanted := case.expected.get("constraint", line.constraint)):
         yield f"the kernel says {line.constraint}, the case provokes {wanted}"
-    trigger = case.process_of(line.trigger) if line.trigger else case.expected["trigger"]
+    trigger = (line.trigger and case.process_of(line.trigger)) or case.expected["trigger"]
     # While a node runs out several allocate at once, and the log's header need not be of the one whose kill follows.
     if trigger and "pods" not in case.expected and incident["trigger"]["pid"] != trigger:
         yield f"the trigger is {incident['trigger']['pid']}, the kernel says {trigger}"

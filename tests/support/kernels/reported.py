@@ -57,16 +57,16 @@ class Case:
         self.processes = {process["pid"]: process for process in reported["processes"]}
         self._of_thread = {tid: p["pid"] for p in reported["processes"] for tid in p["tids"]}
         self.reports = oomreport.read(reported["log"])
-        killed = {self.process_of(killed.pid): killed for killed in oomlog.read(reported["log"])}
+        killed = {self.process_of(killed.pid) or killed.pid: killed for killed in oomlog.read(reported["log"])}
         self.killed = {pid: kill for pid, kill in killed.items() if alone or pid in self.processes}
 
     def told(self) -> bool:
         """Whether the kernel's log has the whole of each kill."""
         return set(self.reports) >= {pid for episode in self.expected.get("episodes", ()) for pid in episode}
 
-    def process_of(self, thread: int) -> int:
-        """The process of a thread."""
-        return self._of_thread.get(thread, thread)
+    def process_of(self, thread: int) -> int | None:
+        """The process of a thread; None for one that was never seen: a thread can be born and die between two looks."""
+        return self._of_thread.get(thread)
 
     def pairs(self) -> Iterator[Pair]:
         """Each victim that both name."""
