@@ -49,7 +49,8 @@ async def test_trace_names_it(docker: Docker) -> None:
     assert not [note for note in found["notes"] if note.startswith("container")]
     docker("rm", "--force", container_id)
     gone = await Engines(docker.endpoint, 5.0)(replace(DOCKER, container=Container(id=container_id, runtime="docker")))
-    assert gone.notes == ("container: docker no longer knows it",)
+    socket = docker.endpoint.removeprefix("unix://")
+    assert gone.notes == (f"container: docker at {socket} does not know it",)
 
 
 @pytest.mark.parametrize(

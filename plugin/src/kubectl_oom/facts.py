@@ -57,9 +57,16 @@ def _who(incident: Json, width: int) -> Iterator[Text]:
         yield _fact("PID 1", first)
     living = records(incident, "neighbours", most=_NAMED)
     if living:
-        named = ", ".join(f"{text(one, 'comm', limit=64)} {size(number(one, 'rss_bytes') or 0)}" for one in living)
+        named = ", ".join(_neighbour(one, text(incident, "container", "name")) for one in living)
         more = (number(incident, "neighbours_total") or len(living)) - len(living)
         yield from _facts("living", f"{named}{f' and {more} more' if more > 0 else ''}", width)
+
+
+def _neighbour(one: Json, container: str) -> str:
+    """container: the victim's; another one is named."""
+    of = text(one, "container")
+    where = f" (container {of})" if of and of != container else ""
+    return f"{text(one, 'comm', limit=64)} {size(number(one, 'rss_bytes') or 0)}{where}"
 
 
 def _victim(victim: Json, incident: Json, width: int) -> Iterator[Text]:

@@ -1,7 +1,8 @@
 """Whose container it was, by the engine that the path names. In: an Incident. Out: the same with the container's name.
 
 Rules: only for containers of Docker and Podman outside any Pod. The engine is asked once: it is there or it is not. One
-that is missing or broken makes a note that names its socket; the incident goes on. The client is imported when there is
+that is missing or broken, or knows nothing of it (it is removed, or a user's own engine has it, whose socket is another
+one), makes a note that names its socket; the incident goes on. The client is imported when there is
 somebody to ask, for it takes memory that `trace` does without else.
 
 Source: Engine API, GET /containers/{id}/json (ContainerInspect); Podman answers the same.
@@ -47,7 +48,7 @@ class Engines:
             log.warning("incident %s goes on without %s: %s", incident.key, container.runtime, e)
             return _noted(incident, f"container: {container.runtime} could not be asked at {socket}")
         if found is None:
-            return _noted(incident, f"container: {container.runtime} no longer knows it")
+            return _noted(incident, f"container: {container.runtime} at {socket} does not know it")
         return replace(incident, container=_named(container, found))
 
     async def _inspect(self, socket: str, container_id: str) -> dict[str, Any] | None:
