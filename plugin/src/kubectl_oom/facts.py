@@ -97,7 +97,7 @@ def _often(kill: Kill, incident: Json, others: Sequence[Kill], now: datetime, wi
     count, first = max(count, kill.count), min(filter(None, (since, kill.first)), default=kill.first)
     every = real(incident, "repeats", "every_seconds")
     if kill.source != KUBERNETES:
-        span = f" in {duration((now - first).total_seconds())}" if count > 1 else ""
+        span = f" within {duration((kill.last - first).total_seconds())}" if count > 1 else ""
         apart = f", about every {duration(every)}" if every else ""
         yield from _facts("often", f"this program in this container: {times(count)}{span}{apart}", width)
     for position, other in enumerate([one for one in others if one.series != kill.series][:4]):
