@@ -130,7 +130,8 @@ async def test_other_container(containerd: Containerd, pod: Pod) -> None:
     async with watching(containerd) as agent:
         large = pod.run_container(name="large", command=["sh", "-c", "hog 12 & hog 12 & wait"])
         await until(lambda: stat(large.cgroup)["anon"] >= 24 * MIB)
-        small = pod.run_container(name="small", command=["sh", "-c", "hog 64; sleep 1000"])
+        # Not the shell's last command, for which it gives up its own memory just then.
+        small = pod.run_container(name="small", command=["sh", "-c", "sleep 1000 & sleep 0.5; hog 64; wait"])
         incident = await told(agent, pod)
     fitting(incident, pod.cgroup, "pod")
     assert incident["cgroup"] == small.cgroup
