@@ -1,5 +1,5 @@
-"""What the pages tell a reader to type. In: README.md, docs/ and the other pages. Out: their commands, each with where
-it stands.
+"""What the pages tell a reader to type. In: README.md, docs/ and the other pages. Out: their commands, each with the
+page that it is on.
 
 Rules: a command is a line of a fenced block that begins with a program's name, or a piece of code in the text that has
 more than that. `...` leaves something out, and says so: no command. A block that goes on with a backslash is one line.

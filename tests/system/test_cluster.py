@@ -536,12 +536,13 @@ def test_plugin(kubectl: Kubectl, plugin: Kubectl, run: Run, shown: Shown, victi
 
     (row,) = rows("--node", node)
     story = plugin("oom", "show", pod, "-n", PODS)
-    print(plugin(*in_namespace), story, plugin("oom", "top", "-A", "--by", "node"), sep="\n")
+    top = plugin("oom", "top", "-A", "--by", "node")
+    print(plugin(*in_namespace), story, top, sep="\n")
     assert f" app {PurePosixPath(victims.program).name} " in " ".join(row.split())
     assert "64Mi" in row
     assert "PID 1 was killed: the container ends with it" in " ".join(story.split())
     assert message.split(" and the kernel killed ")[0] in " ".join(story.split())
-    assert any(line.startswith(node) for line in plugin("oom", "top", "-A", "--by", "node").splitlines())
+    assert any(line.startswith(node) for line in top.splitlines())
     kubectl("delete", "events", "-n", PODS, "--field-selector", f"involvedObject.name={pod}")
     (kept,) = rows("--history")
     assert " ".join(kept.split()[2:4]) == " ".join(row.split()[2:4])

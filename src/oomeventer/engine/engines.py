@@ -2,8 +2,8 @@
 
 Rules: only for containers of Docker and Podman outside any Pod. The engine is asked once: it is there or it is not. One
 that is missing or broken, or knows nothing of it (it is removed, or a user's own engine has it, whose socket is another
-one), makes a note that names its socket; the incident goes on. The client is imported when there is
-somebody to ask, for it takes memory that `trace` does without else.
+one), makes a note that names its socket; the incident goes on. The client is imported when there is somebody to ask,
+for it takes memory that `trace` does without else.
 
 Source: Engine API, GET /containers/{id}/json (ContainerInspect); Podman answers the same.
 """

@@ -4,7 +4,8 @@ the incident's Memory, CgroupEvents, Pressure, NodeMemory, and notes.
 Rules: pure. The record's usage is of the very moment, the files were read milliseconds later. What the parts lack of it
 by then, the victims have given back, as far as the record says that they held it: anonymous memory first. What the
 usage has lost beyond that is the kernel's: the victims' pipes, sockets and page tables; not so of runc, which is in
-memory as a file that goes with it. (A dying process's pages leave memory.stat before they leave the usage, so the usage
+memory as a file that goes with it. Page tables leave their own figure even before the kernel's whole: the record's are
+told, as far as there is room. (A dying process's pages leave memory.stat before they leave the usage, so the usage
 read then tells nothing, but where the kernel's part is incomplete: there no more is added than the usage has lost, or
 than makes up what the victims held.)
 """

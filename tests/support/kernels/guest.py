@@ -44,9 +44,9 @@ LOCKED_DOWN = Guest(next(kernel for kernel in KERNELS if kernel.name == "6.12"),
 def command(guest: Guest, cases: tuple[str, ...], log: Path) -> list[str]:
     """The console goes to `log`, the results to standard output."""
     architecture = guest.architecture
-    # Its processors take turns in one thread, which costs a tenth more time. In threads of their own QEMU 7.2 now and
-    # then runs an int3 that the kernel has long replaced (it patches its own code while it runs): "Oops: int3", a panic
-    # on a busy machine in one run of a few. That several processors kill at once is shown on the machine itself.
+    # Its processors take turns in one thread, which costs a tenth more time. In threads of their own kernels panicked,
+    # on a busy machine in one run of a few: "Oops: int3" where they had patched their own code a moment before, of which
+    # QEMU 7.2, as it seems, ran the state in between. That several processors kill at once is shown on the machine.
     machine = ["-accel", "tcg,thread=single", "-smp", str(guest.cpus), "-m", str(MEMORY_MIB)]
     for node in range(2) if guest.numa else ():
         first, last = node * guest.cpus // 2, (node + 1) * guest.cpus // 2 - 1
