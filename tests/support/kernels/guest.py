@@ -45,7 +45,7 @@ def command(guest: Guest, cases: tuple[str, ...], log: Path) -> list[str]:
     """The console goes to `log`, the results to standard output."""
     architecture = guest.architecture
     # Its processors take turns in one thread, which costs a tenth more time. In threads of their own kernels panicked,
-    # on a busy machine in one run of a few: "Oops: int3" where they had patched their own code a moment before, of which
+    # on a busy machine, one run in a few: "Oops: int3" where they had patched their own code a moment before, of which
     # QEMU 7.2, as it seems, ran the state in between. That several processors kill at once is shown on the machine.
     machine = ["-accel", "tcg,thread=single", "-smp", str(guest.cpus), "-m", str(MEMORY_MIB)]
     for node in range(2) if guest.numa else ():
