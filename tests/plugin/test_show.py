@@ -117,6 +117,21 @@ async def test_the_graph_has_the_limit_and_earlier_kills(api: ApiServer, oom: Pl
     assert re.search(r"5 times within 2[56]h\S*, about every 6h23m", out)
 
 
+@pytest.mark.parametrize("fraction", [0, 400_000, 900_000])
+async def test_how_often_does_not_depend_on_the_seconds_fraction(api: ApiServer, oom: Plugin, fraction: int) -> None:
+    """An Event's times are whole seconds, the incident's are not."""
+    told = at_present(STORIES["leak"])
+    time = told.time.replace(microsecond=fraction)
+    assert told.repeats
+    repeats = replace(told.repeats, count=2, since=time - timedelta(seconds=101.5))
+    event = compose(replace(told, time=time, repeats=repeats))
+    api.put_namespace(event.namespace)
+    create_event(api, CORE, event.namespace, event.body, "oomeventer")
+    assert told.pod
+    done = await oom("show", told.pod.name, "-n", event.namespace)
+    assert "twice within 101s" in done.out
+
+
 async def test_limits_are_those_of_now(api: ApiServer, oom: Plugin) -> None:
     """And what it was at the kill, where somebody has changed it."""
     put(api, "leak")

@@ -95,9 +95,10 @@ def _fact(title: str, words: str) -> Text:
 def _often(kill: Kill, incident: Json, others: Sequence[Kill], now: datetime, width: int) -> Iterator[Text]:
     since, count = moment(incident, "repeats", "since"), number(incident, "repeats", "count") or 0
     count, first = max(count, kill.count), min(filter(None, (since, kill.first)), default=kill.first)
+    last = max(kill.last, moment(incident, "time") or kill.last)  # an Event has whole seconds
     every = real(incident, "repeats", "every_seconds")
     if kill.source != KUBERNETES:
-        span = f" within {duration((kill.last - first).total_seconds())}" if count > 1 else ""
+        span = f" within {duration((last - first).total_seconds())}" if count > 1 else ""
         apart = f", about every {duration(every)}" if every else ""
         yield from _facts("often", f"this program in this container: {times(count)}{span}{apart}", width)
     for position, other in enumerate([one for one in others if one.series != kill.series][:4]):
