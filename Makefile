@@ -100,7 +100,7 @@ image: ## the container image, into build/oomeventer-image.tar (root); ARCH=arm6
 
 # rich alone, without what it needs for Markdown and source code.
 plugin: $(PLUGIN) ## the kubectl plugin, one file, build/kubectl-oom
-$(PLUGIN): $(shell find plugin/src -name '*.py') plugin/build.py plugin/requirements.lock LICENSE | $(VENV)/python
+$(PLUGIN): $(shell find plugin/src -name '*.py' -o -name '*.md') plugin/build.py plugin/requirements.lock LICENSE | $(VENV)/python
 	$(Q)mkdir -p build && rm -rf build/plugin
 	$(Q)$(BIN)/python -m pip install -q --require-hashes --no-deps --target build/plugin -r plugin/requirements.lock
 	$(Q)$(BIN)/python plugin/build.py build/plugin $@
@@ -125,7 +125,7 @@ verify-stubs: $(VENV)/dev
 chart: $(VENV)/dev ## the chart's README table and schema from its values.yaml, and daemonset.yaml from the chart
 	$(Q)PYTHONPATH=tests/support $(BIN)/python -m chart.publish
 
-docs: $(VENV)/dev ## docs/metrics.md and docs/configuration.md from their tables
+docs: $(VENV)/dev ## docs/metrics.md and docs/configuration.md from their tables; the plugin's hints.md from docs/hints.md
 	$(Q)PYTHONPATH=tests/support $(BIN)/python -m docs
 
 reading: $(VENV)/dev packages-test ## docs/reading-an-event.md from real kills (root, 2 minutes) and what guests reported last

@@ -30,7 +30,8 @@ def content(site: Path) -> Iterator[tuple[str, bytes]]:
     """Names and bytes of what is in it."""
     yield "__main__.py", MAIN.encode()
     yield "LICENSE", (HERE.parent / "LICENSE").read_bytes()
-    for root, pattern in ((HERE / "src", "**/*.py"), (site, "rich/**/*.py"), (site, "rich-*/**/LICENSE*")):
+    own = ((HERE / "src", "**/*.py"), (HERE / "src", "**/*.md"))
+    for root, pattern in (*own, (site, "rich/**/*.py"), (site, "rich-*/**/LICENSE*")):
         for file in sorted(root.glob(pattern)):
             yield file.relative_to(root).as_posix(), file.read_bytes()
 

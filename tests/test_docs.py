@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from docs import CONFIGURATION, METRICS, configuration, page
+from docs import CONFIGURATION, METRICS, PLUGINS_HINTS, configuration, page, plugins_hints
 from pages import PAGES
 from places import REPOSITORY
 
@@ -17,6 +17,7 @@ def test_generated() -> None:
     """`make docs` was run."""
     assert METRICS.read_text() == page()
     assert CONFIGURATION.read_text() == configuration()
+    assert PLUGINS_HINTS.read_text() == plugins_hints()
 
 
 @pytest.mark.parametrize("file", PAGES, ids=lambda file: str(file.relative_to(REPOSITORY)))

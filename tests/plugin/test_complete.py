@@ -29,8 +29,9 @@ def completing(oom: Plugin, tmp_path: Path) -> Plugin:
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
-        ([""], ["list", "show", "top"]),
+        ([""], ["list", "show", "top", "explain"]),
         (["sh"], ["show"]),
+        (["explain", "jvm-h"], ["jvm-heap"]),
         (["-n", "shop", "show", ""], SHOP),
         (["show", "-n", "shop", "t"], ["thumbs-0"]),
         (["show", "-n", "kube-system", ""], ["old-0"]),

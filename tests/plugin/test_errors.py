@@ -37,7 +37,9 @@ def fake(tmp_path: Path, script: str) -> Plugin:
         ("exit 0", ["-n", "shop", "--since", "soon"], "error: --since: no duration: 'soon'"),
         ("exit 0", ["pods"], "there is no command pods: kubectl oom show pods shows one Pod"),
         ("exit 0", ["show"], "show POD takes one Pod"),
-        ("exit 0", ["top", "-o", "wide"], "-o wide is for the list"),
+        ("exit 0", ["top", "-o", "wide"], "-o wide is not for top"),
+        ("exit 0", ["explain", "-o", "json"], "-o json is not for explain"),
+        ("exit 0", ["explain", "nothing"], "there is no hint nothing; kubectl oom explain lists them"),
         ("exit 0", ["--owner", "deploy/"], "--owner deploy/: name it as KIND/NAME"),
     ],
 )

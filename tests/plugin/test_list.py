@@ -31,7 +31,7 @@ async def test_one_line_tells_a_series(api: ApiServer, oom: Plugin) -> None:
         "POD": "checkout-7d9f-x2x4q",
         "CONTAINER": "app",
         "PROCESS": "java",
-        "LIMIT": "container 512Mi",
+        "LIMIT": "512Mi container",
         "FILLED BY": "process",
         "PATTERN": "▁▂▃▄▅▆▇█ steady",
         "OWNER": "Deployment/checkout",
@@ -166,7 +166,7 @@ async def test_without_the_agent_kubernetes_own_word(api: ApiServer, oom: Plugin
     for everywhere in (("-n", "shop"), ("-A",)):
         (line,) = rows((await oom(*everywhere, "--no-headers")).out)
         assert line[1] == "?"
-        assert line[3:] == ["app", "not told", "container 512Mi", "? (Kubernetes' word)", "-", "Deployment/web"]
+        assert line[3:] == ["app", "not told", "512Mi container", "? (Kubernetes' word)", "-", "Deployment/web"]
     put(api, "leak")
     (line,) = rows((await oom("-n", "shop", "--no-headers")).out)
     assert line[4] == "java"

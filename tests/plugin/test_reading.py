@@ -117,4 +117,9 @@ def test_the_word_of_each_story() -> None:
         "node": "node",
         "group": "process",
         "thin": "process",
+        "others": "others",
+        "kernel": "kernel",
+        "cache": "cache",
+        "sandbox": "sandbox",
+        "lowered": "lowered",
     }

@@ -37,7 +37,7 @@ async def test_its_commands(api: ApiServer, oom: Plugin, tmp_path: Path) -> None
         )
         assert done.returncode == 0, f"{line}: {done.stderr}"
         if line.startswith("kubectl oom") and "--version" not in line:
-            assert re.search("java|chrome|shop", done.stdout), line
+            assert re.search("java|chrome|shop|heap", done.stdout), line
     assert (tmp_path / ".local/bin/kubectl_complete-oom").resolve().name == "kubectl-oom"
 
 

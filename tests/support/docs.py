@@ -1,5 +1,7 @@
-"""docs/metrics.md and docs/configuration.md, made of the tables of metrics and of settings (`make docs`). In: FAMILIES,
-SETTINGS. Out: the pages."""
+"""docs/metrics.md and docs/configuration.md, made of the tables of metrics and of settings, and the plugin's hints.md,
+made of docs/hints.md (`make docs`). In: FAMILIES, SETTINGS, that page. Out: the pages."""
+
+import re
 
 from chart.queries import WORKLOAD
 from oomeventer.probes.families import FAMILIES, NAMED
@@ -8,6 +10,8 @@ from places import REPOSITORY
 
 METRICS = REPOSITORY / "docs/metrics.md"
 CONFIGURATION = REPOSITORY / "docs/configuration.md"
+HINTS = REPOSITORY / "docs/hints.md"
+PLUGINS_HINTS = REPOSITORY / "plugin/src/kubectl_oom/hints.md"
 
 _PAGE = """# Metrics
 
@@ -72,6 +76,12 @@ def configuration() -> str:
     return _SETTINGS.format(table="\n".join(rows))
 
 
+def plugins_hints() -> str:
+    """docs/hints.md without its links, which lead nowhere in a terminal."""
+    return re.sub(r"\[([^]]+)\]\([^)]+\)", r"\1", HINTS.read_text())
+
+
 if __name__ == "__main__":
     METRICS.write_text(page())
     CONFIGURATION.write_text(configuration())
+    PLUGINS_HINTS.write_text(plugins_hints())

@@ -24,6 +24,7 @@ _GROWTH = {
     "at the limit": "It lives near its limit: raise the limit, or give it fewer workers and smaller caches.",
     "sawtooth": "Its peaks reach the limit: raise the limit above them, or give it less work at a time.",
 }
+_EXPLAIN = "kubectl oom explain"
 #: A program that had not run longer has no course to be judged by.
 _START_SECONDS = 60
 #: By the word of why.py.
@@ -42,25 +43,28 @@ _NEXT = {
 }
 
 
-def lines(kill: Kill, incident: Json, wrap: Callable[[str, int], Iterator[Text]], room: int | None) -> Iterator[Text]:
-    """wrap: from a text and its indent to lines. room: lines that there are; None for as many as it takes."""
+def lines(
+    kill: Kill, incident: Json, wrap: Callable[[str, int], Iterator[Text]], room: int | None, is_tight: bool
+) -> Iterator[Text]:
+    """wrap: from a text and its indent to lines. room: lines that there are; None for as many as it takes. is_tight:
+    without what each rests on."""
     found = records(incident, "hints", most=6)
-    steps = [(text(hint, "rule", limit=60), list(_hint(hint, wrap))) for hint in found]
+    steps = [(text(hint, "rule", limit=60), list(_hint(hint, wrap, is_tight))) for hint in found]
     if all(rule in _BESIDE for rule, _ in steps):
         next_step = _NEXT.get(kill.why, _NEXT["?"])
         if kill.why == "process":
             next_step = _GROWTH.get(kill.pattern, _at_its_start(incident) or next_step)
         steps.insert(0, ("", list(wrap(next_step, _INDENT + 3))))
-    rest: list[str] = []
+    left: list[str] = []
     for position, (rule, step) in enumerate(steps, 1):
         room = None if room is None else room - len(step)
-        if rest or (position > 1 and room is not None and room < (position < len(steps))):
-            rest.append(f"#{rule}")
+        if left or (position > 1 and room is not None and room < (is_tight or position < len(steps))):
+            left.append(rule)
             continue
         yield Text(f"{' ' * _INDENT}{position}. {step[0].plain.lstrip()}")
         yield from step[1:]
-    if rest:
-        yield from wrap(f"See also in docs/hints.md: {', '.join(rest)}", _INDENT)
+    if more := list(filter(None, (rule for rule, _ in steps))) if is_tight else left:
+        yield from wrap(f"{'See also' if left else 'More'}: {_EXPLAIN} {' '.join(more)}", _INDENT)
     if kill.source == KUBERNETES:
         yield from wrap(
             "No agent told of this, so the process and where the memory was are not known. Is oomeventer on this "
@@ -69,10 +73,12 @@ def lines(kill: Kill, incident: Json, wrap: Callable[[str, int], Iterator[Text]]
         )
 
 
-def _hint(hint: Json, wrap: Callable[[str, int], Iterator[Text]]) -> Iterator[Text]:
+def _hint(hint: Json, wrap: Callable[[str, int], Iterator[Text]], is_tight: bool) -> Iterator[Text]:
     yield from wrap(text(hint, "text", limit=600), _INDENT + 3)
+    if is_tight:
+        return
     rests = "; ".join(texts(hint, "evidence", most=6, limit=200))
-    for line in wrap(f"rests on: {rests}. More: docs/hints.md#{text(hint, 'rule', limit=60)}", _INDENT + 3):
+    for line in wrap(f"rests on: {rests}. More: {_EXPLAIN} {text(hint, 'rule', limit=60)}", _INDENT + 3):
         line.stylize(DIM)
         yield line
 

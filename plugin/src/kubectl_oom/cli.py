@@ -32,6 +32,8 @@ def main(words: Sequence[str]) -> int:
     """The exit status. Raises OomError."""
     asked = options.read(words)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    if asked.command == "explain":
+        return _explain(asked)
     try:
         kubectl = Kubectl(asked.flags, asked.namespace)
         run = {"list": _list, "top": _top, "show": _show}[asked.command]
@@ -103,6 +105,16 @@ def _show(kubectl: Kubectl, asked: Options) -> int:
     others = rest + [kill for kill in found.each if kill.series == newest.series]
     width = min(terminal.width or WIDTH, WIDTH)
     terminal.print(story(newest, others, found.pod, _now(), width, terminal.height))
+    return 0
+
+
+def _explain(asked: Options) -> int:
+    from kubectl_oom.explain import sections, titles
+    from kubectl_oom.terminal import WIDTH, Terminal
+
+    terminal = Terminal(asked.color)
+    width = min(terminal.width or WIDTH, WIDTH)
+    terminal.print(sections(asked.hints, width) if asked.hints else titles(width))
     return 0
 
 

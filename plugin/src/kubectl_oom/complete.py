@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from kubectl_oom import options
+from kubectl_oom import explain, options
 from kubectl_oom.collect import collect
 from kubectl_oom.errors import OomError
 from kubectl_oom.kill import Kill
@@ -59,8 +59,11 @@ def words(given: list[str]) -> list[str]:
         found = _OPTIONS
     else:
         _, named = options.begun(before)
-        pods = (kill.pod for kill in _kills(before)) if named == ["show"] else ()
-        found = pods if named else options.COMMANDS
+        found = options.COMMANDS if not named else ()
+        if named == ["show"]:
+            found = (kill.pod for kill in _kills(before))
+        elif named[:1] == ["explain"]:
+            found = explain.rules()
     return [word for word in dict.fromkeys(found) if word and word.startswith(last)]
 
 

@@ -24,19 +24,19 @@ _HELD = {"anon": "of its own", "shmem": "shared", "file": "of mapped files", "sw
 
 
 def lines(
-    kill: Kill, incident: Json, others: Sequence[Kill], pod: Json | None, now: datetime, width: int
+    kill: Kill, incident: Json, others: Sequence[Kill], pod: Json | None, now: datetime, width: int, is_tight: bool
 ) -> Iterator[Text]:
-    """others: what else was killed under this name."""
+    """others: what else was killed under this name. is_tight: only what the sentence does not say, and what is set."""
     if incident:
-        yield from _who(incident, width)
-    yield from _often(kill, incident, others, now, width)
-    yield from _limits(kill, pod, width)
+        yield from _who(incident, width, is_tight)
+    yield from _often(kill, incident, others, now, width, is_tight)
+    yield from _limits(kill, pod, width, is_tight)
 
 
-def _who(incident: Json, width: int) -> Iterator[Text]:
+def _who(incident: Json, width: int, is_tight: bool) -> Iterator[Text]:
     killed = records(incident, "victims", most=16)
     for victim in killed[:1]:
-        yield from _victim(victim, incident, width)
+        yield from _victim(victim, incident, width, is_tight)
     total = number(incident, "victims_total") or len(killed)
     if total > 1:
         together = ", all that the group had (memory.oom.group)" if at(incident, "group_kill") is True else ""
@@ -69,18 +69,21 @@ def _neighbour(one: Json, container: str) -> str:
     return f"{text(one, 'comm', limit=64)} {size(number(one, 'rss_bytes') or 0)}{where}"
 
 
-def _victim(victim: Json, incident: Json, width: int) -> Iterator[Text]:
+def _victim(victim: Json, incident: Json, width: int, is_tight: bool) -> Iterator[Text]:
     end, start = moment(incident, "time"), moment(victim, "started_at")
     ran = f", ran {duration((end - start).total_seconds())}" if end and start else ""
     parts = {kind: number(victim, f"{kind}_bytes") or 0 for kind in _HELD}
     least = sum(parts.values()) / 16
     held = ", ".join(f"{size(bytes_)} {_HELD[kind]}" for kind, bytes_ in parts.items() if bytes_ > least)
     where = f"pid {number(victim, 'container_pid')} in the container, " if at(incident, "container") else ""
-    pid = f"{where}{number(victim, 'pid')} on the node"
-    name = text(victim, "comm", limit=64)
-    yield from _facts("victim", f"{name} ({pid}){ran}, held {held or 'nothing'}", width)
-    if words := texts(victim, "command", most=32, limit=256):
-        yield from _facts("", " ".join(words)[:512], width)
+    name, pid = text(victim, "comm", limit=64), number(victim, "pid")
+    command = " ".join(texts(victim, "command", most=32, limit=256))[:512]
+    if is_tight:
+        yield from _facts("victim", f"pid {pid} on the node{ran}{f': {command}' if command else ''}", width)
+        return
+    yield from _facts("victim", f"{name} ({where}{pid} on the node){ran}, held {held or 'nothing'}", width)
+    if command:
+        yield from _facts("", command, width)
 
 
 def _facts(title: str, words: str, width: int) -> Iterator[Text]:
@@ -92,12 +95,14 @@ def _fact(title: str, words: str) -> Text:
     return Text(" " * _INDENT).append(f"{title:<{_TITLE}}", DIM).append(words)
 
 
-def _often(kill: Kill, incident: Json, others: Sequence[Kill], now: datetime, width: int) -> Iterator[Text]:
+def _often(
+    kill: Kill, incident: Json, others: Sequence[Kill], now: datetime, width: int, is_tight: bool
+) -> Iterator[Text]:
     since, count = moment(incident, "repeats", "since"), number(incident, "repeats", "count") or 0
     count, first = max(count, kill.count), min(filter(None, (since, kill.first)), default=kill.first)
     last = max(kill.last, moment(incident, "time") or kill.last)  # an Event has whole seconds
     every = real(incident, "repeats", "every_seconds")
-    if kill.source != KUBERNETES:
+    if kill.source != KUBERNETES and (count > 1 or not is_tight):
         span = f" within {duration((last - first).total_seconds())}" if count > 1 else ""
         apart = f", about every {duration(every)}" if every else ""
         yield from _facts("often", f"this program in this container: {times(count)}{span}{apart}", width)
@@ -106,7 +111,7 @@ def _often(kill: Kill, incident: Json, others: Sequence[Kill], now: datetime, wi
         yield _fact("" if position else "also", f"{age(other, now)} ago, {times(other.count)}: {what}")
 
 
-def _limits(kill: Kill, pod: Json | None, width: int) -> Iterator[Text]:
+def _limits(kill: Kill, pod: Json | None, width: int, is_tight: bool) -> Iterator[Text]:
     """As the spec has them now."""
     if not kill.pod:
         return
@@ -116,12 +121,14 @@ def _limits(kill: Kill, pod: Json | None, width: int) -> Iterator[Text]:
     told = []
     for container in (*records(pod, "spec", "initContainers"), *records(pod, "spec", "containers")):
         name = text(container, "name")
+        if is_tight and not at(container, "resources"):
+            continue
         limit = quantity(text(container, "resources", "limits", "memory"))
         changed = name == kill.container and kill.scope == "container" and kill.limit not in (None, limit)
         told.append(f"{name}: {_resources(container)}{f' (at the kill: {size(kill.limit or 0)})' if changed else ''}")
     if at(pod, "spec", "resources"):
         told.append(f"the Pod: {_resources(at(pod, 'spec'))}")
-    yield from _facts("limits now", "; ".join(told), width)
+    yield from _facts("limits now", "; ".join(told) or "none", width)
 
 
 def _resources(of: Json) -> str:

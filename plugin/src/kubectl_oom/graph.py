@@ -17,7 +17,8 @@ from kubectl_oom.paint import DIM, column, thinned
 from kubectl_oom.plain import duration, size
 from kubectl_oom.reading import Json, at, moment, number, real, text
 
-_HEIGHT = 5
+#: Lines, and of them where there is little room.
+_HEIGHT, _LOW = 5, 2
 _MOST = 64
 #: Columns of one sample, where there is room.
 _WIDEST = 3
@@ -32,7 +33,7 @@ _LIKE = {
 }
 
 
-def drawn(incident: Json, earlier: Sequence[datetime], width: int) -> Iterator[Text]:
+def drawn(incident: Json, earlier: Sequence[datetime], width: int, is_tight: bool) -> Iterator[Text]:
     """The graph's lines; none where there are fewer than two samples."""
     values, before = course(incident)
     if len(values) < 2:
@@ -46,16 +47,20 @@ def drawn(incident: Json, earlier: Sequence[datetime], width: int) -> Iterator[T
     top = limit or max(values)
     if limit:
         yield Text(f"{size(limit):>{_LABEL}} ┤").append("┄" * len(values) + " limit", "red")
-    columns = [column(min(value, top), top, _HEIGHT) for value in values]
-    for height in range(_HEIGHT):
-        label = "0" if height == _HEIGHT - 1 else "" if limit or height else size(top)
+    lines = _LOW if is_tight else _HEIGHT
+    columns = [column(min(value, top), top, lines) for value in values]
+    for height in range(lines):
+        label = "0" if height == lines - 1 else "" if limit or height else size(top)
         line = Text(f"{label:>{_LABEL}} {'┼' if label == '0' else '│'}")
         yield line.append("".join(cells[height] for cells in columns), "red" if height == 0 else "yellow")
-    yield _marks(incident, earlier, before)
-    yield _ages(before)
+    marks = _marks(incident, earlier, before)
+    if not is_tight or "x" in marks:
+        yield Text(" " * (_LABEL + 2)).append(marks + (_LEGEND if "x" in marks else _LEGEND.partition(" (")[0]), "red")
+    if not is_tight:
+        yield _ages(before)
 
 
-def _marks(incident: Json, earlier: Sequence[datetime], before: list[float]) -> Text:
+def _marks(incident: Json, earlier: Sequence[datetime], before: list[float]) -> str:
     marks = [" "] * len(before)
     end = moment(incident, "time")
     for when in earlier:
@@ -63,8 +68,7 @@ def _marks(incident: Json, earlier: Sequence[datetime], before: list[float]) -> 
         if 1.5 < ago <= before[0]:
             marks[min(range(len(before)), key=lambda position: abs(before[position] - ago))] = "x"
     marks[-1] = "✕"
-    legend = _LEGEND if "x" in marks else _LEGEND.partition(" (")[0]
-    return Text(" " * (_LABEL + 2)).append("".join(marks) + legend, "red")
+    return "".join(marks)
 
 
 def _ages(before: list[float]) -> Text:
@@ -74,8 +78,9 @@ def _ages(before: list[float]) -> Text:
     return Text(" " * (_LABEL + 2)).append(line, DIM)
 
 
-def in_words(incident: Json, why: str) -> str:
-    """Leak or spike, with the figures that it rests on. why: what filled the memory."""
+def in_words(incident: Json, why: str, is_tight: bool) -> str:
+    """Leak or spike, with the figures that it rests on. why: what filled the memory. is_tight: without what the hint
+    on it says."""
     story = at(incident, "trajectory")
     pattern = text(story, "pattern", limit=16)
     highest = number(story, "highest_bytes")
@@ -84,7 +89,7 @@ def in_words(incident: Json, why: str) -> str:
         rate, lasts = number(story, "rate_bytes_per_hour"), real(story, "lasts_seconds")
         like = _LIKE.get(why, "as a leak does, or a cache without bound")
         grew = f"It grew steadily{f', {size(rate)} an hour' if rate else ''}: {like}."
-        return grew + (f" Twice the limit would last {duration(lasts)}." if lasts else "")
+        return grew + (f" Twice the limit would last {duration(lasts)}." if lasts and not is_tight else "")
     if pattern == "spike":
         was = number(story, "before_bytes")
         rest = "" if was == highest else rest

@@ -14,7 +14,8 @@ from kubectl_oom.plain import harmless, seconds
 
 _USAGE = """kubectl oom [options]                  the kills, a line for each series
        kubectl oom show POD [-c CONTAINER]    one kill's story on one screen (also: show node/NODE)
-       kubectl oom top [--by owner]           who is killed most"""
+       kubectl oom top [--by owner]           who is killed most; HELD: times x what the last one held, together
+       kubectl oom explain [HINT ...]         more on a hint; without a name: which there are"""
 _EPILOG = """Events live for an hour by default; --history reads what the agents keep on the nodes. Where no agent tells
 of a container, what Kubernetes itself knows of it is shown (lastState OOMKilled); with -A only where there are no
 Events at all, or with --pods, since that reads every Pod. With -l, Pods that are gone are not found.
@@ -27,15 +28,16 @@ _PASSED = (
 )
 _REPEATED = ("as-group", "as-user-extra")
 _SWITCHES = ("insecure-skip-tls-verify", "match-server-version", "disable-compression")
-COMMANDS = ("list", "show", "top")
+COMMANDS = ("list", "show", "top", "explain")
 
 
 @dataclass(frozen=True)
 class Options:
-    """flags: kubectl's. namespace: None for the context's; everywhere: all. since: in UTC."""
+    """target: show's Pod. hints: explain's. flags: kubectl's. namespace: None for the context's; everywhere: all."""
 
     command: str
     target: str
+    hints: list[str]
     flags: list[str]
     namespace: str | None
     everywhere: bool
@@ -55,23 +57,25 @@ class Options:
 def read(words: Sequence[str]) -> Options:
     """Ends the program, as argparse does it, for --help and for words that it does not know. Raises OomError."""
     given = _parser().parse_intermixed_args(list(words))
-    return _options(given, *_command(given.words, given.output))
+    command, *names = _command(given.words, given.output)
+    return _options(given, command, names)
 
 
 def begun(words: Sequence[str]) -> tuple[Options, list[str]]:
     """Of a command line that is not at its end: as for the list; and the words that are no options. As read()."""
     given = _parser().parse_intermixed_args(list(words))
-    return _options(given, "list", ""), given.words
+    return _options(given, "list", []), given.words
 
 
-def _options(given: argparse.Namespace, command: str, target: str) -> Options:
+def _options(given: argparse.Namespace, command: str, names: list[str]) -> Options:
     try:
         since = datetime.now(timezone.utc) - timedelta(seconds=seconds(given.since)) if given.since else None
     except (ValueError, OverflowError) as e:
         raise OomError(f"--since: {e}") from e
     return Options(
         command=command,
-        target=target,
+        target=names[0] if command == "show" else "",
+        hints=names if command == "explain" else [],
         flags=_flags(given),
         namespace=given.namespace,
         everywhere=given.all_namespaces,
@@ -89,17 +93,18 @@ def _options(given: argparse.Namespace, command: str, target: str) -> Options:
     )
 
 
-def _command(words: list[str], output: str) -> tuple[str, str]:
-    command, target = [*words, "", ""][:2] if words else ("list", "")
+def _command(words: list[str], output: str) -> list[str]:
+    """The command, and the names that it takes."""
+    command, *names = words or ["list"]
     if command not in COMMANDS:
         name = harmless(command, 80)
         raise OomError(f"there is no command {name}: kubectl oom show {name} shows one Pod, kubectl oom --help all")
-    if (command == "show") != bool(target) or len(words) > 2:
+    if command != "explain" and len(list(filter(None, names))) != (command == "show"):
         wanted = "show POD takes one Pod" if command == "show" else f"{command} takes no names"
         raise OomError(f"kubectl oom {wanted}; kubectl oom --help tells more")
-    if command != "list" and output in ("wide", "name"):
-        raise OomError(f"-o {output} is for the list, not for {command}")
-    return command, target
+    if (command != "list" and output in ("wide", "name")) or (command == "explain" and output):
+        raise OomError(f"-o {output} is not for {command}")
+    return [command, *names]
 
 
 def _flags(given: argparse.Namespace) -> list[str]:
@@ -132,7 +137,7 @@ def _parser() -> argparse.ArgumentParser:
     add("-A", "--all-namespaces", action="store_true", help="all namespaces")
     add("-l", "--selector", default="", help="only Pods with these labels")
     add("-c", "--container", default="", help="only this container's")
-    add("--since", metavar="2h", help="only what happened within this time")
+    add("--since", metavar="2h", help="only series whose last kill was within this time, with all their kills")
     add("--owner", default="", metavar="deploy/web", help="only this workload's")
     add("--node", default="", help="only on this node")
     add("--sort", choices=("time", "count", "held"), default="time", help="the first in the list; default: time")

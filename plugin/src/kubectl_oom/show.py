@@ -1,7 +1,8 @@
 """One kill's story on one screen. In: a Kill with its incident, the Pod's spec as it is now. Out: lines of rich Text.
 
 Rules: pure; from top to bottom the questions of somebody who never saw an OOM kill: what happened, where the memory
-was, leak or spike, who, how often, which limits, what to do. What is not known is said, or left out.
+was, leak or spike, who, how often, which limits, what to do. What is not known is said, or left out. Where that is
+higher than the terminal it is told tight: no blank lines, a lower graph, nothing twice.
 """
 
 from __future__ import annotations
@@ -21,8 +22,6 @@ from kubectl_oom.table import age
 from kubectl_oom.why import MEANING, shares
 
 _INDENT = 2
-#: Lines for a blank one, the last title and the next prompt.
-_FRAME = 3
 _FIRST = re.compile(r".*?\b[Tt]he kernel killed .*?(?=\. [A-Z0-9]|\.?\Z)")
 
 
@@ -30,19 +29,37 @@ def story(
     kill: Kill, others: Sequence[Kill], pod: Json | None, now: datetime, width: int, height: int | None = None
 ) -> Iterator[Text]:
     """The screen. others: what else was killed under this name, and each kill that a journal tells of. height: for as
-    many hints as there is room; None for all."""
-    incident = parsed(kill.incident) or {}
-    lines = [*_head(kill, now, width), *wrapped(_sentence(kill, incident), width, 0)]
-    if incident:
-        lines += _section("WHERE THE MEMORY WAS", _memory(kill, incident, width))
-        lines += _section("LEAK OR SPIKE", _trajectory(kill, incident, others, width))
-    lines += _section("WHO, AND HOW OFTEN", facts.lines(kill, incident, others, pod, now, width))
-    notes = [line for note in texts(incident, "notes", most=8) for line in wrapped(note, width, _INDENT)]
-    missing = list(_section("WHAT IS MISSING", iter(notes)))
-    room = None if height is None else height - len(lines) - len(missing) - _FRAME
-    lines += missing
-    lines += _section("WHAT TO DO", advice.lines(kill, incident, lambda words, by: wrapped(words, width, by), room))
+    many hints as there is room; None for all of them."""
+    lines = list(_story(kill, others, pod, now, width, height, is_tight=False))
+    if height is not None and len(lines) >= height:  # the next prompt takes a line
+        lines = list(_story(kill, others, pod, now, width, height, is_tight=True))
     yield from lines
+
+
+def _story(
+    kill: Kill,
+    others: Sequence[Kill],
+    pod: Json | None,
+    now: datetime,
+    width: int,
+    height: int | None,
+    *,
+    is_tight: bool,
+) -> Iterator[Text]:
+    incident = parsed(kill.incident) or {}
+    lines = [*_head(kill, now, width, is_tight), *wrapped(_sentence(kill, incident), width, 0)]
+    space = [] if is_tight else [Text()]
+    if incident:
+        lines += _section(space, "WHERE THE MEMORY WAS", _memory(kill, incident, width, is_tight))
+        lines += _section(space, "LEAK OR SPIKE", _trajectory(kill, incident, others, width, is_tight))
+    who = facts.lines(kill, incident, others, pod, now, width, is_tight)
+    lines += who if is_tight else _section(space, "WHO, AND HOW OFTEN", who)
+    notes = [line for note in texts(incident, "notes", most=8) for line in wrapped(note, width, _INDENT)]
+    missing = list(_section(space, "WHAT IS MISSING", iter(notes)))
+    room = None if height is None else height - len([*lines, *missing, *space, "the title", "the next prompt"])
+    lines += missing
+    do = advice.lines(kill, incident, lambda words, by: wrapped(words, width, by), room, is_tight)
+    yield from [*lines, *_section(space, "WHAT TO DO", do)]
 
 
 def _sentence(kill: Kill, incident: Json) -> str:
@@ -51,19 +68,19 @@ def _sentence(kill: Kill, incident: Json) -> str:
     return f"{found[0]}." if found else kill.message
 
 
-def _section(title: str, lines: Iterator[Text]) -> Iterator[Text]:
+def _section(space: list[Text], title: str, lines: Iterator[Text]) -> Iterator[Text]:
     found = list(lines)
     if found:
-        yield Text()
+        yield from space
         yield Text(title, TITLE)
         yield from found
 
 
-def _head(kill: Kill, now: datetime, width: int) -> Iterator[Text]:
+def _head(kill: Kill, now: datetime, width: int, is_tight: bool) -> Iterator[Text]:
     pieces = [
         f"{kill.namespace}/{kill.pod}" if kill.pod else f"node/{kill.node}",
         f"container {kill.container}" if kill.container else "",
-        kill.owner,
+        "" if is_tight else kill.owner,
         f"on {kill.node}" if kill.pod and kill.node else "",
         f"{age(kill, now)} ago",
     ]
@@ -77,7 +94,7 @@ def _head(kill: Kill, now: datetime, width: int) -> Iterator[Text]:
     yield line
 
 
-def _memory(kill: Kill, incident: Json, width: int) -> Iterator[Text]:
+def _memory(kill: Kill, incident: Json, width: int, is_tight: bool) -> Iterator[Text]:
     scope = {"container": "the container's limit", "pod": "the Pod's limit", "node": "the node's memory"}
     limit, usage = number(incident, "limit_bytes"), number(incident, "usage_bytes")
     name = text(incident, "scope", limit=16)
@@ -86,11 +103,12 @@ def _memory(kill: Kill, incident: Json, width: int) -> Iterator[Text]:
     else:
         what = scope.get(name, "a limit that the kernel leaves open")
     used = f"; {size(usage)} were in use" if usage is not None else ""
-    yield Text(" " * _INDENT + f"{what}{f', {size(limit)},' if limit is not None else ''} ran out{used}")
+    parts = {part: bytes_ for part, bytes_ in shares(incident).items() if bytes_}
+    if not is_tight or name == "node" or not parts:
+        yield Text(" " * _INDENT + f"{what}{f', {size(limit)},' if limit is not None else ''} ran out{used}")
     if name == "node":
         yield from _node(kill, incident)
         return
-    parts = {part: bytes_ for part, bytes_ in shares(incident).items() if bytes_}
     if not parts:
         yield Text(" " * _INDENT + "Its parts are not known: the cgroup's files were not to be read.", DIM)
         return
@@ -102,7 +120,7 @@ def _memory(kill: Kill, incident: Json, width: int) -> Iterator[Text]:
             line = Text(" " * _INDENT).append(BLOCKS[part], COLOURS[part])
             line.append(f" {part:<8}{size(bytes_):>9}{bytes_ * 100 / whole:>6.0f}%   ")
             yield line.append(MEANING[part], DIM)
-    if small:
+    if small and not is_tight:
         rest = ", ".join(f"{part} {size(parts[part])}" for part in small)
         yield Text(" " * _INDENT).append(f"  under 1%: {rest}", DIM)
 
@@ -127,10 +145,10 @@ def _node(kill: Kill, incident: Json) -> Iterator[Text]:
     yield Text(" " * _INDENT + f"of {size(total)}{f', {size(free)} still to be had' if free is not None else ''}{rest}")
 
 
-def _trajectory(kill: Kill, incident: Json, others: Sequence[Kill], width: int) -> Iterator[Text]:
+def _trajectory(kill: Kill, incident: Json, others: Sequence[Kill], width: int, is_tight: bool) -> Iterator[Text]:
     earlier = [other.last for other in others if other.container == kill.container]
     earlier += [other.first for other in (*others, kill) if other.container == kill.container]
     if since := moment(incident, "repeats", "since"):
         earlier.append(since)
-    yield from wrapped(graph.in_words(incident, kill.why), width, _INDENT)
-    yield from graph.drawn(incident, earlier, width)
+    yield from wrapped(graph.in_words(incident, kill.why, is_tight), width, _INDENT)
+    yield from graph.drawn(incident, earlier, width, is_tight)

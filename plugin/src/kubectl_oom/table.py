@@ -16,7 +16,7 @@ _NO_PROCESS = "not told"
 LIST = (
     Column("LAST SEEN"),
     Column("TIMES", right=True),
-    Column("POD", cut=True),
+    Column("POD", name=True),
     Column("CONTAINER", cut=True, spare=2),
     Column("PROCESS", cut=True),
     Column("LIMIT", cut=True),
@@ -65,9 +65,9 @@ def age(kill: Kill, now: datetime) -> str:
 
 
 def whose(kill: Kill) -> str:
-    """Whose limit, and how much."""
+    """How much the limit was, and whose."""
     scope = {"": "?", "unknown": "?"}.get(kill.scope, kill.scope)
-    return scope if kill.limit is None else f"{scope} {size(kill.limit)}"
+    return scope if kill.limit is None else f"{size(kill.limit)} {scope}"
 
 
 def pattern(kill: Kill) -> str:
@@ -92,7 +92,7 @@ def top(kills: Sequence[Kill], by: str, now: datetime) -> tuple[list[Column], li
         held = sum((kill.held or 0) * kill.count for kill in members)
         figures = (str(sum(kill.count for kill in members)), str(len(members)), str(len(pods)), size(held))
         rows.append([Cell(name), *map(Cell, figures), Cell(age(newest, now)), Cell(mostly, COLOURS.get(mostly, ""))])
-    return [Column(by.upper(), cut=True), *TOP], rows
+    return [Column(by.upper(), name=True), *TOP], rows
 
 
 def _group(kill: Kill, by: str) -> str:

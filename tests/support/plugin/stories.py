@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, timedelta
 from typing import Any
 
+from oomeventer.hints import advise
 from oomeventer.incident import Incident
 from oomeventer.incident.fields import Moment
 from oomeventer.incident.incident import Neighbour, Trigger
@@ -177,6 +178,56 @@ def _thin() -> Incident:
     return incident(6, pod=_pod("old-0", Owner("DaemonSet", "old"), "kube-system"))
 
 
+def _below(number: int, anon: int, **fields: Any) -> Incident:
+    """Of a container of 128Mi, whose victim held so much; with the agent's own hints."""
+    limit = 128 * MI
+    told = incident(
+        number,
+        victims=(victim(9600 + number, container_pid=12, anon_bytes=anon, file_bytes=MI, command=(), environment={}),),
+        trigger=Trigger(9600 + number, "hog", CGROUP),
+        limit_bytes=limit,
+        usage_bytes=limit,
+        container=_container("app", "registry.example/app:5", limit),
+        **fields,
+    )
+    return advise(told)
+
+
+def _others() -> Incident:
+    """A Pod's limit, which another container holds."""
+    big = Neighbour(9700, "postgres", 104 * MI, "4e" * 32, "db")
+    return _below(
+        7,
+        9 * MI,
+        scope="pod",
+        pod=_pod("mixed-0", Owner("StatefulSet", "mixed"), limit_bytes=128 * MI),
+        memory=Memory(anon_bytes=116 * MI, file_bytes=3 * MI, shmem_bytes=0, kernel_bytes=9 * MI),
+        neighbours=(big,),
+        neighbours_total=1,
+        neighbours_bytes=big.rss_bytes,
+    )
+
+
+def _kernel() -> Incident:
+    memory = Memory(14 * MI, 2 * MI, 0, kernel_bytes=111 * MI, slab_unreclaimable_bytes=12 * MI, sock_bytes=92 * MI)
+    return _below(8, 12 * MI, pod=_pod("proxy-0", Owner("StatefulSet", "proxy")), memory=memory)
+
+
+def _cache() -> Incident:
+    memory = Memory(9 * MI, 108 * MI, 0, kernel_bytes=9 * MI, dirty_bytes=96 * MI)
+    return _below(9, 6 * MI, pod=_pod("backup-x2z4k", Owner("Job", "backup"), "batch"), memory=memory)
+
+
+def _sandbox() -> Incident:
+    return _below(10, MI, pod=_pod("kata-0", Owner("StatefulSet", "kata")), sandbox=True, scope="pod", pid1=None)
+
+
+def _lowered() -> Incident:
+    told = _below(11, 118 * MI, pod=_pod("vpa-5c6d-9q8vz", Owner("Deployment", "vpa")), limit_lowered=True)
+    told = replace(told, limit_bytes=64 * MI, trigger=Trigger(400, "systemd", "/init.scope"))
+    return advise(told)
+
+
 STORIES = {
     "leak": _leak(),
     "spike": _spike(),
@@ -184,6 +235,11 @@ STORIES = {
     "node": _node(),
     "group": _group(),
     "thin": _thin(),
+    "others": _others(),
+    "kernel": _kernel(),
+    "cache": _cache(),
+    "sandbox": _sandbox(),
+    "lowered": _lowered(),
 }
 
 
