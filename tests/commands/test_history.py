@@ -12,7 +12,7 @@ import pytest
 from oomeventer.cli import main
 from oomeventer.incident.codec import as_json
 from oomeventer.incident.fields import Moment
-from oomeventer.incident.report import table
+from oomeventer.incident.listing import table
 from oomeventer.journal import read_history
 from samples import POD
 from stores import kill, opened, record

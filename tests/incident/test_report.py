@@ -9,9 +9,10 @@ from datetime import timedelta
 from oomeventer.incident.codec import as_json
 from oomeventer.incident.events import compose
 from oomeventer.incident.incident import Neighbour, Trigger
+from oomeventer.incident.listing import table
 from oomeventer.incident.memory import Memory, NodeMemory, PodUsage
 from oomeventer.incident.message import message
-from oomeventer.incident.report import block, described, table
+from oomeventer.incident.report import block, described
 from oomeventer.incident.story import Hint, Repeats, Sample, Trajectory
 from samples import (
     BOOT,
@@ -111,11 +112,39 @@ def test_a_block_tells_why() -> None:
     assert lines["memory"].strip() == "anon 31Mi, tmpfs 1Mi, kernel 0.5Mi, network buffers 4Ki"
     assert lines["the container: anon 30Mi, tmpfs 1Mi"] == ""
     assert lines["node"].strip() == "512Mi; 1 Pods hold 300Mi"
-    assert lines["samples"].strip() == "▃▅▇█  2m, 8Mi to 32Mi of 32Mi"
+    assert lines["samples"].strip() == "8Mi 2m before, 32Mi at last, 32Mi at most"
     assert lines["pattern"].strip() == "Memory rose at once from 8Mi"
     assert lines["repeats"].strip() == "5th such kill since 08:20 UTC, about every 47m"
     assert lines["hint"].strip() == "Limit the volume. (docs/hints.md#tmpfs)"
     assert lines["still in"].strip() == "sh (4100 in side) 0.9Mi; 1 in all, 0.9Mi"
+
+
+def test_a_block_has_pictures() -> None:
+    """Of the limit with its parts; of the samples, with the kill itself at the right where they are of what ran out."""
+    samples = tuple(Sample(30.0 * n, MI * (40 - 8 * n)) for n in (4, 3, 2, 1))
+    story = Trajectory(POD_CGROUP, "steady", samples)
+    memory = Memory(30 * MI, 0, MI, kernel_bytes=MI)
+    told = incident(
+        limit_cgroup=POD_CGROUP, memory=memory, trajectory=story, victims=(victim(anon_bytes=30 * MI, shmem_bytes=0),)
+    )
+    lines = [line.strip() for line in block(told).splitlines()]
+    position = lines.index("memory     anon 30Mi, tmpfs 1Mi, kernel 1Mi")
+    assert lines[position + 1] == "█" * 56 + "▒▒" + "▚▚"
+    assert lines[position + 2] == "█ process 30Mi  ▒ tmpfs 1Mi  ▚ kernel 1Mi"
+    position = lines.index("samples    8Mi 2m before, 32Mi at last, 32Mi at most")
+    assert lines[position + 1 : position + 5] == ["32Mi ┤┄┄┄┄┄ limit", "│  ▂██", "│ ▄███", "0 ┼▆████"]
+    elsewhere = replace(told, limit_cgroup=CGROUP)
+    assert "32Mi ┤┄┄┄┄ limit" in block(elsewhere)
+
+
+def test_a_block_fits_a_terminal() -> None:
+    """Lines break between words; only a word that is longer than the line stands out."""
+    told = incident(hints=(Hint("tmpfs", "Limit the volume, " * 20, ()),), memory=Memory(31 * MI, 0, MI))
+    for width in (60, 80, 120):
+        lines = block(told, width).splitlines()
+        assert [line for line in lines if len(line) > width and " " in line.strip()] == []
+        assert " ".join("\n".join(lines).split()) == " ".join(block(told).split())
+    assert all(line.startswith("  ") for line in lines[1:])
 
 
 def test_a_table() -> None:

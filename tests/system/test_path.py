@@ -294,7 +294,7 @@ async def test_node_that_is_a_container(api: ApiServer, program: Path, tmp_path:
 
 
 async def test_trace(program: Path) -> None:
-    """Without a cluster: one JSON object a line, as the schema has it."""
+    """Without a cluster: one JSON object a line, as the schema has it; at the end how many there were, and where."""
     schema = json.loads(resources.files("oomeventer").joinpath("incident/schema.json").read_text())
     async with Agent("trace", "--json", "--cri-endpoint", "none", ready="waiting for kills") as agent:
         with Cgroup(24 << 20) as cgroup, Victim(program, cgroup, ["hog", "100", "--pin", "1234"]) as victim:
@@ -312,6 +312,8 @@ async def test_trace(program: Path) -> None:
     program_shown, *arguments = incident["victims"][0]["command"]
     assert program_shown.endswith("/victim")
     assert arguments == ["***", "100", "--pin", "***"]
+    (summary,) = [line for line in agent.log if "ended after" in line]
+    assert re.search(rf"ended after \d+s: \d+ incidents? shown: .*1 in {cgroup.path}", summary)
 
 
 async def test_no_request_while_nothing_happens(api: ApiServer, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from oomeventer.commands import terminal
 from oomeventer.errors import OomeventerError
 from oomeventer.hints import advise
 from oomeventer.incident import Aftermath, Incident, Observer, block, compose, described
@@ -50,7 +51,7 @@ async def demo(settings: Settings) -> None:
                 process.send_signal(signal.SIGKILL)
             await process.wait()
     print("The kernel killed a process; this is the incident:\n")
-    print(block(incident))
+    print(block(incident, terminal.width(sys.stdout)))
     print("\nAnd this is the Event, as kubectl describe shows it:\n")
     print(described(compose(incident).body))
 

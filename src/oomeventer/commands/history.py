@@ -5,7 +5,6 @@ Rules: wiring, no logic; looks only, also while an agent writes.
 
 import asyncio
 import json
-import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+from oomeventer.commands import terminal
 from oomeventer.errors import OomeventerError
 from oomeventer.incident import table
 from oomeventer.journal import numbered_history
@@ -30,7 +30,7 @@ async def history(settings: Settings, as_json: bool, follows: bool = False) -> N
     reading = Reading(settings.journal, settings.since, settings.namespace, settings.pod)
     found = reading.entries(follows)
     entries = chain(list(islice(found, 1)), found)  # one is read before a table's head is printed: it may raise
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    width = terminal.width(sys.stdout)
     _print(entries, as_json, width, has_head=True)
     while follows:
         await asyncio.sleep(FOLLOW_SECONDS)

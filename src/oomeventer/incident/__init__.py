@@ -10,10 +10,11 @@ from oomeventer.incident.codec import IncidentError, as_json, decode, encode, fr
 from oomeventer.incident.events import ANNOTATION, COMPONENT, PendingEvent, combine, compose, compose_all
 from oomeventer.incident.fields import Moment
 from oomeventer.incident.incident import Incident, Neighbour, Scope, Trigger
+from oomeventer.incident.listing import place, table
 from oomeventer.incident.memory import CgroupEvents, Memory, NodeMemory, PodUsage, Pressure
 from oomeventer.incident.message import with_message
 from oomeventer.incident.observer import Observer
-from oomeventer.incident.report import block, described, table
+from oomeventer.incident.report import block, described
 from oomeventer.incident.story import Hint, Pattern, Repeats, Sample, Trajectory
 from oomeventer.incident.subjects import Subject, subject
 from oomeventer.incident.unmasking import Unmasking
@@ -67,6 +68,7 @@ __all__ = [
     "mapper",
     "others_bytes",
     "page_tables_bytes",
+    "place",
     "restored",
     "subject",
     "table",

@@ -1,30 +1,45 @@
 """An incident for a terminal. In: an Incident, or an Event. Out: text, one block. Rules: pure; what is not known, or
-nothing, takes no line."""
+nothing, takes no line; lines break between words."""
 
-from collections.abc import Iterable, Iterator
+import textwrap
+from collections.abc import Iterator
 from typing import Any
 
-from oomeventer.incident import words
-from oomeventer.incident.codec import from_json
+from oomeventer.incident import picture, words
 from oomeventer.incident.fields import rfc3339
 from oomeventer.incident.incident import Incident
 from oomeventer.incident.memory import Memory
 from oomeventer.incident.message import message
 from oomeventer.incident.story import Trajectory
 from oomeventer.incident.victim import Victim
-from oomeventer.incident.why import kernel_bytes, kernel_kinds, why
+from oomeventer.incident.why import is_nodes, kernel_bytes, kernel_kinds, shares
 from oomeventer.node import unit
 from oomeventer.redaction import quote
-from oomeventer.text import CUT, duration, size
+from oomeventer.text import duration, size
 
-_BARS = "▁▂▃▄▅▆▇█"
-#: Samples that are drawn.
-_WIDTH = 60
+#: Before what a line is about, and before its words.
+_INDENT, _TITLE = 2, 13
+#: Of pictures, in characters.
+_DRAWN = 60
 
 
-def block(incident: Incident) -> str:
-    """One readable block: what happened in a sentence, then the facts, each on its line."""
-    return "\n  ".join([f"{rfc3339(incident.time)}  {message(incident)}", *_facts(incident)])
+def block(incident: Incident, width: int | None = None) -> str:
+    """One readable block: what happened in a sentence, then the facts, each on its line. width: of the terminal, in
+    characters, where there is one."""
+    first = f"{rfc3339(incident.time)}  {message(incident)}"
+    facts = [" " * _INDENT + fact for fact in _facts(incident)]
+    if width is None:
+        return "\n".join([first, *facts])
+    lines = [_wrapped(first, width, _INDENT), *(_wrapped(fact, width, _TITLE) for fact in facts)]
+    return "\n".join(line for wrapped in lines for line in wrapped)
+
+
+def _wrapped(line: str, width: int, indent: int) -> list[str]:
+    return (
+        textwrap.wrap(line, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
+        if len(line) > width
+        else [line]
+    )
 
 
 def _facts(incident: Incident) -> Iterator[str]:
@@ -40,7 +55,8 @@ def _facts(incident: Incident) -> Iterator[str]:
     yield f"cgroup     {incident.cgroup}"
     if incident.limit_cgroup:
         figures = f"{size(incident.usage_bytes or 0)} of {size(incident.limit_bytes or 0)} used"
-        yield f"ran out    {incident.limit_cgroup}: {figures}"
+        which = "this cgroup" if incident.limit_cgroup == incident.cgroup else incident.limit_cgroup
+        yield f"ran out    {which}: {figures}"
     yield from _memory(incident)
     yield from _victims(incident)
     if incident.trigger and incident.trigger.pid != incident.chosen.pid:
@@ -56,6 +72,7 @@ def _facts(incident: Incident) -> Iterator[str]:
 def _memory(incident: Incident) -> Iterator[str]:
     if incident.memory:
         yield f"memory     {_parts(incident.memory)}"
+        yield from _bar(incident)
     if incident.container_memory and incident.container_memory != incident.memory:
         yield f"           the container: {_parts(incident.container_memory)}"
     if node := incident.node_memory:
@@ -64,6 +81,14 @@ def _memory(incident: Incident) -> Iterator[str]:
         yield f"node       {size(node.total_bytes)}{available}{pods}"
         for usage in node.pods:
             yield f"           {words.usage(usage)}"
+
+
+def _bar(incident: Incident) -> Iterator[str]:
+    parts = {share: bytes_ for share, bytes_ in shares(incident).items() if bytes_}
+    whole = incident.limit_bytes or incident.usage_bytes
+    if parts and whole and not is_nodes(incident):
+        yield f"           {picture.bar(parts, whole, _DRAWN)}"
+        yield f"           {picture.legend(parts)}"
 
 
 def _parts(memory: Memory) -> str:
@@ -124,7 +149,7 @@ def _neighbours(incident: Incident) -> Iterator[str]:
 
 def _story(incident: Incident) -> Iterator[str]:
     if (story := incident.trajectory) and len(story.samples) > 1:
-        yield f"samples    {_line(story, incident.limit_bytes)}"
+        yield from _samples(story, incident)
     for name, sentence in (
         ("pattern", words.pattern(incident)),
         ("repeats", words.repeats(incident)),
@@ -134,75 +159,22 @@ def _story(incident: Incident) -> Iterator[str]:
             yield f"{name:<11}{sentence}"
 
 
-def _line(story: Trajectory, limit_bytes: int | None) -> str:
-    """Drawn from nothing to the limit."""
-    samples = story.samples[-_WIDTH:]
-    highest = max(*(sample.bytes for sample in samples), limit_bytes or 1)
-    drawn = "".join(_BARS[min(sample.bytes * len(_BARS) // highest, len(_BARS) - 1)] for sample in samples)
-    limit = f" of {size(limit_bytes)}" if limit_bytes else ""
-    return (
-        f"{drawn}  {duration(samples[0].seconds_before)}, {size(samples[0].bytes)} to {size(samples[-1].bytes)}{limit}"
-    )
+def _samples(story: Trajectory, incident: Incident) -> Iterator[str]:
+    """With the kill itself at the right, where the samples are of the cgroup that ran out."""
+    bytes_ = [sample.bytes for sample in story.samples]
+    since = duration(story.samples[0].seconds_before)
+    yield f"samples    {size(bytes_[0])} {since} before, {size(bytes_[-1])} at last, {size(max(bytes_))} at most"
+    last = _counted(incident) if story.cgroup == incident.limit_cgroup else None
+    for line in picture.graph(bytes_ if last is None else [*bytes_, last], incident.limit_bytes, _DRAWN):
+        yield f"           {line}"
 
 
-#: A table's columns: title, the least and the most characters, whether it stands to the right.
-_COLUMNS = (
-    ("TIME", 20, 20, False),
-    ("SCOPE", 9, 9, False),
-    ("WHY", 7, 7, False),
-    ("PATTERN", 8, 12, False),
-    ("POD/CONTAINER OR CGROUP", 20, 40, False),
-    ("VICTIM", 8, 16, False),
-    ("HELD", 7, 8, True),
-    ("LIMIT", 7, 8, True),
-    ("EVENT", 9, 200, False),
-)
-
-
-def table(entries: Iterable[dict[str, Any]], width: int | None = None, has_head: bool = True) -> Iterator[str]:
-    """A journal's entries (read_history()), a line each. width: of the terminal, in characters, where there is one."""
-    widths = _widths(width)
-    if has_head:
-        yield _row([title for title, *_ in _COLUMNS], widths)
-    for entry in entries:
-        incident = from_json(entry)
-        where = incident.cgroup
-        if incident.pod:
-            container = f"/{incident.container.name}" if incident.container and incident.container.name else ""
-            where = f"{incident.pod.namespace}/{incident.pod.name}{container}"
-        more = f" +{incident.victims_total - 1}" if incident.victims_total > 1 else ""
-        limit = "" if incident.limit_bytes is None else size(incident.limit_bytes)
-        held = size(sum(victim.held_bytes for victim in incident.victims))
-        time = incident.time.strftime("%Y-%m-%dT%H:%M:%SZ")
-        reason, pattern = why(incident) or "", incident.trajectory.pattern if incident.trajectory else ""
-        victim = incident.chosen.comm + more
-        yield _row([time, incident.scope, reason, pattern, where, victim, held, limit, entry["events"]], widths)
-
-
-def _widths(width: int | None) -> list[int | None]:
-    """Of the columns, in characters: the room beyond their least is shared out from the left; None: as it comes."""
-    if width is None:
-        return [most for _, _, most, _ in _COLUMNS[:-1]] + [None]
-    room = width - sum(least + 2 for _, least, _, _ in _COLUMNS) + 2
-    found: list[int | None] = []
-    for _, least, most, _ in _COLUMNS:
-        more = max(0, min(most - least, room))
-        found.append(least + more)
-        room -= more
-    return found
-
-
-def _row(values: list[str], widths: list[int | None]) -> str:
-    cells = [
-        value if width is None else (str.rjust if right else str.ljust)(_short(value, width), width)
-        for value, width, (_, _, _, right) in zip(values, widths, _COLUMNS, strict=True)
-    ]
-    return "  ".join(cells).rstrip()
-
-
-def _short(text: str, width: int) -> str:
-    """Its end, which tells a container from another, and a mark where more was."""
-    return text if len(text) <= width else CUT + text[len(text) - width + 1 :]
+def _counted(incident: Incident) -> int | None:
+    """What the samples count, at the kill: all but page cache and what the kernel could give back."""
+    if (memory := incident.memory) is None:
+        return incident.usage_bytes
+    kept = max(kernel_bytes(memory) - (memory.slab_reclaimable_bytes or 0), 0)
+    return memory.anon_bytes + memory.shmem_bytes + kept
 
 
 def described(event: dict[str, Any]) -> str:

@@ -15,8 +15,9 @@ from oomeventer.incident.assemble import assemble
 from oomeventer.incident.codec import as_json, decode, encode
 from oomeventer.incident.events import ANNOTATION, PendingEvent, combine, compose_all
 from oomeventer.incident.incident import Incident
+from oomeventer.incident.listing import table
 from oomeventer.incident.message import with_message
-from oomeventer.incident.report import block, table
+from oomeventer.incident.report import block
 from oomeventer.incident.workload import Container, Pod
 from oomeventer.kernel.episodes import Episodes
 from oomeventer.kernel.kill import Kill, ran_out_here

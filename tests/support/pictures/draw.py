@@ -52,7 +52,7 @@ def drawn() -> dict[str, str]:
     told: list[dict[str, Any]] = json.loads(KILLS.read_text())
     printed = asyncio.run(_printed(told))
     pictures = {name: _svg(f"$ kubectl oom {' '.join(words)}", printed[name]) for name, words in COMMANDS.items()}
-    traced = block(from_json(told[0]["incident"]))
+    traced = block(from_json(told[0]["incident"]), WIDTH)
     return pictures | {"trace": _svg("# oomeventer trace", traced)}
 
 
