@@ -505,7 +505,7 @@ CASES = [
     Case("child-killed", incident(pid1="lives"), incident(pid1="seen"), "goes on without this process", "PID 1 lives"),
     Case("group-kill", group_of(3), incident(), "singleProcessOOMKill", "3 victims"),
     Case("group-kill", group_of(2), incident(group_kill=True), "All 2 processes", "2 victims"),
-    Case("group-kill", replace(group_of(2), cgroup="/a.service"), incident(), "OOMPolicy=kill", "2 victims"),
+    Case("group-kill", replace(group_of(2), cgroup="/a.service"), incident(), "OOMPolicy=continue", "2 victims"),
     Case("trigger", triggered(), triggered(limit_lowered=True), "was one too many", "trigger cat"),
     Case("trigger", triggered(), triggered(trigger=Trigger(5000, "hog", CGROUP)), "asked for by cat", "trigger cat"),
     Case("trigger", triggered(), incident(), "asked for by cat", "trigger cat"),
@@ -553,10 +553,20 @@ def test_figures_that_are_missing_are_no_fault(case: Case) -> None:
 def test_what_the_message_tells_is_apart(case: Case) -> None:
     """Of a rule whose evidence the message tells, the advice stands alone; of the others there is none but the text."""
     (rule,) = (rule for rule in RULES if rule.name == case.rule)
-    text = said(case.speaks)[case.rule].text
-    advice = rule.advice(text)
-    assert bool(advice) == rule.is_told
-    assert text.endswith(advice or "")
+    finding = rule.finds(case.speaks)
+    assert finding
+    assert finding.what
+    assert finding.advice
+    for hint in advise(case.speaks).hints:
+        if hint.rule == rule.name:
+            assert hint.advice == (finding.advice if rule.is_told else None)
+
+
+def test_a_name_with_a_colon_does_not_part_a_sentence() -> None:
+    trigger = Trigger(4300, "nginx: worker", CGROUP)
+    (hint,) = (hint for hint in advise(incident(trigger=trigger, pid1=None)).hints if hint.rule == "trigger")
+    assert hint.advice
+    assert hint.advice.startswith("neither needs to be at fault")
 
 
 def test_each_rule_has_a_case() -> None:

@@ -25,8 +25,8 @@ def leak(incident: Incident) -> Finding | None:
     lasts = f"twice the limit would last {duration(course.lasts_seconds)}" if course.lasts_seconds else ""
     delays = f"{lasts}, so raising it only delays the next kill" if lasts else "raising the limit only delays it"
     return found(
-        f"Memory grew by about {rate} an hour up to the limit, as a leak or a cache without bounds does: {delays}; "
-        f"compare two heap profiles",
+        f"Memory grew by about {rate} an hour up to the limit, as a leak or a cache without bounds does",
+        f"{delays}; compare two heap profiles",
         f"steady, {rate} an hour",
     )
 
@@ -41,8 +41,8 @@ def spike(incident: Incident) -> Finding | None:
     most = course.highest_bytes if is_first else None
     highest = f", and {size(most)} at most in the {covered} before" if most and covered else ""
     return found(
-        f"It held {size(course.before_bytes)} until a moment before{highest}, so it does not look like a leak: find "
-        f"the request or job that took the rest and bound it; if it is needed, {_recommended(limit, None)}",
+        f"It held {size(course.before_bytes)} until a moment before{highest}, so it does not look like a leak",
+        f"find the request or job that took the rest and bound it; if it is needed, {_recommended(limit, None)}",
         f"spike from {size(course.before_bytes)}",
     )
 
@@ -55,7 +55,7 @@ def limit_too_low(incident: Incident) -> Finding | None:
         return None
     since = f" for {duration(course.since_seconds)}" if course.since_seconds else ""
     return found(
-        f"It has lived within 10% of its {size(limit)} limit{since}, so the limit is below what it needs: "
+        f"It has lived within 10% of its {size(limit)} limit{since}, so the limit is below what it needs",
         f"{_recommended(limit, held)}",
         f"held {size(held)} at most, page cache left out",
     )
@@ -68,7 +68,8 @@ def sawtooth(incident: Incident) -> Finding | None:
         return None
     return found(
         f"Memory rises and falls again, as garbage or batches do, and this time met the {size(incident.limit_bytes)} "
-        f"limit on its way: have it collect earlier or take smaller batches before you raise the limit",
+        f"limit on its way",
+        "have it collect earlier or take smaller batches before you raise the limit",
         "sawtooth",
     )
 
@@ -80,8 +81,9 @@ def crash_loop(incident: Incident) -> Finding | None:
         return None
     every = f", {apart(repeats.every_seconds)}" if repeats.every_seconds else ""
     return found(
-        f"This is kill number {repeats.count} of its kind since {repeats.since:%Y-%m-%d %H:%M} UTC{every}: a restart "
-        f"does not help, so change the limit or the program, or roll back what was deployed before the first of them",
+        f"This is kill number {repeats.count} of its kind since {repeats.since:%Y-%m-%d %H:%M} UTC{every}",
+        "a restart "
+        "does not help, so change the limit or the program, or roll back what was deployed before the first of them",
         f"{repeats.count} kills",
     )
 
@@ -92,8 +94,8 @@ def pressure(incident: Incident) -> Finding | None:
     if stalled < _STALLED:
         return None
     return found(
-        f"It waited for memory {stalled:.0f}% of the last minute, so it was slow before it was killed: alert on "
-        f"memory pressure (PSI) of its cgroup, which tells in advance",
+        f"It waited for memory {stalled:.0f}% of the last minute, so it was slow before it was killed",
+        "alert on memory pressure (PSI) of its cgroup, which tells in advance",
         f"some {stalled:.0f}% in 60 s",
     )
 

@@ -18,8 +18,8 @@ def limit_lowered(incident: Incident) -> Finding | None:
     if not incident.limit_lowered or limit is None or usage is None:
         return None
     return found(
-        f"The limit was lowered to {size(limit)} while {size(usage)} were in use, which kills at once: raise it again, "
-        f"and have whoever lowered it (VPA in place, a resize, a write to memory.max) leave room",
+        f"The limit was lowered to {size(limit)} while {size(usage)} were in use, which kills at once",
+        "raise it again, and have whoever lowered it (VPA in place, a resize, a write to memory.max) leave room",
         f"usage {size(usage)}",
         f"limit {size(limit)}",
     )
@@ -30,7 +30,8 @@ def sandbox(incident: Incident) -> Finding | None:
     if not incident.sandbox:
         return None
     return found(
-        "The Pod's sandbox was killed, which restarts all its containers: it is small, so look at who else holds the "
+        "The Pod's sandbox was killed, which restarts all its containers",
+        "it is small, so look at who else holds the "
         "Pod's memory; with Kata it is the VM, and its overhead belongs into the RuntimeClass",
         f"{incident.chosen.comm} is of the sandbox",
     )
@@ -46,8 +47,8 @@ def neighbours_hold_most(incident: Incident) -> Finding | None:
     is_told = largest and largest.rss_bytes <= together and names_nobody_else(incident)
     named = f", the largest is {_named(largest, incident)}" if largest and is_told else ""
     return found(
-        f"Other processes below the limit hold {size(together)}, the one that was killed held {size(held)}{named}: "
-        f"look at the largest of the other processes first",
+        f"Other processes below the limit hold {size(together)}, the one that was killed held {size(held)}{named}",
+        "look at the largest of the other processes first",
         f"neighbours {size(together)}",
         f"victim {size(held)}",
     )
@@ -65,7 +66,8 @@ def oom_score(incident: Incident) -> Finding | None:
     who = "the kubelet sets it by QoS class and request" if incident.identity.pod_uid else "who starts it sets it"
     return found(
         f"A larger process, {_named(larger[0], incident)}, was spared, so oom_score_adj decided ({victim.comm} has "
-        f"{victim.oom_score_adj}): {who}, a program can raise its own",
+        f"{victim.oom_score_adj})",
+        f"{who}, a program can raise its own",
         f"oom_score_adj {victim.oom_score_adj}",
         f"{larger[0].comm} holds {size(larger[0].rss_bytes)}",
     )
@@ -77,8 +79,8 @@ def child_killed(incident: Incident) -> Finding | None:
         return None
     shown = ", and Kubernetes shows neither a restart nor OOMKilled" if incident.identity.pod_uid else ""
     return found(
-        f"The container goes on without this process{shown}: see that PID 1 notices (exit status 137 of its child) and "
-        f"starts it again or ends",
+        f"The container goes on without this process{shown}",
+        "see that PID 1 notices (exit status 137 of its child) and starts it again or ends",
         "PID 1 lives",
     )
 
@@ -90,10 +92,14 @@ def group_kill(incident: Incident) -> Finding | None:
     killed = f"All {incident.victims_total} processes were killed, since"
     evidence = f"{incident.victims_total} victims"
     if incident.identity.pod_uid is None:
-        return found(f"{killed} memory.oom.group is set on their cgroup (systemd: OOMPolicy=kill)", evidence)
+        return found(
+            f"{killed} memory.oom.group is set on their cgroup",
+            "to lose only the chosen one, set OOMPolicy=continue, where systemd has set it for its unit",
+            evidence,
+        )
     return found(
-        f"{killed} the kubelet sets memory.oom.group on containers (cgroup v2): to lose only the chosen one, set "
-        f"singleProcessOOMKill: true in the node's kubelet configuration (1.32 on)",
+        f"{killed} the kubelet sets memory.oom.group on containers (cgroup v2)",
+        "to lose only the chosen one, set singleProcessOOMKill: true in the node's kubelet configuration (1.32 on)",
         evidence,
     )
 
@@ -107,7 +113,8 @@ def trigger(incident: Incident) -> Finding | None:
         return None
     return found(
         f"The page that was one too many was asked for by {by.comm}, and {incident.chosen.comm} was killed as the "
-        f"largest or the first choice: neither needs to be at fault, so compare what both hold with what they need",
+        f"largest or the first choice",
+        "neither needs to be at fault, so compare what both hold with what they need",
         f"trigger {by.comm}",
     )
 

@@ -20,8 +20,8 @@ def no_limit(incident: Incident) -> Finding | None:
     if container.limit_bytes is not None or pod.limit_bytes is not None:
         return None
     return found(
-        "The container has no memory limit, so nothing but the end of the node's memory stops it: set one, so that it "
-        "meets its own limit before others suffer",
+        "The container has no memory limit, so nothing but the end of the node's memory stops it",
+        "set one, so that it meets its own limit before others suffer",
         "no limit in the spec",
         f"held {size(incident.chosen.rss_bytes)}",
     )
@@ -34,8 +34,9 @@ def request_below_use(incident: Incident) -> Finding | None:
     if incident.scope != "node" or request is None or held <= request:
         return None
     return found(
-        f"It held {size(held)} and requests {size(request)}: the scheduler fills nodes by requests, and the kernel "
-        f"prefers those who hold more than theirs; request what it needs",
+        f"It held {size(held)} and requests {size(request)}",
+        "the scheduler fills nodes by requests, and the kernel "
+        "prefers those who hold more than theirs; request what it needs",
         f"request {size(request)}",
         f"held {size(held)}",
     )
@@ -54,8 +55,8 @@ def node_overcommitted(incident: Incident) -> Finding | None:
     said = [f"limits of {size(limits)}"] if limits > node.total_bytes else []
     said += [f"{unlimited} without a limit"] if unlimited else []
     return found(
-        f"The node has {size(node.total_bytes)}, and its {len(node.pods)} largest Pods have {' and '.join(said)}: give "
-        f"each a limit, and requests near to it, so that the scheduler leaves room",
+        f"The node has {size(node.total_bytes)}, and its {len(node.pods)} largest Pods have {' and '.join(said)}",
+        "give each a limit, and requests near to it, so that the scheduler leaves room",
         f"total {size(node.total_bytes)}",
         *said,
     )
@@ -70,8 +71,8 @@ def outside_pods(incident: Incident) -> Finding | None:
     if outside < _OUTSIDE * node.total_bytes:
         return None
     return found(
-        f"{size(outside)} of the node's {size(node.total_bytes)} are outside of Pods: look at the services and the "
-        f"kernel of the node, and reserve for them (kubelet: systemReserved, kubeReserved)",
+        f"{size(outside)} of the node's {size(node.total_bytes)} are outside of Pods",
+        "look at the services and the kernel of the node, and reserve for them (kubelet: systemReserved, kubeReserved)",
         f"Pods {size(node.pods_bytes)}",
         f"available {size(node.available_bytes)}",
     )

@@ -22,15 +22,16 @@ def tmpfs(incident: Incident) -> Finding | None:
     if not volumes:
         return found(
             f"{size(memory.shmem_bytes)} of the {_limit(incident)} limit are files in memory (tmpfs such as /dev/shm, "
-            f"or shared memory): delete files that are done with, or write them to a disk",
+            f"or shared memory)",
+            "delete files that are done with, or write them to a disk",
             f"shmem {size(memory.shmem_bytes)}",
         )
     unlimited = [volume.name for volume in volumes if volume.size_limit_bytes is None]
     bound = f"set a sizeLimit ({', '.join(unlimited)} has none)" if unlimited else "lower its sizeLimit"
     return found(
         f"{size(memory.shmem_bytes)} of the {_limit(incident)} limit are files in memory, most likely in volume "
-        f"{_names(volumes)} (emptyDir, medium Memory), where they stay when the container restarts: delete files, "
-        f"{bound}, or use a disk",
+        f"{_names(volumes)} (emptyDir, medium Memory), where they stay when the container restarts",
+        f"delete files, {bound}, or use a disk",
         f"shmem {size(memory.shmem_bytes)}",
         *(f"volume {volume.name}" for volume in volumes),
     )
@@ -44,7 +45,8 @@ def shared_memory(incident: Incident) -> Finding | None:
     comm = who.comm if isinstance(who, Victim) or names_nobody_else(incident) else "another process"
     return found(
         f"{size(memory.shmem_bytes)} of the {_limit(incident)} limit are shared memory that {comm} maps, which stays "
-        f"while others map it, whoever is killed: lower what the program is told to share, such as shared_buffers",
+        f"while others map it, whoever is killed",
+        "lower what the program is told to share, such as shared_buffers",
         f"shmem {size(memory.shmem_bytes)}",
         f"mapped by {comm} {size(who.shmem_bytes)}",
     )
@@ -59,8 +61,8 @@ def left_behind(incident: Incident) -> Finding | None:
     where = f" in volume {_names(volumes)}" if volumes else ""
     return found(
         f"{size(left)} of the {_limit(incident)} limit were left behind by earlier containers of the Pod, files in "
-        f"memory{where} as a rule: a restart does not free such files; delete the Pod, and have its program "
-        f"remove them when it starts",
+        f"memory{where} as a rule",
+        "a restart does not free such files; delete the Pod, and have its program remove them when it starts",
         f"left behind {size(left)}",
     )
 
@@ -72,7 +74,8 @@ def dirty_page_cache(incident: Incident) -> Finding | None:
         return None
     return found(
         f"{size(dirty)} of the {_limit(incident)} limit waited to be written to a disk, which the kernel cannot give "
-        f"back before: write less at once (fsync now and then, direct I/O), or to a faster disk",
+        f"back before",
+        "write less at once (fsync now and then, direct I/O), or to a faster disk",
         f"dirty {size(dirty)}",
     )
 
@@ -84,7 +87,8 @@ def page_cache(incident: Incident) -> Finding | None:
         return None
     return found(
         f"{size(memory.file_bytes)} of the {_limit(incident)} limit are page cache, rarely the cause, since the kernel "
-        f"gives it back: see whether files are locked in memory (mlock), or read faster than it is freed",
+        f"gives it back",
+        "see whether files are locked in memory (mlock), or read faster than it is freed",
         f"file {size(memory.file_bytes)}",
     )
 
@@ -95,9 +99,10 @@ def socket_buffers(incident: Incident) -> Finding | None:
     if sock is None or share(sock, incident) < _SOCKETS:
         return None
     return found(
-        f"{size(sock)} of the {_limit(incident)} limit are socket buffers: a peer sends faster than is read, or reads "
-        f"too slowly; have fewer connections, smaller buffers (SO_RCVBUF, SO_SNDBUF, net.ipv4.tcp_rmem), or back "
-        f"pressure",
+        f"{size(sock)} of the {_limit(incident)} limit are socket buffers",
+        "a peer sends faster than is read, or reads "
+        "too slowly; have fewer connections, smaller buffers (SO_RCVBUF, SO_SNDBUF, net.ipv4.tcp_rmem), or back "
+        "pressure",
         f"sockets {size(sock)}",
     )
 
@@ -108,8 +113,9 @@ def page_tables(incident: Incident) -> Finding | None:
     if share(tables, incident) < _TABLES:
         return None
     return found(
-        f"{size(tables)} of the {_limit(incident)} limit are page tables: a large mapping is touched here and there, "
-        f"or many processes map the same memory; have fewer of them, or huge pages",
+        f"{size(tables)} of the {_limit(incident)} limit are page tables",
+        "a large mapping is touched here and there, "
+        "or many processes map the same memory; have fewer of them, or huge pages",
         f"page tables {size(tables)}",
     )
 
@@ -125,8 +131,9 @@ def kernel_memory(incident: Incident) -> Finding | None:
         return None
     slab = f"unreclaimable slab {size(memory.slab_unreclaimable_bytes)}" if memory.slab_unreclaimable_bytes else ""
     return found(
-        f"{size(rest)} of the {_limit(incident)} limit are the kernel's own objects: look for pipes that nobody reads, "
-        f"many open files, sockets, threads or processes (ls /proc/PID/fd, /proc/PID/task), and many files in a tmpfs",
+        f"{size(rest)} of the {_limit(incident)} limit are the kernel's own objects",
+        "look for pipes that nobody reads, "
+        "many open files, sockets, threads or processes (ls /proc/PID/fd, /proc/PID/task), and many files in a tmpfs",
         f"kernel {size(memory.kernel_bytes)}",
         *filter(None, [slab]),
     )
@@ -138,7 +145,8 @@ def swap(incident: Incident) -> Finding | None:
     if share(swapped, incident) < _LEFT:
         return None
     return found(
-        f"Another {size(swapped or 0)} were in swap when the {_limit(incident)} limit ran out: it needs both together",
+        f"Another {size(swapped or 0)} were in swap when the {_limit(incident)} limit ran out",
+        "it needs both together",
         f"swap {size(swapped or 0)}",
     )
 

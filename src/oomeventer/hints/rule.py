@@ -12,10 +12,16 @@ from oomeventer.incident import Incident, Victim
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """text: one sentence. evidence: what of the incident it rests on."""
+    """what: what was found. advice: what to do about it. evidence: what of the incident both rest on."""
 
-    text: str
+    what: str
+    advice: str
     evidence: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """One sentence of both."""
+        return f"{self.what}: {self.advice}"
 
 
 #: None: nothing to say.
@@ -24,21 +30,16 @@ Finds = Callable[[Incident], Finding | None]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """name: its anchor in docs/hints.md. is_told: the incident's message tells its evidence (incident/words.py), which
-    is what its sentence has before the colon; behind that is what to do."""
+    """name: its anchor in docs/hints.md. is_told: the incident's message tells what was found (incident/words.py)."""
 
     name: str
     finds: Finds
     is_told: bool = False
 
-    def advice(self, text: str) -> str | None:
-        """What is left to be told of its sentence; None: all of it."""
-        return (text.partition(": ")[2] or None) if self.is_told else None
 
-
-def found(text: str, *evidence: str) -> Finding:
-    """One sentence, and what it rests on."""
-    return Finding(text, evidence)
+def found(what: str, advice: str, *evidence: str) -> Finding:
+    """One sentence of two parts, and what it rests on."""
+    return Finding(what, advice, evidence)
 
 
 def share(part: int | None, incident: Incident) -> float:

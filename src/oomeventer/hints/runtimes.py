@@ -38,8 +38,8 @@ def jvm_heap(incident: Incident) -> Finding | None:
         return None
     return found(
         f"The JVM's heap may grow to {size(heap.value)} of the {size(limit)} limit, and threads, classes, code and "
-        f"buffers come on top: lower it to {size(int(_USUAL * limit))} (three quarters, the usual rule), or raise the "
-        f"limit",
+        f"buffers come on top",
+        f"lower it to {size(int(_USUAL * limit))} (three quarters, the usual rule), or raise the limit",
         heap.words,
         f"limit {size(limit)}",
     )
@@ -55,8 +55,9 @@ def jvm_outside_heap(incident: Incident) -> Finding | None:
         return None
     return found(
         f"At least {size(outside)} of the {size(incident.chosen.held_bytes)} that the JVM held are not its heap "
-        f"({size(heap.value)} at most): look at direct buffers, threads, metaspace and native libraries "
-        f"(-XX:NativeMemoryTracking=summary), or leave them more room",
+        f"({size(heap.value)} at most)",
+        "look at direct buffers, threads, metaspace and native libraries "
+        "(-XX:NativeMemoryTracking=summary), or leave them more room",
         heap.words,
         f"held {size(incident.chosen.held_bytes)}",
     )
@@ -70,7 +71,8 @@ def jvm_direct_memory(incident: Incident) -> Finding | None:
         return None
     return found(
         f"The JVM's heap ({size(heap.value)}) and its direct buffers ({size(direct.value)}) together may grow beyond "
-        f"the {size(limit)} limit: lower one of them",
+        f"the {size(limit)} limit",
+        "lower one of them",
         heap.words,
         direct.words,
         f"limit {size(limit)}",
@@ -87,8 +89,8 @@ def go_memlimit(incident: Incident) -> Finding | None:
     good = f"{int(_GO_GOOD * limit) >> 20}MiB (90%: Go's guide leaves 5 to 10%)"
     if text is None or text == "off":
         return found(
-            f"Go knows nothing of the {size(limit)} limit, so its heap may outgrow it between two collections: set "
-            f"GOMEMLIMIT={good}",
+            f"Go knows nothing of the {size(limit)} limit, so its heap may outgrow it between two collections",
+            f"set GOMEMLIMIT={good}",
             "GOMEMLIMIT=off" if text else "GOMEMLIMIT is not set",
             *(f"{name}={environment[name]}" for name in _GO_VARIABLES[1:] if name in environment),
         )
@@ -97,7 +99,8 @@ def go_memlimit(incident: Incident) -> Finding | None:
         return None
     return found(
         f"GOMEMLIMIT is {size(setting.value)}, which leaves too little of the {size(limit)} limit to what Go does not "
-        f"count: set it to {good}",
+        f"count",
+        f"set it to {good}",
         setting.words,
         f"limit {size(limit)}",
     )
@@ -110,8 +113,8 @@ def go_beyond_memlimit(incident: Incident) -> Finding | None:
     if not limit or not setting or not _is_go(incident) or setting.value >= _GO_MOST * limit or held <= setting.value:
         return None
     return found(
-        f"The process held {size(held)}, more than its GOMEMLIMIT of {size(setting.value)}, which is a soft limit: its "
-        f"live objects are that large, or memory that Go does not count is (cgo, mmap); take a heap profile",
+        f"The process held {size(held)}, more than its GOMEMLIMIT of {size(setting.value)}, which is a soft limit",
+        "its live objects are that large, or memory that Go does not count is (cgo, mmap); take a heap profile",
         setting.words,
         f"held {size(held)}",
     )
@@ -124,7 +127,8 @@ def node_heap(incident: Incident) -> Finding | None:
         return None
     return found(
         f"Node.js' old space may grow to {size(heap.value)} of the {size(limit)} limit, and buffers, code and young "
-        f"objects come on top: set --max-old-space-size={int(_USUAL * limit) >> 20} (three quarters, as its "
+        f"objects come on top",
+        f"set --max-old-space-size={int(_USUAL * limit) >> 20} (three quarters, as its "
         f"documentation does), or raise the limit",
         heap.words,
         f"limit {size(limit)}",
@@ -141,7 +145,8 @@ def node_outside_heap(incident: Incident) -> Finding | None:
         return None
     return found(
         f"At least {size(outside)} of the {size(incident.chosen.held_bytes)} that Node.js held are not its old space "
-        f"({size(heap.value)} at most): look at Buffers, native modules, worker threads and large requests",
+        f"({size(heap.value)} at most)",
+        "look at Buffers, native modules, worker threads and large requests",
         heap.words,
         f"held {size(incident.chosen.held_bytes)}",
     )

@@ -76,8 +76,8 @@ def cache(kind: Cache) -> Callable[[Incident], Finding | None]:
         if setting is None or setting.value < kind.most * limit:
             return None
         return found(
-            f"{kind.what} may take {size(setting.value)} of the {size(limit)} limit: lower it, or raise the limit; "
-            f"{kind.advice}",
+            f"{kind.what} may take {size(setting.value)} of the {size(limit)} limit",
+            f"lower it, or raise the limit; {kind.advice}",
             setting.words,
             f"limit {size(limit)}",
         )
@@ -95,7 +95,8 @@ def worker_pool(incident: Incident) -> Finding | None:
     if workers and each <= limit / 2 and workers.value * each > limit:
         return found(
             f"{workers.value} workers of {size(each)}, as the one that was killed, need up to "
-            f"{size(workers.value * each)}, and the limit is {size(limit)}: have fewer workers, or raise the limit",
+            f"{size(workers.value * each)}, and the limit is {size(limit)}",
+            "have fewer workers, or raise the limit",
             workers.words,
             f"held {size(each)}",
         )
@@ -111,8 +112,8 @@ def worker_pool(incident: Incident) -> Finding | None:
     if together < limit / 2:
         return None
     return found(
-        f"{number} processes named {victim.comm} hold {size(together)} of the {size(limit)} limit together{about}: "
-        f"have fewer of these processes, or raise the limit",
+        f"{number} processes named {victim.comm} hold {size(together)} of the {size(limit)} limit together{about}",
+        "have fewer of these processes, or raise the limit",
         f"{number} processes named {victim.comm}",
         f"held {size(together)}",
     )

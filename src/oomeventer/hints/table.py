@@ -65,6 +65,5 @@ def advise(incident: Incident) -> Incident:
 
 
 def _hint(rule: Rule, found: Finding) -> Hint:
-    advice = rule.advice(found.text)
-    text, advice = cut_bytes(found.text, _TEXT_BYTES), advice and cut_bytes(advice, _TEXT_BYTES)
-    return Hint(rule.name, text, found.evidence, advice)
+    advice = cut_bytes(found.advice, _TEXT_BYTES) if rule.is_told else None
+    return Hint(rule.name, cut_bytes(found.text, _TEXT_BYTES), found.evidence, advice)
