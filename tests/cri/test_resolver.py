@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from oomeventer.cri import ContainerInfo, CriError, SandboxInfo
+from oomeventer.cri import ContainerInfo, CriError, SandboxInfo, runtimes
 from oomeventer.cri import resolver as module
 from oomeventer.cri.resolver import Resolver
 from oomeventer.incident.codec import decode, encode
@@ -21,13 +21,14 @@ from realcri import Containerd
 from samples import CGROUP, CONTAINER, CONTAINER_ID, LIMIT, POD, UID, incident
 
 RETRY = 0.1
-NOTE = "container: the runtime could not be asked"
+SOCKET = "/run/a-runtime.sock"
+NOTE = f"container: the runtime could not be asked at {SOCKET}"
 
 
 class Runtime:
     """In place of the client. works: whether it can be connected to; answers: whether it then answers."""
 
-    runtime_name, runtime_version = "containerd", "2"
+    path, runtime_name, runtime_version = SOCKET, "containerd", "2"
 
     def __init__(self) -> None:
         self.works = self.answers = True
@@ -35,7 +36,7 @@ class Runtime:
         self.name, self.finished_at = "app", 0
         self.asked: list[float] = []
 
-    async def connect(self, _endpoint: str | None, timeout_seconds: float) -> "Runtime":
+    async def at(self, path: str, timeout_seconds: float) -> "Runtime":
         await self._ask(self.works)
         return self
 
@@ -64,7 +65,7 @@ class Runtime:
 @pytest.fixture
 def runtime(monkeypatch: pytest.MonkeyPatch) -> Runtime:
     running = Runtime()
-    monkeypatch.setattr(module, "Client", running)
+    monkeypatch.setattr(runtimes, "Client", running)
     monkeypatch.setattr(module, "RETRY_SECONDS", RETRY)
     return running
 
@@ -77,7 +78,7 @@ def killed(ago: float = 0.0, **fields: Any) -> Incident:
 
 async def test_a_runtime_that_answers(runtime: Runtime) -> None:
     """It is asked once for each incident, and nothing is noted."""
-    containers = Resolver(None, 2, patience_seconds=10)
+    containers = Resolver(SOCKET, 2, patience_seconds=10)
     reported = await containers(killed())
     assert reported.container is not None
     assert (reported.container.name, reported.pod, reported.notes) == (
@@ -95,11 +96,11 @@ async def test_a_runtime_that_answers(runtime: Runtime) -> None:
 async def test_a_runtime_that_starts_up(runtime: Runtime, failing: str) -> None:
     """It is asked again until it answers, and the incident is whole; meanwhile the trouble is reported."""
     setattr(runtime, failing, False)
-    containers = Resolver(None, 2, patience_seconds=10)
+    containers = Resolver(SOCKET, 2, patience_seconds=10)
     waiting = asyncio.create_task(containers(killed()))
     await asyncio.sleep(RETRY * 3.5)
     assert not waiting.done()
-    assert containers.trouble == "the runtime is starting up"
+    assert "the runtime is starting up" in str(containers.trouble)
     setattr(runtime, failing, True)
     reported = await waiting
     assert reported.container is not None
@@ -113,7 +114,7 @@ async def test_patience_has_an_end(runtime: Runtime, patience: float, ago: float
     incident goes on with a note, and its Pod's uid."""
     runtime.works = False
     started = time.monotonic()
-    reported = await Resolver(None, 2, patience_seconds=patience)(killed(ago))
+    reported = await Resolver(SOCKET, 2, patience_seconds=patience)(killed(ago))
     waited = time.monotonic() - started
     assert patience - 0.05 <= waited <= patience + 2 * RETRY + 0.1
     assert reported.notes == (NOTE,)
@@ -124,7 +125,7 @@ async def test_patience_has_an_end(runtime: Runtime, patience: float, ago: float
 async def test_an_unreachable_runtime_holds_up_no_storm(runtime: Runtime) -> None:
     """Once it has been unreachable for longer than the patience, kills that are old go on at once."""
     runtime.works = False
-    containers = Resolver(None, 2, patience_seconds=0.3)
+    containers = Resolver(SOCKET, 2, patience_seconds=0.3)
     await containers(killed())
     started = time.monotonic()
     for _ in range(20):
@@ -136,8 +137,8 @@ async def test_an_unreachable_runtime_holds_up_no_storm(runtime: Runtime) -> Non
 async def test_a_runtime_that_fails_is_not_crowded(runtime: Runtime, seconds: float) -> None:
     """However many incidents wait, it is asked once in a while; when it answers, all of them go on."""
     runtime.works, runtime.seconds = False, seconds
-    containers = Resolver(None, 2, patience_seconds=10)
-    await asyncio.wait_for(Resolver(None, 2)(killed()), 5)
+    containers = Resolver(SOCKET, 2, patience_seconds=10)
+    await asyncio.wait_for(Resolver(SOCKET, 2)(killed()), 5)
     runtime.asked.clear()
     first = asyncio.create_task(containers(killed()))
     await asyncio.sleep(RETRY / 4 + seconds)
@@ -152,7 +153,7 @@ async def test_a_runtime_that_fails_is_not_crowded(runtime: Runtime, seconds: fl
 async def test_nobody_is_asked(runtime: Runtime) -> None:
     """About a process outside any Pod, and where no runtime is wanted."""
     host = killed(cgroup="/system.slice")
-    assert await Resolver(None, 2, patience_seconds=10)(host) == host
+    assert await Resolver(SOCKET, 2, patience_seconds=10)(host) == host
     assert await Resolver("none", 2, patience_seconds=10)(one := killed()) == one
     assert runtime.asked == []
 
@@ -173,15 +174,15 @@ async def test_a_container_that_ended_with_the_kill(
     """The runtime is a second witness of PID 1's end: for an agent that took the kill up later. One that ended long
     after the kill, or before it, is none; nor is one that runs."""
     one = killed(10.0, pid1=seen)
-    assert (await Resolver(None, 2)(one)).pid1 == seen
+    assert (await Resolver(SOCKET, 2)(one)).pid1 == seen
     runtime.finished_at = int((one.time.timestamp() + after) * 1e9)
-    assert (await Resolver(None, 2)(one)).pid1 == told
+    assert (await Resolver(SOCKET, 2)(one)).pid1 == told
 
 
 async def test_a_sandbox_of_cri_dockerd(runtime: Runtime) -> None:
     """It knows the sandbox as a container, by a name that no container has."""
     runtime.name = "POD"
-    reported = await Resolver(None, 2)(killed())
+    reported = await Resolver(SOCKET, 2)(killed())
     assert (reported.sandbox, reported.container) == (True, None)
     assert reported.pod is not None
     assert reported.pod.name == POD.name
@@ -214,7 +215,7 @@ async def test_a_path_that_is_refuted(runtime: Runtime) -> None:
     another = "5b0e7a52-0000-4000-8000-000000000001"
     claims = killed(cgroup=CGROUP.replace(UID, another))
     assert claims.identity.pod_uid == another
-    containers = Resolver(None, 2, patience_seconds=10)
+    containers = Resolver(SOCKET, 2, patience_seconds=10)
     reported = await containers(claims)
     assert (reported.path_refuted, reported.pod) == (True, None)
     assert reported.notes == ("container: its path names a Pod that is not its own",)

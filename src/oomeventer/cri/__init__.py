@@ -13,6 +13,7 @@ in a record, in None or in CriError.
 from oomeventer.cri.answers import ContainerInfo, SandboxInfo
 from oomeventer.cri.client import Client, CriError
 from oomeventer.cri.resolver import Resolver
+from oomeventer.cri.sockets import there
 
 __all__ = [
     "Client",
@@ -20,4 +21,5 @@ __all__ = [
     "CriError",
     "Resolver",
     "SandboxInfo",
+    "there",
 ]

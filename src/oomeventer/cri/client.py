@@ -13,7 +13,7 @@ from oomeventer.cri._cri.runtime import v1
 from oomeventer.cri.answers import ContainerInfo, SandboxInfo
 from oomeventer.cri.wire import CriError, GoneError, exchange
 
-__all__ = ["Client", "CriError"]
+__all__ = ["Client", "CriError", "nobody_answers"]
 
 _Answer = TypeVar("_Answer")
 _Record = TypeVar("_Record")
@@ -42,17 +42,16 @@ class Client:
         failures = []
         for path in sockets.find(endpoint, root):
             try:
-                name, version = await exchange(
-                    path, timeout_seconds, lambda runtime: runtime.version(), answers.version
-                )
+                return await cls.at(path, timeout_seconds)
             except CriError as e:
                 failures.append(e)
-            else:
-                return cls(path, name, version, timeout_seconds)
-        raise CriError(
-            f"no container runtime answers CRI v1: {'; '.join(map(str, failures))}. Is the runtime running, "
-            "and its socket mounted here? If it is elsewhere, configure the endpoint that the kubelet uses."
-        ) from ExceptionGroup("the sockets tried", failures)
+        raise nobody_answers(failures)
+
+    @classmethod
+    async def at(cls, path: str, timeout_seconds: float) -> Self:
+        """The runtime that answers CRI's Version at `path`. CriError names the socket and what is wrong."""
+        name, version = await exchange(path, timeout_seconds, lambda runtime: runtime.version(), answers.version)
+        return cls(path, name, version, timeout_seconds)
 
     async def __aenter__(self) -> Self:
         return self
@@ -101,6 +100,16 @@ class Client:
             return await exchange(self.path, self._timeout_seconds, ask, read)
         except GoneError:
             return None
+
+
+def nobody_answers(failures: list[CriError]) -> CriError:
+    """That no runtime can be asked: what is wrong at each socket, and what to do."""
+    error = CriError(
+        f"no container runtime answers CRI v1: {'; '.join(map(str, failures))}. Is the runtime running, "
+        "and its socket mounted here? If it is elsewhere, configure the endpoint that the kubelet uses."
+    )
+    error.__cause__ = ExceptionGroup("the sockets tried", failures) if failures else None
+    return error
 
 
 def _check(pattern: re.Pattern[str], value: str) -> None:

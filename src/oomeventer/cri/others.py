@@ -1,5 +1,5 @@
 """Who else held memory, by name: the neighbours' containers, and the Pods of a node that ran out. In: an incident, the
-runtime's client. Out: the incident with the names that the runtime knows.
+runtimes. Out: the incident with the names that the runtime knows.
 
 Rules: a few calls, all at once, each for an ID that is not known yet: an ID is never another's, so names are kept. What
 the runtime does not know, or does not answer, stays None: the incident waits for no neighbour. That a container is in a
@@ -12,7 +12,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from itertools import islice
 
-from oomeventer.cri.client import Client, CriError
+from oomeventer.cri.client import CriError
+from oomeventer.cri.runtimes import Round
 from oomeventer.incident import Incident, Neighbour, PodUsage
 
 #: Of an incident so many containers and Pods are asked for; so many names are kept.
@@ -29,15 +30,15 @@ class Others:
         self._containers: OrderedDict[str, _Name] = OrderedDict()
         self._pods: OrderedDict[str, _Name] = OrderedDict()
 
-    async def __call__(self, incident: Incident, client: Client) -> Incident:
+    async def __call__(self, incident: Incident, asking: Round) -> Incident:
         """The incident with the names of the others."""
 
         async def container(container_id: str) -> _Name | None:
-            info = await client.container(container_id)
+            info = await asking.container(container_id)
             return (info.name or None, info.pod_uid) if info else None
 
         async def pod(uid: str) -> _Name | None:
-            sandbox = await client.sandbox_of_pod(uid)
+            sandbox = await asking.sandbox_of_pod(uid)
             return (sandbox.namespace, sandbox.name) if sandbox else None
 
         own = incident.identity.container_id
