@@ -58,8 +58,15 @@ SETTINGS = (
         "the runtime's socket, unix:///path, or none to ask nobody (default: usual places)",
     ),
     Setting(
+        "host_root",
+        _RUNTIME,
+        to.directory,
+        "/",
+        "where the node's file system is: the usual places of sockets are below it",
+    ),
+    Setting(
         "engine_endpoint",
-        ("trace",),
+        ("trace", "doctor"),
         to.endpoint,
         None,
         "Docker's or Podman's socket, for containers outside Kubernetes: unix:///path, or none (default: usual places)",

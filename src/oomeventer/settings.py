@@ -36,6 +36,7 @@ class Settings:
     node_name: str
     kubeconfig: str | None
     cri_endpoint: str | None
+    host_root: Path
     engine_endpoint: str | None
     arguments: str
     environment: str

@@ -31,7 +31,7 @@ async def run(settings: Settings) -> None:
     async with contextlib.AsyncExitStack() as stack:
         stop = stack.enter_context(wiring.stopped_by_signals())
         metrics = Metrics()
-        health = Health(metrics, settings.cri_endpoint, settings.cri_timeout_seconds)
+        health = Health(metrics, settings.cri_endpoint, settings.cri_timeout_seconds, host_root=str(settings.host_root))
         await stack.enter_async_context(serve(settings.listen, health))
         pins = await lifecycle.hold(settings, stack, stop)
         if stop.is_set():

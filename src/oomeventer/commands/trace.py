@@ -52,7 +52,7 @@ async def trace(settings: Settings, as_json: bool, out: TextIO = sys.stdout) -> 
 
         node = NodeCgroup(MACHINE, cgroups=settings.cgroup_root)
         trajectories = await wiring.trajectories(settings, node, stack)
-        engines = Engines(settings.engine_endpoint, settings.cri_timeout_seconds)
+        engines = Engines(settings.engine_endpoint, settings.cri_timeout_seconds, str(settings.host_root))
 
         async def name(incident: Incident) -> Incident:
             return await (engines if engines.knows(incident) else resolver)(incident)

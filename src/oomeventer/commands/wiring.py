@@ -41,7 +41,8 @@ def observer(
 
 async def resolver(settings: Settings, patience_seconds: float, wants_runtime: bool) -> Resolver:
     """The stage that asks the runtime. wants_runtime: say so if there is none yet."""
-    stage = Resolver(settings.cri_endpoint, settings.cri_timeout_seconds, patience_seconds)
+    root = str(settings.host_root)
+    stage = Resolver(settings.cri_endpoint, settings.cri_timeout_seconds, patience_seconds, root)
     if wants_runtime and settings.cri_endpoint != "none":
         try:
             client = await stage.connect()

@@ -4,6 +4,8 @@ In: an incident whose path names one of them, outside any Pod. Out: the incident
 runs is asked for over CRI, whatever the engine (cri).
 """
 
-from oomeventer.engine.engines import Engines
+from oomeventer.engine.engines import Engines, version
+from oomeventer.engine.errors import EngineError
+from oomeventer.engine.sockets import Socket, there
 
-__all__ = ["Engines"]
+__all__ = ["EngineError", "Engines", "Socket", "there", "version"]

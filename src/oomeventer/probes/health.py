@@ -115,7 +115,8 @@ class _Asked:
 
 
 class Health:
-    """What the pages say. cri_endpoint: as in the settings; "none" where no runtime is to be asked."""
+    """What the pages say. cri_endpoint: as in the settings; "none" where no runtime is to be asked. host_root:
+    where the node's file system is."""
 
     def __init__(
         self,
@@ -123,9 +124,11 @@ class Health:
         cri_endpoint: str | None,
         cri_timeout_seconds: float,
         clock: Callable[[], float] = time.monotonic,
+        host_root: str = "/",
     ) -> None:
         self._metrics = metrics
         self._cri_endpoint = cri_endpoint
+        self._host_root = host_root
         self._cri_timeout_seconds = cri_timeout_seconds
         self._clock = clock
         self._rendered_at, self._page = -METRICS_SECONDS, b""
@@ -184,7 +187,7 @@ class Health:
 
     async def _ask_runtime(self) -> str | None:
         # Not by what the last kill's look-up gave: that may be long ago, and the runtime back, or gone, since.
-        await Client.connect(self._cri_endpoint, timeout_seconds=self._cri_timeout_seconds)
+        await Client.connect(self._cri_endpoint, timeout_seconds=self._cri_timeout_seconds, root=self._host_root)
         return None
 
     async def _check_api(self) -> str | None:
