@@ -155,7 +155,7 @@ lock-image: ## pin the base image and the Debian packages of a release's image (
 # Debian's packages, installed only where something is missing.
 OBJECT_PACKAGES := clang llvm libbpf-dev linux-libc-dev
 BUILD_PACKAGES := $(OBJECT_PACKAGES) libbpf1 python3-venv
-TEST_PACKAGES := bpftool containerd runc docker.io less busybox-static gcc libc6-dev iproute2 qemu-system-x86 e2fsprogs debian-archive-keyring
+TEST_PACKAGES := bpftool containerd runc docker.io podman crun less busybox-static gcc libc6-dev iproute2 qemu-system-x86 e2fsprogs debian-archive-keyring
 
 # For the arm64 guest, which make test does without.
 KERNEL_PACKAGES := qemu-system-arm gcc-aarch64-linux-gnu libc6-dev-arm64-cross

@@ -1,8 +1,9 @@
-"""Debian's Docker engine, started for a test in a directory and in namespaces of its own.
+"""Debian's Docker engine, started for a test in a directory and in namespaces of its own; and what Podman
+(realpodman.py) does as it does.
 
-In: a temporary directory. Out: an engine on a socket there, with one image, and what `docker` prints. Rules: nothing
-is written outside of the directory but the cgroup /docker, which Docker makes; when the test ends, or dies, the kernel
-ends all of it with the pid namespace.
+In: a temporary directory. Out: an engine on a socket there, with one image, and what its client prints. Rules: nothing
+is written outside of the directory but the cgroup that the engine makes at the root; when the test ends, or dies, the
+kernel ends all of it with the pid namespace.
 """
 
 import os
@@ -14,11 +15,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from machine.cgroup import hierarchy
-from realcri import images
+from realcri import cgroups, images
 
 IMAGE = "oomeventer-test-tools"
 _START_SECONDS = 60
-_PACKAGES = "apt-get install docker.io containerd runc busybox-static gcc libc6-dev"
 #: In a pid namespace: containerd, then the engine. No network: this machine's may not be touched.
 _SCRIPT = """
 mount -t proc proc /proc
@@ -30,21 +30,34 @@ exec dockerd --containerd {base}/containerd.sock --host unix://{base}/docker.soc
 """
 
 
-class Docker:
-    """A running engine. Leaving the context ends it, and its containers."""
+class Engine:
+    """A running engine. Leaving the context ends it, and its containers.
+
+    A kind of engine has: what is run in a pid namespace ({base}: the directory), the programs that it takes and the
+    packages that have them, its client, the socket's name, its log's, and the cgroups that it makes at the root.
+    """
+
+    script: str
+    tools: tuple[str, ...]
+    packages: str
+    client: tuple[str, ...]
+    socket_name: str
+    log_name: str
+    cgroups: tuple[str, ...]
 
     def __init__(self, base: Path) -> None:
         self.base = base
-        self.endpoint = f"unix://{base}/docker.sock"
+        self.socket = base / self.socket_name
+        self.endpoint = f"unix://{self.socket}"
 
     def __enter__(self) -> Self:
-        found = {name: shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") for name in _TOOLS}
+        found = {name: shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") for name in self.tools}
         if missing := [name for name, path in found.items() if path is None]:
-            raise FileNotFoundError(f"missing here: {', '.join(missing)} ({_PACKAGES})")
+            raise FileNotFoundError(f"missing here: {', '.join(missing)} ({self.packages})")
         self.base.mkdir(parents=True, exist_ok=True)
-        self._had_cgroup = (hierarchy() / "docker").exists()
+        self._made = [path for path in self.cgroups if not (hierarchy() / path.lstrip("/")).exists()]
         self._process = subprocess.Popen(
-            ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", _SCRIPT.format(base=self.base)],
+            ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", self.script.format(base=self.base)],
             start_new_session=True,
         )
         try:
@@ -59,8 +72,8 @@ class Docker:
         self._end()
 
     def __call__(self, *arguments: str, **options: Any) -> str:
-        """What `docker ARGUMENTS` prints."""
-        command = ["/usr/bin/docker", "--host", self.endpoint, *arguments]
+        """What its client prints."""
+        command = [*self.client, self.endpoint, *arguments]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, **options)
         assert done.returncode == 0, f"{command}: {done.stderr}"
         return done.stdout.strip()
@@ -74,20 +87,26 @@ class Docker:
                 time.sleep(0.1)
             else:
                 return
-        log = (self.base / "dockerd.log").read_text(errors="replace")
-        raise TimeoutError(f"dockerd does not get ready; its log:\n{log[-4000:]}")
+        log = (self.base / self.log_name).read_text(errors="replace")
+        raise TimeoutError(f"{self.client[0]}: the engine does not get ready; its log:\n{log[-4000:]}")
 
     def _end(self) -> None:
         self._process.kill()
         self._process.wait()
-        if not self._had_cgroup:
-            for _ in range(100):
-                try:
-                    (hierarchy() / "docker").rmdir()
+        for path in self._made:
+            for _ in range(100):  # its containers' are still being removed, or it was never made
+                cgroups.remove(path)
+                if not (hierarchy() / path.lstrip("/")).exists():
                     break
-                except OSError:  # its containers' are still being removed, or it was never made
-                    time.sleep(0.02)
+                time.sleep(0.02)
         shutil.rmtree(self.base, ignore_errors=True)
 
 
-_TOOLS = ("dockerd", "containerd", "runc", "busybox", "gcc", "unshare")
+class Docker(Engine):
+    """Docker, with a containerd of its own."""
+
+    script = _SCRIPT
+    tools = ("dockerd", "containerd", "runc", "busybox", "gcc", "unshare")
+    packages = "apt-get install docker.io containerd runc busybox-static gcc libc6-dev"
+    client = ("/usr/bin/docker", "--host")
+    socket_name, log_name, cgroups = "docker.sock", "dockerd.log", ("/docker",)
