@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from oomeventer import cri, engine
 from oomeventer.cluster import RIGHTS, Api, NoCluster, Right, Unreachable, connect
 from oomeventer.cri import Client, CriError
 from oomeventer.errors import OomeventerError
@@ -134,15 +135,49 @@ def _cgroups(settings: Settings) -> Finding:
 
 
 async def _runtime(settings: Settings) -> AsyncIterator[Finding]:
+    async for finding in _cri_runtimes(settings):
+        yield finding
+    async for finding in _engines(settings):
+        yield finding
+
+
+async def _cri_runtimes(settings: Settings) -> AsyncIterator[Finding]:
     if settings.cri_endpoint == "none":
         yield Finding("CRI", True, "not asked, as set", need=False)
         return
+    root, seconds = str(settings.host_root), settings.cri_timeout_seconds
     try:
-        client = await Client.connect(settings.cri_endpoint, timeout_seconds=settings.cri_timeout_seconds)
+        await Client.connect(settings.cri_endpoint, timeout_seconds=seconds, root=root)
     except CriError as e:
         yield Finding("CRI", False, str(e), need=False)
+    else:
+        for path in cri.there(settings.cri_endpoint, root):
+            yield await _cri(path, seconds)
+
+
+async def _cri(path: str, seconds: float) -> Finding:
+    try:
+        client = await Client.at(path, seconds)
+    except CriError as e:
+        return Finding("CRI", False, f"{e}; another socket's runtime answers", need=False)
+    return Finding("CRI", True, f"{client.runtime_name} {client.runtime_version} at {path}")
+
+
+async def _engines(settings: Settings) -> AsyncIterator[Finding]:
+    """Docker and Podman, the machine's and users', where there are sockets: hosts in a cluster mostly have none."""
+    if settings.engine_endpoint == "none":
         return
-    yield Finding("CRI", True, f"{client.runtime_name} {client.runtime_version} at {client.path}")
+    found = engine.there(str(settings.host_root))
+    if settings.engine_endpoint:
+        found = [engine.Socket("engine", settings.engine_endpoint.removeprefix("unix://"))]
+    for socket in found:
+        what = socket.engine if socket.uid is None else f"{socket.engine} of {socket.uid}"
+        try:
+            text = f"{await engine.version(socket, settings.cri_timeout_seconds)} at {socket}"
+        except engine.EngineError as e:
+            yield Finding(what, False, f"{e}: 'trace' shows its containers without names", need=False)
+        else:
+            yield Finding(what, True, text)
 
 
 async def _cluster(settings: Settings) -> AsyncIterator[Finding]:
