@@ -234,9 +234,13 @@ async def test_one_that_hangs(root: Path) -> None:
             found = await resolver(killed(f"/kubepods/pod{UID}/{ID}"))
             assert found.container
             assert found.container.name == "theirs"
-        await resolver(killed(f"/kubepods/pod{UID}/{UNKNOWN}"))
+        gone = await resolver(killed(f"/kubepods/pod{UID}/{UNKNOWN}"))
         assert time.monotonic() - started < 1.2
-    assert len(asked) == 1
+        assert gone.notes == (f"container: cri-o at {root}/{CRIO} does not know it",)
+        gone = await Resolver(None, 0.3, root=str(root))(killed(f"/kubepods/pod{UID}/{UNKNOWN}"))
+        silent = f"{root}/{CONTAINERD} could not be asked"
+        assert gone.notes == (f"container: cri-o at {root}/{CRIO} does not know it; {silent}",)
+    assert len(asked) == 2
 
 
 @pytest.mark.containerd

@@ -105,6 +105,8 @@ class Round:
         who = " and ".join(f"{client.runtime_name} at {client.path}" for client in asked)
         verb = "does" if len(asked) == 1 else "do"
         text = f"{who}{', as set,' if self._runtimes.is_set else ''} {verb} not know it"
+        if failed := self._failed_there():
+            text += f"; {', '.join(failed)} could not be asked"
         if not self._runtime or any(client.runtime_name == self._runtime for client in asked):
             return text
         missing = "" if self._runtimes.is_set else ", whose socket is in no usual place"
@@ -112,8 +114,11 @@ class Round:
 
     def silent(self) -> str:
         """In words, that there was no answer: of which sockets, of those that are there."""
-        there = [path for path in self._failures if self._runtimes.is_set or os.path.exists(path)]
+        there = self._failed_there()
         return "the runtime could not be asked" + (f" at {', '.join(there)}" if there else "")
+
+    def _failed_there(self) -> list[str]:
+        return [path for path in self._failures if self._runtimes.is_set or os.path.exists(path)]
 
     async def _first(self, question: Callable[[Client], Awaitable[_Record | None]]) -> _Record | None:
         for path in self._paths:
