@@ -228,16 +228,16 @@ async def test_one_that_hangs(root: Path) -> None:
     """Where the path names none, it costs one deadline, once in a while."""
     other = Other("cri-o")
     async with _hanging(root / CONTAINERD) as asked, other.at(root / CRIO):
-        resolver = Resolver(None, 0.3, root=str(root))
+        resolver = Resolver(None, 1.0, root=str(root))
         started = time.monotonic()
         for _ in range(4):
             found = await resolver(killed(f"/kubepods/pod{UID}/{ID}"))
             assert found.container
             assert found.container.name == "theirs"
         gone = await resolver(killed(f"/kubepods/pod{UID}/{UNKNOWN}"))
-        assert time.monotonic() - started < 1.2
+        assert time.monotonic() - started < 4
         assert gone.notes == (f"container: cri-o at {root}/{CRIO} does not know it",)
-        gone = await Resolver(None, 0.3, root=str(root))(killed(f"/kubepods/pod{UID}/{UNKNOWN}"))
+        gone = await Resolver(None, 1.0, root=str(root))(killed(f"/kubepods/pod{UID}/{UNKNOWN}"))
         silent = f"{root}/{CONTAINERD} could not be asked"
         assert gone.notes == (f"container: cri-o at {root}/{CRIO} does not know it; {silent}",)
     assert len(asked) == 2
@@ -250,10 +250,10 @@ async def test_the_pods_of_a_node(root: Path, containerd: Containerd) -> None:
     (root / CRIO).symlink_to(containerd.socket)
     node = NodeMemory(64 * MI, None, None, 1, (PodUsage(pod.uid, MI),))
     async with Other("containerd").at(root / CONTAINERD):
-        resolver = Resolver(None, 10, root=str(root))
-        host = await resolver(on_the_host(node_memory=node))
+        host = await Resolver(None, 10, root=str(root))(on_the_host(node_memory=node))
         cgroup = f"{SLICE}/cri-containerd-{ID}.scope"
-        inside = await resolver(replace(killed(cgroup), node_memory=node, container=CONTAINER))
+        one = replace(killed(cgroup), node_memory=node, container=CONTAINER)
+        inside = await Resolver(None, 10, root=str(root))(one)
     for found in (host, inside):
         assert found.node_memory
         assert [(one.namespace, one.name) for one in found.node_memory.pods] == [("bank", "vault")]
