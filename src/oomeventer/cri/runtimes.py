@@ -35,6 +35,8 @@ class Runtimes:
         #: Those that have answered, by path; the one that knew last is the first.
         self._clients: dict[str, Client] = {}
         self._rests_until: dict[str, float] = {}
+        #: The usual places, by the runtime that is named: links are resolved once.
+        self._places: dict[str | None, list[str]] = {}
 
     async def any(self) -> Client:
         """One that answers. Raises CriError where there is none, and says where it looked."""
@@ -46,7 +48,7 @@ class Runtimes:
     def round(self, runtime: str | None) -> "Round":
         """The questions about one incident, whose path names `runtime`."""
         own = self._there(runtime) if runtime else []
-        return Round(self, runtime, own or self._there(None) or sockets.find(self._endpoint, self._root))
+        return Round(self, runtime, own or self._there(None) or self._found(None))
 
     async def client(self, path: str) -> Client:
         """The runtime there. Raises CriError."""
@@ -67,11 +69,16 @@ class Runtimes:
         self._clients = {path: self._clients.pop(path)} | self._clients
 
     def _there(self, runtime: str | None) -> list[str]:
-        found = sockets.find(self._endpoint, self._root, runtime)
+        found = self._found(runtime)
         answered = [path for path in self._clients if path in found]
         now = time.monotonic()
         others = [path for path in found if path not in answered and (self._endpoint or os.path.exists(path))]
         return answered + [path for path in others if not answered or self._rests_until.get(path, 0.0) <= now]
+
+    def _found(self, runtime: str | None) -> list[str]:
+        if runtime not in self._places:
+            self._places[runtime] = sockets.find(self._endpoint, self._root, runtime)
+        return self._places[runtime]
 
 
 class Round:
