@@ -6,14 +6,12 @@ said of what is nothing. Where there is no room the least important sentences go
 On a Pod no other Pod is named.
 """
 
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 
-from oomeventer.incident import words
+from oomeventer.incident import ran_out, words
 from oomeventer.incident.incident import Incident
 from oomeventer.incident.victim import Victim
-from oomeventer.node import allocatable
 from oomeventer.redaction import quote
 from oomeventer.text import cut_bytes, size
 
@@ -24,9 +22,6 @@ _FIRST_BYTES, _COMMAND_BYTES = 640, 200
 _NAMED = 8
 #: What a process maps of files is told from this share of what it held on.
 _MAPPED = 1 / 8
-#: Parts of the limit between which what was in use is not worth a word.
-_USUAL = 0.5, 1.05
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 #: As the kernel has them: Kata's hypervisors, with 15 characters.
 _HYPERVISORS = ("qemu-system", "cloud-hyperviso", "firecracker", "dragonball")
 
@@ -58,7 +53,7 @@ def _joined(sentences: list[Sentence], command: str) -> str:
 
 def _first(incident: Incident, on_node: bool) -> list[str]:
     """What ran out and why; then the victim."""
-    who, killed = f"{_who(incident)}{_in_use(incident)}", f"the kernel killed {_victim(incident, on_node)}"
+    who, killed = ran_out.sentence(incident), f"the kernel killed {_victim(incident, on_node)}"
     if why := words.cause(incident):
         return [f"{who}: {why}", killed[0].upper() + killed[1:]]
     return [f"{who} and {killed}"]
@@ -83,97 +78,6 @@ def _ranked(rank: int, sentence: str | None) -> Iterator[Sentence]:
         yield rank, sentence
 
 
-# -- what ran out ------------------------------------------------------------------------------------------------------
-
-
-def _who(incident: Incident) -> str:
-    limit = size(incident.limit_bytes) if incident.limit_bytes is not None else "its"
-    if incident.limit_lowered:
-        used = f"{size(incident.usage_bytes)} were" if incident.usage_bytes else "more was"
-        return f"The memory limit of {_whose(incident)} was lowered to {limit} while {used} in use"
-    match incident.scope:
-        case "container":
-            whose = _whose(incident)
-            return f"{whose[0].upper()}{whose[1:]} {_ran_out(incident, _limit_set(incident))}"
-        case "pod":
-            pod = incident.pod
-            if pod and pod.limit_bytes is None and _same(pod.containers_limit_bytes, incident.limit_bytes):
-                return f"{_whose(incident)} ran out of {limit} of memory (its containers' limits together)"
-            return f"{_whose(incident)} {_ran_out(incident, _limit_set(incident))}"
-        case "cgroup":
-            return _cgroup(incident, limit)
-        case "node":
-            return f"Node {incident.node} ran out of memory"
-        case "unknown" if incident.limit_cgroup is None:
-            return f"The memory limit of a cgroup above {incident.cgroup} ran out"
-        case "unknown":
-            return f"A memory limit ran out, most likely that of cgroup {incident.limit_cgroup} ({limit})"
-
-
-def _cgroup(incident: Incident, limit: str) -> str:
-    match allocatable(incident.limit_cgroup or ""):
-        case "node":
-            return f"Node {incident.node} ran out of the {limit} that its Pods may use together (node allocatable)"
-        case "burstable" | "besteffort" as qos:
-            which = "Burstable" if qos == "burstable" else "BestEffort"
-            return f"Node {incident.node} ran out of the {limit} that its {which} Pods may use together"
-        case None:
-            within = f"{incident.identity.container_path or ''}/"
-            name = incident.limit_cgroup or ""
-            if incident.container and name.startswith(within):
-                name = f"{name.removeprefix(within)} within container {_container(incident)}"
-            return f"Cgroup {name} {_ran_out(incident, None)}"
-
-
-def _ran_out(incident: Incident, as_set: int | None) -> str:
-    if incident.limit_bytes is None:
-        return "ran out of its memory limit"
-    limit = size(incident.limit_bytes)
-    if as_set is None or _same(as_set, incident.limit_bytes):
-        return f"ran out of its {limit} memory limit"
-    return f"ran out of the {limit} memory limit in force (its spec says {size(as_set)})"
-
-
-def _in_use(incident: Incident) -> str:
-    """Where that is not about the limit: much was given back before the kernel had chosen, as after a kill just
-    before; or the limit was lowered just before, and a process inside allocated first."""
-    limit, usage = incident.limit_bytes, incident.usage_bytes
-    if incident.limit_lowered or not limit or not usage or _USUAL[0] * limit <= usage <= _USUAL[1] * limit:
-        return ""
-    return f" ({size(usage)} were in use when the victim was chosen)"
-
-
-def _limit_set(incident: Incident) -> int | None:
-    of = incident.container if incident.scope == "container" else incident.pod
-    return of.limit_bytes if of else None
-
-
-def _same(set_bytes: int | None, kernel_bytes: int | None) -> bool:
-    """The kernel keeps limits in pages and rounds down."""
-    return set_bytes is not None and kernel_bytes is not None and set_bytes // _PAGE == kernel_bytes // _PAGE
-
-
-def _whose(incident: Incident) -> str:
-    pod = f"Pod {incident.pod.name if incident.pod else incident.identity.pod_uid}"
-    match incident.scope:
-        case "container" if incident.sandbox:
-            return f"the sandbox of {pod}"
-        case "container":
-            return f"container {_container(incident)}"
-        case "pod":
-            return pod
-        case _:
-            return f"cgroup {incident.limit_cgroup or incident.cgroup}"
-
-
-def _container(incident: Incident) -> str:
-    container = incident.container
-    return (container.name or container.id[:12]) if container else incident.cgroup
-
-
-# -- who was killed ----------------------------------------------------------------------------------------------------
-
-
 def _victim(incident: Incident, on_node: bool) -> str:
     victim = incident.chosen
     if incident.sandbox:
@@ -189,7 +93,7 @@ def _victim(incident: Incident, on_node: bool) -> str:
 
 
 def _place(incident: Incident, on_node: bool) -> str:
-    place = "the container" if incident.scope == "container" else f"container {_container(incident)}"
+    place = "the container" if incident.scope == "container" else f"container {ran_out.container(incident)}"
     if on_node and incident.pod:
         place += f" of Pod {incident.pod.namespace}/{incident.pod.name}"
     return place
