@@ -3,6 +3,7 @@
 In: a cgroup v2 hierarchy made by hand, with kills whose levels have its inodes. Out: Glances.
 """
 
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -201,7 +202,7 @@ def test_a_node_without_pods_or_meminfo(machine: Machine) -> None:
 
 def test_very_many_pods(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     """So many are read; all are counted."""
-    read: list[Path] = []
+    read: list[str] = []
     monkeypatch.setattr("oomeventer.node.node_memory.usage_bytes", lambda cgroup: read.append(cgroup.directory) or 1)
     for number in range(PODS + 3):
         machine.cgroup(f"/kubepods/pod{number:032x}")
@@ -209,3 +210,18 @@ def test_very_many_pods(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> No
     node = machine.glance("/kubepods", full=None).node
     assert node
     assert (node.pods_total, len(read)) == (PODS + 3, PODS + 1)
+
+
+@pytest.mark.parametrize("full", [0, 1, None])
+def test_no_name_is_interned(machine: Machine, monkeypatch: pytest.MonkeyPatch, full: int | None) -> None:
+    """The agent does not grow by the names of cgroups that it looked at. See reading.py."""
+    for path in ("/kubepods", POD_CGROUP, CGROUP):
+        machine.cgroup(path, anon=1)
+    (machine.proc / "meminfo").write_text("MemTotal: 1000 kB\n")
+    seen = machine.kill(full=full)
+    interned: list[str] = []
+    monkeypatch.setattr(sys, "intern", lambda name: interned.append(name) or name)
+    found = machine.procfs.glance(seen)
+    monkeypatch.undo()
+    assert found.memory or found.node
+    assert not interned

@@ -49,7 +49,7 @@ def cgroup(directory: Path, unified: bool, **files: str | bytes) -> Cgroup:
     for name, content in files.items():
         file = directory / name.replace("_", ".", 1)
         file.write_bytes(content.encode() if isinstance(content, str) else content)
-    return Cgroup("/x", directory, unified)
+    return Cgroup("/x", str(directory), unified)
 
 
 def test_cgroup_v2(tmp_path: Path) -> None:
@@ -105,15 +105,16 @@ def test_cgroup_v1(tmp_path: Path) -> None:
 def test_odd_content_is_unknown(tmp_path: Path, content: bytes, unified: bool) -> None:
     """Nothing raises, and nothing is made up, whatever is in the files; nor where there are none, or directories."""
     names = ("memory.stat", "memory.events", "memory.pressure", "memory.oom_control", "memory.failcnt")
-    made = Cgroup("/x", tmp_path / "gone", unified)
+    directory = tmp_path / "gone"
+    made = Cgroup("/x", str(directory), unified)
     assert (memory_stat(made), happened(made), stalled(made)) == (None, None, None)
-    made.directory.mkdir()
+    directory.mkdir()
     for name in names:
-        (made.directory / name).write_bytes(content)
+        (directory / name).write_bytes(content)
     assert (memory_stat(made), happened(made), stalled(made)) == (None, None, None)
     for name in names:
-        (made.directory / name).unlink()
-        (made.directory / name).mkdir()
+        (directory / name).unlink()
+        (directory / name).mkdir()
     assert (memory_stat(made), happened(made), stalled(made)) == (None, None, None)
 
 
@@ -132,7 +133,7 @@ def test_happened(tmp_path: Path) -> None:
     (tmp_path / "memory.failcnt").write_text("9\n")
     for kills in (0, 2):
         (tmp_path / "memory.oom_control").write_text(f"oom_kill_disable 0\nunder_oom 0\noom_kill {kills}\n")
-        assert happened(Cgroup("/x", tmp_path, False)) == Happened(max=9, oom_kill=kills or None)
+        assert happened(Cgroup("/x", str(tmp_path), False)) == Happened(max=9, oom_kill=kills or None)
 
 
 def test_stalled(tmp_path: Path) -> None:
@@ -140,7 +141,7 @@ def test_stalled(tmp_path: Path) -> None:
     text = "some avg10=38.50 avg60=9.00 avg300=1.00 total=1\nfull avg10=20.00 avg60=100.01 avg300=0.50 total=1\n"
     made = cgroup(tmp_path, True, memory_pressure=text)
     assert stalled(made) == Stalled(38.5, 9.0, 20.0, 100.0)
-    assert stalled(Cgroup("/x", tmp_path, False)) is None
+    assert stalled(Cgroup("/x", str(tmp_path), False)) is None
     assert stalled(cgroup(tmp_path, True, memory_pressure=text[:50])) is None
 
 
@@ -153,7 +154,7 @@ def test_a_real_cgroup(program: Path) -> None:
         with Victim(program, real, ["shmem", "8"]) as sharing, Victim(program, real, ["hog", "12"]) as hog:
             for victim in (sharing, hog):
                 victim.go()
-            made = Cgroup(real.path, real.directory, real.unified)
+            made = Cgroup(real.path, str(real.directory), real.unified)
             while (found := memory_stat(made)) and found.shmem_bytes + found.anon_bytes < 20 * MI:
                 os.sched_yield()
             child = os.fork()

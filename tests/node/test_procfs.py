@@ -4,6 +4,7 @@ In: files in a directory of the test's own, laid out as the kernel does. Out: Ob
 """
 
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -387,3 +388,18 @@ def test_this_machine_has_a_boot_id_and_this_process() -> None:
     me = Process(os.getpid(), ticks * TICK_NS)
     myself = kill(process=me, arguments=None, environment=None)
     assert procfs.observe((myself,)).arguments[me] == Path("/proc/self/cmdline").read_bytes()[: 4 * KI]
+
+
+def test_no_name_is_interned(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The agent does not grow by the pids and cgroups that it looked at. See reading.py."""
+    machine.init(status=b"RssShmem:\t       8 kB\n")
+    inode = machine.cgroup(CGROUP, INIT.pid)
+    machine.cgroup(f"{CGROUP}/below")
+    seen = kill(levels=(replace(LEVELS[0], inode=inode), *LEVELS[1:]), arguments=None)
+    procfs = Procfs(machine.proc, machine.cgroups)
+    interned: list[str] = []
+    monkeypatch.setattr(sys, "intern", lambda name: interned.append(name) or name)
+    found = procfs.observe([seen])
+    monkeypatch.undo()
+    assert (found.pid1, found.neighbours.total) == ("seen", 1)
+    assert not interned

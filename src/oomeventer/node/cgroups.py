@@ -34,8 +34,17 @@ class Cgroup:
     """path: as the kill has it. directory: where it is mounted here."""
 
     path: str
-    directory: Path
+    directory: str
     unified: bool
+
+    @property
+    def name(self) -> str:
+        """The last part of where it is mounted."""
+        return self.directory.rpartition("/")[2]
+
+    def file(self, name: str) -> str:
+        """The path of one of its files."""
+        return f"{self.directory}/{name}"
 
     def children(self) -> list["Cgroup"]:
         """The cgroups right below it."""
@@ -45,11 +54,11 @@ class Cgroup:
         except OSError:
             return []
         above = self.path.rstrip("/")
-        return [Cgroup(f"{above}/{name}", self.directory / name, self.unified) for name in names]
+        return [Cgroup(f"{above}/{name}", self.file(name), self.unified) for name in names]
 
     def pids(self) -> list[int]:
         """The processes in it, without those below."""
-        return [int(line) for line in (read(self.directory / "cgroup.procs", 1 << 16) or b"").split() if line.isdigit()]
+        return [int(line) for line in (read(self.file("cgroup.procs"), 1 << 16) or b"").split() if line.isdigit()]
 
     def processes(self) -> tuple[list[tuple[int, str]], bool]:
         """The processes in it and below, each with its cgroup's path, and whether these are all. The upper ones first:
@@ -71,7 +80,7 @@ class Cgroups:
     def __init__(self, proc: Path = Path("/proc"), root: Path | None = None) -> None:
         self._proc = proc
         self._root = root
-        self._mounted: dict[bool, list[Path]] = {}
+        self._mounted: dict[bool, list[str]] = {}
 
     def find(self, kill: Kill, level: int) -> Cgroup | Unseen:
         """The cgroup of that level of the kill."""
@@ -85,9 +94,9 @@ class Cgroups:
             if above < 0:
                 unseen = Unseen.UNPLACED
                 continue
-            directory = mount.joinpath(*names[above : max(len(names) - level, above)])
+            directory = "/".join([mount, *names[above : max(len(names) - level, above)]])
             try:
-                if directory.stat().st_ino == kill.levels[level].inode:
+                if os.stat(directory).st_ino == kill.levels[level].inode:
                     return Cgroup(path, directory, kill.unified)
                 unseen = Unseen.ANOTHER
             except OSError:
@@ -97,26 +106,26 @@ class Cgroups:
     def top(self, kill: Kill) -> Cgroup | None:
         """The uppermost cgroup above a kill that is mounted here: on a node, the node's."""
         inodes = [level.inode for level in kill.levels]
-        found: list[tuple[int, Path]] = []
+        found: list[tuple[int, str]] = []
         for mount in self._mounts(kill.unified):
             try:
-                found.append((inodes.index(mount.stat().st_ino), mount))
+                found.append((inodes.index(os.stat(mount).st_ino), mount))
             except (OSError, ValueError):
                 continue
         return Cgroup("/", max(found)[1], kill.unified) if found else None
 
-    def _names_above(self, mount: Path, kill: Kill, names: int) -> int:
+    def _names_above(self, mount: str, kill: Kill, names: int) -> int:
         """How many components of the kill's path are above what is mounted there; negative: so many are missing."""
         try:
-            inode = mount.stat().st_ino
+            inode = os.stat(mount).st_ino
         except OSError:
             return 0
         at = next((i for i, level in enumerate(kill.levels) if level.inode == inode), names)
         return names - at
 
-    def _mounts(self, unified: bool) -> list[Path]:
+    def _mounts(self, unified: bool) -> list[str]:
         if self._root:
-            return [self._root]
+            return [str(self._root)]
         if not self._mounted.get(unified):
-            self._mounted[unified] = [mount.point for mount in memory_mounts(self._proc, unified)]
+            self._mounted[unified] = [str(mount.point) for mount in memory_mounts(self._proc, unified)]
         return self._mounted[unified]

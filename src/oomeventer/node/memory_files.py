@@ -69,23 +69,23 @@ class Stalled:
 
 def usage_bytes(cgroup: Cgroup) -> int | None:
     """What is charged to it, page cache included."""
-    return number(read(cgroup.directory / ("memory.current" if cgroup.unified else "memory.usage_in_bytes"), 64))
+    return number(read(cgroup.file("memory.current" if cgroup.unified else "memory.usage_in_bytes"), 64))
 
 
 def memory_stat(cgroup: Cgroup) -> MemoryStat | None:
     """Its memory.stat, and the files beside it."""
-    stat = _pairs(read(cgroup.directory / "memory.stat", _BYTES))
+    stat = _pairs(read(cgroup.file("memory.stat"), _BYTES))
     return (_unified if cgroup.unified else _legacy)(cgroup, stat)
 
 
 def happened(cgroup: Cgroup) -> Happened | None:
     """Its memory.events; on v1 what memory.failcnt and memory.oom_control say."""
     if cgroup.unified:
-        events = _pairs(read(cgroup.directory / "memory.events", _BYTES))
+        events = _pairs(read(cgroup.file("memory.events"), _BYTES))
         found = Happened(*(events.get(name) for name in ("max", "oom", "oom_kill", "oom_group_kill")))
     else:
-        control = _pairs(read(cgroup.directory / "memory.oom_control", _BYTES))
-        failures = number(read(cgroup.directory / "memory.failcnt", 64))
+        control = _pairs(read(cgroup.file("memory.oom_control"), _BYTES))
+        failures = number(read(cgroup.file("memory.failcnt"), 64))
         found = Happened(max=failures, oom_kill=control.get("oom_kill") or None)
     return None if found == Happened() else found
 
@@ -94,7 +94,7 @@ def stalled(cgroup: Cgroup) -> Stalled | None:
     """Its memory.pressure; None on v1, and where PSI is off."""
     if not cgroup.unified:
         return None
-    raw = read(cgroup.directory / "memory.pressure", _BYTES) or b""
+    raw = read(cgroup.file("memory.pressure"), _BYTES) or b""
     found = {kind: (min(float(ten), 100.0), min(float(sixty), 100.0)) for kind, ten, sixty in _PRESSURE.findall(raw)}
     if found.keys() != {b"some", b"full"}:
         return None
@@ -118,7 +118,7 @@ def _unified(cgroup: Cgroup, stat: dict[str, int]) -> MemoryStat | None:
         stack_bytes=stat.get("kernel_stack"),
         percpu_bytes=stat.get("percpu"),
         dirty_bytes=_sum(stat, "file_dirty", "file_writeback"),
-        swap_bytes=number(read(cgroup.directory / "memory.swap.current", 64)),
+        swap_bytes=number(read(cgroup.file("memory.swap.current"), 64)),
         usage_bytes=usage_bytes(cgroup),
         is_whole="kernel" in stat,
     )
@@ -128,13 +128,13 @@ def _legacy(cgroup: Cgroup, stat: dict[str, int]) -> MemoryStat | None:
     if not stat.keys() >= {"total_cache", "total_rss"}:
         return None
     shmem = stat.get("total_shmem", 0)
-    kernel = number(read(cgroup.directory / "memory.kmem.usage_in_bytes", 64))
+    kernel = number(read(cgroup.file("memory.kmem.usage_in_bytes"), 64))
     return MemoryStat(
         anon_bytes=stat["total_rss"],
         file_bytes=max(stat["total_cache"] - shmem - stat.get("total_swapcached", 0), 0),
         shmem_bytes=shmem,
         kernel_bytes=kernel,
-        sock_bytes=number(read(cgroup.directory / "memory.kmem.tcp.usage_in_bytes", 64)),
+        sock_bytes=number(read(cgroup.file("memory.kmem.tcp.usage_in_bytes"), 64)),
         dirty_bytes=_sum(stat, "total_dirty", "total_writeback"),
         swap_bytes=stat.get("total_swap"),
         usage_bytes=usage_bytes(cgroup),

@@ -69,7 +69,7 @@ def neighbours(proc: Path, cgroups: Cgroups, kills: tuple[Kill, ...]) -> Neighbo
 
 
 def _neighbour(proc: Path, pid: int, container_id: str | None) -> Neighbour | None:
-    statm, stat = read(proc / str(pid) / "statm", 256), process_stat(proc, pid)
+    statm, stat = read(f"{proc}/{pid}/statm", 256), process_stat(proc, pid)
     fields = (statm or b"").split()
     if stat is None or len(fields) < 2 or not fields[1].isdigit() or stat["state"] in b"ZX":
         return None
@@ -77,5 +77,5 @@ def _neighbour(proc: Path, pid: int, container_id: str | None) -> Neighbour | No
 
 
 def _shmem_bytes(proc: Path, pid: int) -> int:
-    found = _SHMEM.search(read(proc / str(pid) / "status", 1 << 14) or b"")
+    found = _SHMEM.search(read(f"{proc}/{pid}/status", 1 << 14) or b"")
     return int(found[1]) << 10 if found else 0

@@ -36,7 +36,7 @@ class NodeUsage:
 
 def node_usage(proc: Path, top: Cgroup | None) -> NodeUsage | None:
     """None where /proc/meminfo is not to be read."""
-    meminfo = {name: int(kib) << 10 for name, kib in _MEMINFO.findall(read(proc / "meminfo", 1 << 14) or b"")}
+    meminfo = {name: int(kib) << 10 for name, kib in _MEMINFO.findall(read(f"{proc}/meminfo", 1 << 14) or b"")}
     if b"MemTotal" not in meminfo:
         return None
     roots = _kubepods(top) if top else []
@@ -56,14 +56,14 @@ def node_usage(proc: Path, top: Cgroup | None) -> NodeUsage | None:
 def _kubepods(top: Cgroup) -> list[Cgroup]:
     """kubepods, right below the node's root, or one further down (--cgroup-root, kind)."""
     first = top.children()
-    if found := [cgroup for cgroup in first if _KUBEPODS.fullmatch(cgroup.directory.name)]:
+    if found := [cgroup for cgroup in first if _KUBEPODS.fullmatch(cgroup.name)]:
         return found
     second = (cgroup for above in first[:LOOKED_AT] for cgroup in above.children())
-    return [cgroup for cgroup in second if _KUBEPODS.fullmatch(cgroup.directory.name)]
+    return [cgroup for cgroup in second if _KUBEPODS.fullmatch(cgroup.name)]
 
 
 def _pods(kubepods: Cgroup) -> list[tuple[str, Cgroup]]:
     children = kubepods.children()
-    within = [cgroup for qos in children if _QOS.fullmatch(qos.directory.name) for cgroup in qos.children()]
+    within = [cgroup for qos in children if _QOS.fullmatch(qos.name) for cgroup in qos.children()]
     found = ((identify(cgroup.path), cgroup) for cgroup in (*children, *within))
     return [(identity.pod_uid, cgroup) for identity, cgroup in found if identity.pod_uid]

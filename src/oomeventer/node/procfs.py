@@ -58,7 +58,7 @@ class Procfs:
 
     def boot_id(self) -> str | None:
         """The random name of this boot of the machine."""
-        raw = _read(self._proc / "sys/kernel/random/boot_id", 64)
+        raw = _read(f"{self._proc}/sys/kernel/random/boot_id", 64)
         return raw.decode("ascii", "replace").strip() if raw else None
 
     def glance(self, kill: Kill) -> Glance:
@@ -100,7 +100,7 @@ class Procfs:
     def _sees_all(self) -> bool:
         """Whether /proc has the pids that the kernel names: not where the node is a container itself (kind)."""
         try:
-            return os.stat(self._proc / "self/ns/pid").st_ino == _PID_INIT
+            return os.stat(f"{self._proc}/self/ns/pid").st_ino == _PID_INIT
         except OSError:
             return True  # a /proc that is not the kernel's: a test's
 
@@ -122,13 +122,13 @@ class Procfs:
 
     def _text(self, process: Process, name: str, limit: int) -> bytes | None:
         """cmdline or environ, if this is still that process: empty once it has dropped its memory."""
-        text = _read(self._proc / str(process.pid) / name, limit)
+        text = _read(f"{self._proc}/{process.pid}/{name}", limit)
         return text if text and self.is_there(process) else None
 
     def _cgroup_of(self, pid: int) -> str | None:
         """The path of a process in the memory hierarchy, or on cgroup v2."""
         unified = None
-        for line in (_read(self._proc / str(pid) / "cgroup", 1 << 16) or b"").splitlines():
+        for line in (_read(f"{self._proc}/{pid}/cgroup", 1 << 16) or b"").splitlines():
             _, _, rest = line.partition(b":")
             controllers, _, path = rest.partition(b":")
             if b"memory" in controllers.split(b","):

@@ -1,4 +1,10 @@
-"""Files of the kernel, read whole or not at all. In: a path. Out: bytes, None where it is gone or not for us."""
+"""Files of the kernel, read whole or not at all. In: a path. Out: bytes, None where it is gone or not for us.
+
+Rules: what is made of a pid, or of a cgroup's name, is a str and never a Path. pathlib interns each part of a path
+(sys.intern), and CPython's table of interned strings, 2 MiB here, does not use the places again of those that are gone:
+after so many new names it is made anew, in the memory of the thread that comes by (glibc has a heap for each), and the
+old one's place stays with the thread that made that.
+"""
 
 import re
 from pathlib import Path
@@ -10,10 +16,10 @@ _STAT = re.compile(
 )
 
 
-def read(path: Path, limit: int) -> bytes | None:
+def read(path: str, limit: int) -> bytes | None:
     """At most `limit` bytes of a file; None where it is gone or not for us."""
     try:
-        with path.open("rb", buffering=0) as file:
+        with open(path, "rb", buffering=0) as file:
             return file.read(limit)
     except OSError:
         return None
@@ -21,7 +27,7 @@ def read(path: Path, limit: int) -> bytes | None:
 
 def process_stat(proc: Path, pid: int) -> re.Match[bytes] | None:
     """/proc/PID/stat: comm, state, flags and starttime (proc_pid_stat(5))."""
-    raw = read(proc / str(pid) / "stat", 4096)
+    raw = read(f"{proc}/{pid}/stat", 4096)
     return _STAT.match(raw) if raw else None
 
 
