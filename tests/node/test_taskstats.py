@@ -1,6 +1,8 @@
 """The kernel's taskstats through pyroute2, for a process of this machine."""
 
 import os
+import sys
+import time
 
 import pytest
 
@@ -45,3 +47,11 @@ def test_not_permitted() -> None:
             return not taskstats_permitted() and "CAP_NET_ADMIN" in str(e)
 
     assert without(refused)
+
+
+def test_no_name_is_interned_anew() -> None:
+    """What each of its event loops asks the clock for is interned already: the agent does not grow by it. See
+    reading.py."""
+    names = ["".join(list(name)) for name in vars(time.get_clock_info("monotonic"))]
+    assert "".join(("adjust", "able")) in names
+    assert [name for name in names if sys.intern(name) is name] == []

@@ -8,6 +8,7 @@ when it is first needed. Its sockets block, and uvloop has no netlink: call it f
 
 import contextlib
 import errno
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -15,6 +16,9 @@ from typing import Any, Self
 from oomeventer.errors import OomeventerError
 
 CAP_NET_ADMIN = 12
+#: Each event loop asks for it when it is made, and pyroute2 makes one for each socket: kept, its names are not interned
+#: anew each time (see reading.py).
+_CLOCK = time.get_clock_info("monotonic")
 
 
 class TaskstatsError(OomeventerError):
