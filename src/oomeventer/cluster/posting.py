@@ -24,8 +24,8 @@ from oomeventer.cluster.retry import NO_ANSWER, NOT_ITS_WORDS, Rule, Verdict, ru
 from oomeventer.incident import ANNOTATION
 from oomeventer.journal import Plan
 
-#: Events whose version is remembered: as many as client-go's recorder remembers.
-VERSIONS = 4096
+#: Events whose version is remembered, 0.3 MiB. Of another one it is asked for.
+VERSIONS = 1024
 _PATCH = "application/strategic-merge-patch+json"
 #: Namespace and name.
 _Event = tuple[str, str]

@@ -5,6 +5,9 @@ Rules: pure; the clock is a parameter, in seconds, any that only goes forward.
 
 from collections import OrderedDict
 
+#: Objects whose budget is kept, 0.3 MiB. A node has 110 Pods by default, and seldom 500.
+OBJECTS = 1024
+
 
 class Budget:
     """A token bucket: `burst` at once, then one every `seconds`."""
@@ -42,7 +45,7 @@ class Budget:
 class Budgets:
     """One Budget for each object. Full ones are forgotten; there are never more than `most`."""
 
-    def __init__(self, burst: float, seconds: float, most: int = 4096) -> None:
+    def __init__(self, burst: float, seconds: float, most: int = OBJECTS) -> None:
         self._burst = burst
         self._seconds = seconds
         self._most = most

@@ -18,7 +18,7 @@ from oomeventer.journal import Spent, Waiting
 #: A server that asks to be left alone for longer (Retry-After) is asked again nevertheless.
 RETRY_AFTER_SECONDS = 600.0
 #: Namespaces and objects whose last turn is remembered. A forgotten one is next.
-TURNS = 4096
+TURNS = 1024
 #: Requests about an object that the next process need not know of: most objects never have more.
 LITTLE = 3
 
