@@ -15,7 +15,7 @@ from oomeventer.cluster import Delivery, Describer, Limits, Pods, connect, warn_
 from oomeventer.commands import lifecycle, wiring
 from oomeventer.incident import Unmasking
 from oomeventer.journal import Journal
-from oomeventer.kernel import Episode, Kill, Tracer
+from oomeventer.kernel import Episode, Kill, Tracer, share_heap
 from oomeventer.node import NodeCgroup
 from oomeventer.probes import Health, Metrics, Parts, serve
 from oomeventer.settings import Settings
@@ -28,6 +28,7 @@ _SAVED = 8
 
 async def run(settings: Settings) -> None:
     """Events for every kill on this node, until SIGTERM or SIGINT."""
+    share_heap()
     async with contextlib.AsyncExitStack() as stack:
         stop = stack.enter_context(wiring.stopped_by_signals())
         metrics = Metrics()

@@ -4,6 +4,7 @@ In: kills on this machine. Out: episodes of Kills, each the kernel's own word, w
 """
 
 from oomeventer.kernel.episodes import Episode
+from oomeventer.kernel.heap import share as share_heap
 from oomeventer.kernel.kill import Kill, Missing, Process, ancestor, is_lowered, ran_out_here
 from oomeventer.kernel.libbpf import KernelError, LibraryError
 from oomeventer.kernel.lock import Held, Lock
@@ -29,4 +30,5 @@ __all__ = [
     "filesystem",
     "is_lowered",
     "ran_out_here",
+    "share_heap",
 ]

@@ -15,6 +15,7 @@ from importlib import resources
 from typing import Any
 
 from oomeventer.errors import OomeventerError
+from oomeventer.kernel import heap
 from oomeventer.kernel.libbpf import KernelError, Library
 from oomeventer.kernel.pins import Generation
 from oomeventer.kernel.ring import Ring
@@ -162,6 +163,6 @@ def _load(library: Library, ring_bytes: int, generation: Generation | None, opti
         attachment.close()
         raise
     finally:
-        c.give_back()
+        heap.give_back()  # to load an object libbpf has the kernel's types there, 10 MiB
     c.log.clear()
     return attachment

@@ -104,13 +104,6 @@ class Library:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._c, name)
 
-    @staticmethod
-    def give_back() -> None:
-        """What libbpf has freed goes back to the kernel, where the C library can (glibc). To load an object it has the
-        kernel's types in the heap, 10 MiB, which would stay there."""
-        if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
-            trim(c_size_t(0))
-
     def _bind(self, name: str, result: Any, arguments: list[Any], check: _Check | None) -> None:
         try:
             function = getattr(self._c, name)
