@@ -16,7 +16,7 @@ PROTOC  = PATH=$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc -Isrc/oomeventer
 
 Q := $(if $(V),,@)
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-cluster kind test-faults test-kernels bench trajectories image chart docs reading schema check workflows format object stubs verify-stubs lock lock-image wheel clean packages bench-plugin plugin krew pictures bench-scale fleet fleet-listing soak profile
+.PHONY: help demo test test-cluster kind test-faults test-kernels bench trajectories image chart docs reading schema check workflows format object stubs verify-stubs lock lock-image wheel clean packages bench-plugin plugin krew pictures bench-scale fleet fleet-listing soak growth profile
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
@@ -67,6 +67,9 @@ fleet-listing: $(VENV)/dev ## what a list of Pods (rbac.listPods) costs a real A
 
 soak: $(VENV)/dev packages-test ## real kills for SOAK_HOURS (6): memory and the journal stay where they are (root)
 	$(Q)PYTHONPATH=tests/support $(BIN)/python -m soak
+
+growth: $(VENV)/dev packages-test ## what the agent has in memory after each 1,000 of 40,000 real kills in ever new cgroups (root; 7 minutes)
+	$(Q)PYTHONPATH=tests/support $(BIN)/python -m soak.growth 40000
 
 bench-plugin: $(VENV)/dev $(PLUGIN) ## what kubectl oom takes for 5,000 Events, in time and memory (60 s)
 	$(Q)PYTHONPATH=tests/support $(BIN)/python -m plugin.bench

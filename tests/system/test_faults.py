@@ -272,16 +272,16 @@ async def test_no_growth(api: ApiServer, program: Path, tmp_path: Path, bpffs: P
                 now["oomeventer_events_waiting"]
             ):
                 ours = {name: value for name, value in now.items() if name.startswith("oomeventer") and value}
+                assert not now["oomeventer_ring_lost_records_total"], agent.log[-20:]  # it would never be seen
                 assert time.monotonic() < until, f"{made} made; {ours}; {agent.log[-20:]}"
                 await asyncio.sleep(0.2)
-            assert not now["oomeventer_ring_lost_records_total"]
             api.events.clear()
             api.requests.clear()
             resident.append(resident_mib(agent.process.pid))
             sizes.append(sum(file.stat().st_size for file in journal.parent.iterdir()))
     print(f"{made} kills in {rounds} rounds; resident MiB: {[round(size, 1) for size in resident]}; journal: {sizes}")
     warm = rounds // 3
-    assert max(resident[warm:]) < max(resident[:warm]) + 6  # the allocator grows in two steps, and not after them
+    assert max(resident[warm:]) < max(resident[:warm]) + 3
     assert max(sizes) < 6 << 20
 
 
