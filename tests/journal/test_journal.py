@@ -825,3 +825,13 @@ async def test_two_damaged_files(path: Path) -> None:
             assert journal.trouble is None
     assert path.with_name("journal.db.damaged").read_bytes() == b"second" * 1000
     assert sorted(file.name for file in path.parent.iterdir()) == ["journal.db", "journal.db.damaged"]
+
+
+async def test_what_was_freed_goes_back(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each time when the journal is looked over, the C library gives back to the kernel what was freed since."""
+    given: list[float] = []
+    monkeypatch.setattr("oomeventer.journal.journal.give_back_heap", lambda: given.append(time.monotonic()))
+    monkeypatch.setattr("oomeventer.journal.journal.TRIM_SECONDS", 0.0)
+    async with Journal(path) as journal:
+        await journal.note("a", "b")
+    assert len(given) == 2

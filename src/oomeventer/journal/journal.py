@@ -22,10 +22,11 @@ from oomeventer.journal.handed import CHARACTERS, MOST, Handed, RecordedIncident
 from oomeventer.journal.outbox import State, Waiting
 from oomeventer.journal.plans import Plan
 from oomeventer.journal.totals import Totals
+from oomeventer.kernel import give_back_heap
 
 log = logging.getLogger(__name__)
 
-#: How often it is looked over for what is too old, in seconds; and whether it has room, in writes.
+#: How often, in seconds, what is too old goes, and freed memory back; and in writes, whether it has room is looked at.
 TRIM_SECONDS, _FIT_WRITES = 300.0, 50
 #: Incidents are read at once that have so many bytes of JSON together, or one.
 BATCH_BYTES = 256 << 10
@@ -237,6 +238,7 @@ class Journal:
     async def _trim(self) -> None:
         self._trim_at = time.monotonic() + TRIM_SECONDS
         await self._store.call(retention.trim)
+        give_back_heap()
 
     def _look_again(self) -> None:
         """The disk is back, and may hold incidents that an earlier process left."""

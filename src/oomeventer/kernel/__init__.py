@@ -4,6 +4,7 @@ In: kills on this machine. Out: episodes of Kills, each the kernel's own word, w
 """
 
 from oomeventer.kernel.episodes import Episode
+from oomeventer.kernel.heap import give_back as give_back_heap
 from oomeventer.kernel.heap import share as share_heap
 from oomeventer.kernel.kill import Kill, Missing, Process, ancestor, is_lowered, ran_out_here
 from oomeventer.kernel.libbpf import KernelError, LibraryError
@@ -28,6 +29,7 @@ __all__ = [
     "Tracer",
     "ancestor",
     "filesystem",
+    "give_back_heap",
     "is_lowered",
     "ran_out_here",
     "share_heap",
