@@ -15,7 +15,7 @@ from oomeventer.cluster import Delivery, Describer, Limits, Pods, connect, warn_
 from oomeventer.commands import lifecycle, wiring
 from oomeventer.incident import Unmasking
 from oomeventer.journal import Journal
-from oomeventer.kernel import Episode, Kill, Tracer, share_heap
+from oomeventer.kernel import Episode, Kill, Tracer, give_back_heap, share_heap
 from oomeventer.node import NodeCgroup
 from oomeventer.probes import Health, Metrics, Parts, serve
 from oomeventer.settings import Settings
@@ -45,6 +45,7 @@ async def run(settings: Settings) -> None:
         journal = await stack.enter_async_context(
             Journal(settings.journal, settings.journal_bytes, settings.journal_days * 86400)
         )
+        journal.trimmed = give_back_heap  # as often: where nothing is killed, nothing is freed
         note = partial(_note, journal)
         trajectories = await wiring.trajectories(settings, node, stack, note, settings.journal_bytes // _SAVED)
         cluster = await stack.enter_async_context(await connect(settings.kubeconfig, settings.api_timeout_seconds))

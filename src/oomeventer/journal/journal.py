@@ -22,11 +22,10 @@ from oomeventer.journal.handed import CHARACTERS, MOST, Handed, RecordedIncident
 from oomeventer.journal.outbox import State, Waiting
 from oomeventer.journal.plans import Plan
 from oomeventer.journal.totals import Totals
-from oomeventer.kernel import give_back_heap
 
 log = logging.getLogger(__name__)
 
-#: How often, in seconds, what is too old goes, and freed memory back; and in writes, whether it has room is looked at.
+#: How often it is looked over for what is too old, in seconds, if it is written; and whether it has room, in writes.
 TRIM_SECONDS, _FIT_WRITES = 300.0, 50
 #: Incidents are read at once that have so many bytes of JSON together, or one.
 BATCH_BYTES = 256 << 10
@@ -55,6 +54,8 @@ class Journal:
         self._left: dict[int, asyncio.Event] = {}
         #: Called when the disk is back: then more may be waiting than was known.
         self.returned: Callable[[], None] = lambda: None
+        #: Called when it was looked over.
+        self.trimmed: Callable[[], None] = lambda: None
 
     async def __aenter__(self) -> "Journal":
         await self._trim()
@@ -238,7 +239,7 @@ class Journal:
     async def _trim(self) -> None:
         self._trim_at = time.monotonic() + TRIM_SECONDS
         await self._store.call(retention.trim)
-        give_back_heap()
+        self.trimmed()
 
     def _look_again(self) -> None:
         """The disk is back, and may hold incidents that an earlier process left."""
