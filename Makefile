@@ -34,7 +34,7 @@ test: $(VENV)/dev packages-test ## lint, types, contracts and all tests, on this
 test-cluster: export CLUSTER_IMAGE ?= localhost/oomeventer:$(shell sed -n 's/^ARG VERSION=//p' Dockerfile)
 test-cluster: $(VENV)/dev ## the chart in the cluster that KUBECONFIG names (docs/cluster-tests.md); CLUSTER_IMAGE: the agent's
 	$(Q)[ -n "$$KUBECONFIG" ] || { echo "name a cluster: make test-cluster KUBECONFIG=..." >&2; exit 1; }
-	$(Q)$(BIN)/python -m pytest -s tests/system/test_cluster.py
+	$(Q)$(BIN)/python -m pytest -s tests/system/cluster
 
 kind: $(VENV)/dev ## the same in a kind cluster that is made for it; KIND_NODE: a version of Kubernetes
 	$(Q)./.ci/kind

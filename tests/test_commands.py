@@ -17,7 +17,7 @@ ELSEWHERE = {
     "buildah": "not run: it makes an image of two architectures and pushes it to a registry, and there is none",
     "ctr": "tests/support/realcri imports archives by it; with this image, not run: it is for a node's own containerd",
     "docker": "make kind, where there is an engine; .ci/image builds the same Dockerfile by buildah for each test run",
-    "helm": "tests/system/test_chart.py and tests/system/test_cluster.py, by Helm's own code",
+    "helm": "tests/system/test_chart.py and tests/system/cluster, by Helm's own code",
     "install": "tests/plugin/test_readme.py",
     "journalctl": "not run: nothing on a test's machine is killed by systemd-oomd or earlyoom",
     "kind": "make kind, where there are kind and an engine",
