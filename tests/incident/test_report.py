@@ -3,6 +3,7 @@
 In: incidents by samples. Out: text.
 """
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -138,13 +139,27 @@ def test_a_block_has_pictures() -> None:
 
 
 def test_a_block_fits_a_terminal() -> None:
-    """Lines break between words; only a word that is longer than the line stands out."""
-    told = incident(hints=(Hint("tmpfs", "Limit the volume, " * 20, ()),), memory=Memory(31 * MI, 0, MI))
-    for width in (60, 80, 120):
+    """Lines break between words, pictures nowhere; only a word that is longer than the line stands out."""
+    samples = tuple(Sample(30.0 * n, n * MI) for n in range(55, 0, -1))
+    told = incident(
+        hints=(Hint("tmpfs", "Limit the volume, " * 20, ()),),
+        memory=Memory(31 * MI, 0, MI),
+        trajectory=Trajectory(CGROUP, "steady", samples),
+        victims=(victim(command=("/" + "x" * 100,)),),
+    )
+    for width in (20, 40, 60, 80, 120):
         lines = block(told, width).splitlines()
         assert [line for line in lines if len(line) > width and " " in line.strip()] == []
-        assert " ".join("\n".join(lines).split()) == " ".join(block(told).split())
-    assert all(line.startswith("  ") for line in lines[1:])
+        assert _words(lines) == _words(block(told).splitlines())
+        assert all(line.startswith("  ") for line in lines[1:])
+        graph = [line[22:].strip() for line in lines if re.search("[┤│┼]", line)]
+        assert [line[0] for line in graph] == (["┤", "│", "│", "┼"] if width >= 40 else [])
+        assert all(line.endswith(" limit") for line in graph[:1])
+
+
+def _words(lines: list[str]) -> list[str]:
+    """Without pictures' lines."""
+    return [word for line in lines if not re.search("[┤│┼]|[█▓▒▚░·]{2}", line) for word in line.split()]
 
 
 def test_a_table() -> None:

@@ -11,6 +11,9 @@ _FREE = "·"
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
 #: Of a graph, in lines and in characters.
 _HEIGHT, _LABEL = 3, 9
+_LIMIT = " limit"
+#: What a graph has beside its columns, in characters.
+BESIDE = _LABEL + 2 + len(_LIMIT)
 
 
 def bar(parts: Mapping[Share, int], whole: int, width: int) -> str:
@@ -34,7 +37,7 @@ def graph(samples: Sequence[int], limit: int | None, width: int) -> Iterator[str
     shown = [max(samples[start:end]) for start, end in itertools.pairwise(edges)]
     top = limit or max(shown) or 1
     if limit:
-        yield f"{size(limit):>{_LABEL}} ┤{'┄' * count} limit"
+        yield f"{size(limit):>{_LABEL}} ┤{'┄' * count}{_LIMIT}"
     for row in reversed(range(_HEIGHT)):
         label = "0" if row == 0 else size(top) if row == _HEIGHT - 1 and not limit else ""
         eighths = (min(max(round(value * 8 * _HEIGHT / top) - 8 * row, 0), 8) for value in shown)

@@ -19,15 +19,16 @@ from oomeventer.text import duration, size
 
 #: Before what a line is about, and before its words.
 _INDENT, _TITLE = 2, 13
-#: Of pictures, in characters.
-_DRAWN = 60
+#: Of pictures, in characters: the most, and the least that is worth one.
+_DRAWN, _LEAST = 60, 8
 
 
 def block(incident: Incident, width: int | None = None) -> str:
     """One readable block: what happened in a sentence, then the facts, each on its line. width: of the terminal, in
     characters, where there is one."""
     first = f"{rfc3339(incident.time)}  {message(incident)}"
-    facts = [" " * _INDENT + fact for fact in _facts(incident)]
+    room = _DRAWN + picture.BESIDE if width is None else width - _TITLE
+    facts = [" " * _INDENT + fact for fact in _facts(incident, room)]
     if width is None:
         return "\n".join([first, *facts])
     lines = [_wrapped(first, width, _INDENT), *(_wrapped(fact, width, _TITLE) for fact in facts)]
@@ -35,14 +36,16 @@ def block(incident: Incident, width: int | None = None) -> str:
 
 
 def _wrapped(line: str, width: int, indent: int) -> list[str]:
-    return (
-        textwrap.wrap(line, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
-        if len(line) > width
-        else [line]
-    )
+    if len(line) <= width:
+        return [line]
+    words = line.lstrip()
+    before = " " * (len(line) - len(words))  # textwrap would drop it where the first word is longer than a line
+    wrapper = textwrap.TextWrapper(width, before, " " * indent, break_long_words=False, break_on_hyphens=False)
+    return wrapper.wrap(words)
 
 
-def _facts(incident: Incident) -> Iterator[str]:
+def _facts(incident: Incident, room: int) -> Iterator[str]:
+    """room: for pictures, in characters."""
     if pod := incident.pod:
         owner = f", of {pod.owner.kind} {pod.owner.name}" if pod.owner else ""
         yield f"pod        {pod.namespace}/{pod.name}{owner}"
@@ -57,22 +60,22 @@ def _facts(incident: Incident) -> Iterator[str]:
         figures = f"{size(incident.usage_bytes or 0)} of {size(incident.limit_bytes or 0)} used"
         which = "this cgroup" if incident.limit_cgroup == incident.cgroup else incident.limit_cgroup
         yield f"ran out    {which}: {figures}"
-    yield from _memory(incident)
+    yield from _memory(incident, room)
     yield from _victims(incident)
     if incident.trigger and incident.trigger.pid != incident.chosen.pid:
         yield f"trigger    {incident.trigger.comm}: pid {incident.trigger.pid} in {incident.trigger.cgroup}"
     yield from _neighbours(incident)
-    yield from _story(incident)
+    yield from _story(incident, room)
     for hint in incident.hints:
         yield f"hint       {hint.text} (docs/hints.md#{hint.rule})"
     for note in incident.notes:
         yield f"note       {note}"
 
 
-def _memory(incident: Incident) -> Iterator[str]:
+def _memory(incident: Incident, room: int) -> Iterator[str]:
     if incident.memory:
         yield f"memory     {_parts(incident.memory)}"
-        yield from _bar(incident)
+        yield from _bar(incident, room)
     if incident.container_memory and incident.container_memory != incident.memory:
         yield f"           the container: {_parts(incident.container_memory)}"
     if node := incident.node_memory:
@@ -83,11 +86,12 @@ def _memory(incident: Incident) -> Iterator[str]:
             yield f"           {words.usage(usage)}"
 
 
-def _bar(incident: Incident) -> Iterator[str]:
+def _bar(incident: Incident, room: int) -> Iterator[str]:
     parts = {share: bytes_ for share, bytes_ in shares(incident).items() if bytes_}
     whole = incident.limit_bytes or incident.usage_bytes
     if parts and whole and not is_nodes(incident):
-        yield f"           {picture.bar(parts, whole, _DRAWN)}"
+        if room >= _LEAST:
+            yield f"           {picture.bar(parts, whole, min(room, _DRAWN))}"
         yield f"           {picture.legend(parts)}"
 
 
@@ -147,9 +151,9 @@ def _neighbours(incident: Incident) -> Iterator[str]:
     yield f"still in   {', '.join(told)}{total}{held}"
 
 
-def _story(incident: Incident) -> Iterator[str]:
+def _story(incident: Incident, room: int) -> Iterator[str]:
     if (story := incident.trajectory) and len(story.samples) > 1:
-        yield from _samples(story, incident)
+        yield from _samples(story, incident, room)
     for name, sentence in (
         ("pattern", words.pattern(incident)),
         ("repeats", words.repeats(incident)),
@@ -159,13 +163,16 @@ def _story(incident: Incident) -> Iterator[str]:
             yield f"{name:<11}{sentence}"
 
 
-def _samples(story: Trajectory, incident: Incident) -> Iterator[str]:
+def _samples(story: Trajectory, incident: Incident, room: int) -> Iterator[str]:
     """With the kill itself at the right, where the samples are of the cgroup that ran out."""
     bytes_ = [sample.bytes for sample in story.samples]
     since = duration(story.samples[0].seconds_before)
     yield f"samples    {size(bytes_[0])} {since} before, {size(bytes_[-1])} at last, {size(max(bytes_))} at most"
     last = _counted(incident) if story.cgroup == incident.limit_cgroup else None
-    for line in picture.graph(bytes_ if last is None else [*bytes_, last], incident.limit_bytes, _DRAWN):
+    width = min(room - picture.BESIDE, _DRAWN)
+    if width < _LEAST:
+        return
+    for line in picture.graph(bytes_ if last is None else [*bytes_, last], incident.limit_bytes, width):
         yield f"           {line}"
 
 
