@@ -180,6 +180,10 @@ async def test_limits_are_those_of_now(api: ApiServer, oom: Plugin) -> None:
     api.put_pod(pod)
     out = (await oom("show", "checkout-7d9f-x2x4q", "-n", "shop")).out
     assert re.search(r"app: request none, limit 1Gi \(at the kill: 512Mi\)", out)
+    pod["spec"]["containers"][0]["resources"] = {}
+    api.put_pod(pod)
+    tight = await oom.on_terminal("show", "checkout-7d9f-x2x4q", "-n", "shop", lines=5, NO_COLOR="1")
+    assert "app: request none, limit none (at the kill: 512Mi)" in tight
     api.delete_pod("shop", "checkout-7d9f-x2x4q")
     assert "the Pod is gone" in (await oom("show", "checkout-7d9f-x2x4q", "-n", "shop")).out
 

@@ -121,10 +121,10 @@ def _limits(kill: Kill, pod: Json | None, width: int, is_tight: bool) -> Iterato
     told = []
     for container in (*records(pod, "spec", "initContainers"), *records(pod, "spec", "containers")):
         name = text(container, "name")
-        if is_tight and not at(container, "resources"):
-            continue
         limit = quantity(text(container, "resources", "limits", "memory"))
         changed = name == kill.container and kill.scope == "container" and kill.limit not in (None, limit)
+        if is_tight and not at(container, "resources") and not changed:
+            continue
         told.append(f"{name}: {_resources(container)}{f' (at the kill: {size(kill.limit or 0)})' if changed else ''}")
     if at(pod, "spec", "resources"):
         told.append(f"the Pod: {_resources(at(pod, 'spec'))}")
