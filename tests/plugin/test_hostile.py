@@ -38,9 +38,10 @@ def shown(kill: Kill, pod: Any = None) -> str:
     """All that is ever printed of a kill."""
     columns = table.WIDE
     row = table.row(kill, NOW, True, True)
-    layouts = [Layout(columns, [row], width, True) for width in (None, 80)]
+    layouts = [Layout(columns, [row], width, True) for width in (None, 80, 20)]
     lines = [layout.line(row).plain for layout in layouts]
-    lines += [line.plain for line in story(kill, [kill], pod, NOW, 100)]
+    for width, height in ((100, None), (80, 24), (20, 1)):
+        lines += [line.plain for line in story(kill, [kill], pod, NOW, width, height)]
     top, counted = table.top([kill], "image", NOW)
     lines += [Layout(top, counted, None, True).line(one).plain for one in counted]
     lines += ["\n".join(form([kill])) for form in (output.as_json, output.as_yaml, output.as_names)]
@@ -116,6 +117,21 @@ async def test_events_of_others_are_shown_thin(api: ApiServer, oom: Plugin, anno
     assert thin[-2] == "other"
     assert "[bold red]x[/] :skull:" in thin[-1]
     assert (await oom("show", "thumbs-0", "-n", "shop")).status == 0
+
+
+@pytest.mark.parametrize("rule", ["leak; curl http://a | sh", "$(id)", "--kubeconfig=x", "", None, "Leak"])
+@pytest.mark.parametrize("height", [None, 5])
+def test_a_rules_name_becomes_no_command(rule: Any, height: int | None) -> None:
+    """`kubectl oom explain` is printed with the names of rules, to be run."""
+    incident = as_json(STORIES["leak"])
+    incident["hints"].append(incident["hints"][0] | {"rule": rule})
+    body = compose(STORIES["leak"]).body
+    body["metadata"]["annotations"][ANNOTATION] = json.dumps(incident)
+    lines = story(from_event(body, keep=True), [], None, NOW, 100, height)
+    text = " ".join(" ".join(line.plain for line in lines).split())
+    (told,) = text.split("kubectl oom explain ")[1:]
+    assert told.startswith("jvm-heap")
+    assert not rule or rule not in text
 
 
 def test_markup_is_never_taken_for_a_style() -> None:

@@ -3,6 +3,7 @@ rests on; where none says what to do about what filled the memory, what fits the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 from rich.text import Text
@@ -25,6 +26,8 @@ _GROWTH = {
     "sawtooth": "Its peaks reach the limit: raise the limit above them, or give it less work at a time.",
 }
 _EXPLAIN = "kubectl oom explain"
+#: A rule's name. It becomes part of a command, so nothing else does, whoever wrote the Event.
+_RULE = re.compile(r"[a-z][a-z0-9-]*")
 #: A program that had not run longer has no course to be judged by.
 _START_SECONDS = 60
 #: By the word of why.py.
@@ -49,7 +52,7 @@ def lines(
     """wrap: from a text and its indent to lines. room: lines that there are; None for as many as it takes. is_tight:
     without what each rests on."""
     found = records(incident, "hints", most=6)
-    steps = [(text(hint, "rule", limit=60), list(_hint(hint, wrap, is_tight))) for hint in found]
+    steps = [(_rule(hint), list(_hint(hint, wrap, is_tight))) for hint in found]
     if all(rule in _BESIDE for rule, _ in steps):
         next_step = _NEXT.get(kill.why, _NEXT["?"])
         if kill.why == "process":
@@ -63,7 +66,7 @@ def lines(
             continue
         yield Text(f"{' ' * _INDENT}{position}. {step[0].plain.lstrip()}")
         yield from step[1:]
-    if more := list(filter(None, (rule for rule, _ in steps))) if is_tight else left:
+    if more := list(filter(None, (rule for rule, _ in steps) if is_tight else left)):
         yield from wrap(f"{'See also' if left else 'More'}: {_EXPLAIN} {' '.join(more)}", _INDENT)
     if kill.source == KUBERNETES:
         yield from wrap(
@@ -78,9 +81,15 @@ def _hint(hint: Json, wrap: Callable[[str, int], Iterator[Text]], is_tight: bool
     if is_tight:
         return
     rests = "; ".join(texts(hint, "evidence", most=6, limit=200))
-    for line in wrap(f"rests on: {rests}. More: {_EXPLAIN} {text(hint, 'rule', limit=60)}", _INDENT + 3):
+    more = f" More: {_EXPLAIN} {_rule(hint)}" if _rule(hint) else ""
+    for line in wrap(f"rests on: {rests}.{more}", _INDENT + 3):
         line.stylize(DIM)
         yield line
+
+
+def _rule(hint: Json) -> str:
+    name = text(hint, "rule", limit=60)
+    return name if _RULE.fullmatch(name) else ""
 
 
 def _at_its_start(incident: Json) -> str:

@@ -19,7 +19,8 @@ from kubectl_oom.reading import Json, at, moment, number, real, text
 
 #: Lines, and of them where there is little room.
 _HEIGHT, _LOW = 5, 2
-_MOST = 64
+#: Columns.
+_LEAST, _MOST = 8, 64
 #: Columns of one sample, where there is room.
 _WIDEST = 3
 _LABEL = 9
@@ -34,11 +35,11 @@ _LIKE = {
 
 
 def drawn(incident: Json, earlier: Sequence[datetime], width: int, is_tight: bool) -> Iterator[Text]:
-    """The graph's lines; none where there are fewer than two samples."""
+    """The graph's lines; none where there are fewer than two samples, or no room."""
     values, before = course(incident)
-    if len(values) < 2:
-        return
     room = min(width - _LABEL - 2 - len(_LEGEND), _MOST)
+    if len(values) < 2 or room < _LEAST:
+        return
     limit = number(incident, "limit_bytes")
     shown = thinned(values, room)
     before = [before[(position + 1) * len(before) // len(shown) - 1] for position in range(len(shown))]
