@@ -278,7 +278,7 @@ async def test_an_answer_that_harms(tmp_path: Path, home: Path, answer: Answer |
 
 async def test_it_is_asked_again(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a while; and other users' meanwhile."""
-    monkeypatch.setattr(engines, "REST_SECONDS", 0.2)
+    monkeypatch.setattr(engines, "REST_SECONDS", 2.0)  # longer than the next two questions take
     stage = Engines(None, 5.0, str(tmp_path))
     assert "could not be asked" in (await stage(killed("docker"))).notes[0]
     async with listening(home / "podman/podman.sock", MINE), listening(home / "docker.sock", MINE):
@@ -286,7 +286,7 @@ async def test_it_is_asked_again(tmp_path: Path, home: Path, monkeypatch: pytest
             killed("podman").container, name="mine", image="img", limit_bytes=32 * MI
         )
         assert "could not be asked" in (await stage(killed("docker"))).notes[0]
-        await asyncio.sleep(0.25)
+        await asyncio.sleep(2.05)
         assert "so named by" in (await stage(killed("docker"))).notes[0]
 
 

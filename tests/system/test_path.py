@@ -314,7 +314,8 @@ async def test_trace(program: Path) -> None:
     assert program_shown.endswith("/victim")
     assert arguments == ["***", "100", "--pin", "***"]
     (summary,) = [line for line in agent.log if "ended after" in line]
-    assert re.search(rf"ended after \d+s: \d+ incidents? shown: .*1 in {cgroup.path}", summary)
+    # Where more places had kills meanwhile than are named, this one may be among the rest.
+    assert re.search(rf"ended after \S+: \d+ incidents? shown: .*(1 in {cgroup.path}|the rest in)", summary)
 
 
 async def test_no_request_while_nothing_happens(api: ApiServer, tmp_path: Path) -> None:
