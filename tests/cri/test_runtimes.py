@@ -93,7 +93,7 @@ async def test_the_one_that_the_path_names(root: Path, containerd: Containerd) -
         asked = len(other.asked)
         gone = await resolver(killed(f"{SLICE}/crio-{UNKNOWN}.scope"))
         # The real one is a containerd, wherever its socket lies.
-        words = f"containerd at {root}/{CRIO} does not know it; the path names cri-o, whose socket is in no usual place"
+        words = f"containerd at {root}/{CRIO} does not know it; the path names cri-o"
         assert gone.notes == (f"container: {words}",)
         assert len(other.asked) == asked
 

@@ -238,6 +238,18 @@ async def test_colour_and_width_follow_the_terminal(api: ApiServer, oom: Plugin)
     assert "\x1b[" not in await oom.on_terminal("-n", "shop", NO_COLOR="1")
 
 
+@pytest.mark.parametrize("name", STORIES)
+async def test_a_story_on_the_smallest_screen(api: ApiServer, oom: Plugin, name: str) -> None:
+    """Of 80 columns and 24 lines, with room for the next prompt."""
+    put(api, name)
+    pod = STORIES[name].pod
+    assert pod
+    api.put_pod(pod_of(STORIES[name]))
+    screen = (await oom.on_terminal("show", pod.name, "-n", pod.namespace, lines=24, NO_COLOR="1")).splitlines()
+    assert len(screen) < 24
+    assert max(map(len, screen)) <= 80
+
+
 #: Of the pictures: with all that the agent knows.
 REAL = json.loads(KILLS.read_text())
 

@@ -20,6 +20,7 @@ mount -t tmpfs tmpfs /var/lib
 if [ -d /sys/fs/cgroup/unified ]; then umount /sys/fs/cgroup/unified; fi
 mkdir {base}/tmp
 export TMPDIR={base}/tmp
+cd {base}/tmp  # conmon writes a file where it was started ("oom", when the container's memory ran out)
 exec podman --root {base}/root --runroot /run/r --tmpdir /run/t --storage-driver vfs \
   --cgroup-manager cgroupfs --runtime crun --events-backend file \
   system service --time 0 unix://{base}/podman.sock >{base}/podman.log 2>&1

@@ -79,7 +79,8 @@ def _victim(victim: Json, incident: Json, width: int, is_tight: bool) -> Iterato
     name, pid = text(victim, "comm", limit=64), number(victim, "pid")
     command = " ".join(texts(victim, "command", most=32, limit=256))[:512]
     if is_tight:
-        yield from _facts("victim", f"pid {pid} on the node{ran}{f': {command}' if command else ''}", width)
+        first, *rest = _facts("victim", f"pid {pid} on the node{ran}{f': {command}' if command else ''}", width)
+        yield first.append("…" if rest else "")
         return
     yield from _facts("victim", f"{name} ({where}{pid} on the node){ran}, held {held or 'nothing'}", width)
     if command:
@@ -105,7 +106,8 @@ def _often(
     if kill.source != KUBERNETES and (count > 1 or not is_tight):
         span = f" within {duration((last - first).total_seconds())}" if count > 1 else ""
         apart = f", about every {duration(every)}" if every else ""
-        yield from _facts("often", f"this program in this container: {times(count)}{span}{apart}", width)
+        what = "" if is_tight else "this program in this container: "
+        yield from _facts("often", f"{what}{times(count)}{span}{apart}", width)
     for position, other in enumerate([one for one in others if one.series != kill.series][:4]):
         what = f"{other.process or 'a process'} in {other.container or 'no container'}, {whose(other)}, {other.why}"
         yield _fact("" if position else "also", f"{age(other, now)} ago, {times(other.count)}: {what}")

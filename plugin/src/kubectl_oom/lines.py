@@ -1,8 +1,8 @@
 """Columns, as kubectl prints them. In: rows of cells. Out: lines of rich Text, no wider than the terminal.
 
-Rules: where the width is None (no terminal) nothing is cut. Otherwise what is too wide has its columns closer to each
-other, then is cut at the columns that may be cut, the widest first; then whole columns go, the last named in `spare`
-first; at last the column that is a line's name is cut.
+Rules: where the width is None (no terminal) nothing is cut; below 57 columns not all fits. Otherwise what is too wide
+has its columns closer to each other, then is cut at the columns that may be cut, the widest first; then whole columns
+go, the last named in `spare` first; at last the column that is a line's name is cut.
 """
 
 from __future__ import annotations

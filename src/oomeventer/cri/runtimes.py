@@ -48,7 +48,7 @@ class Runtimes:
     def round(self, runtime: str | None) -> "Round":
         """The questions about one incident, whose path names `runtime`."""
         own = self._there(runtime) if runtime else []
-        return Round(self, runtime, own or self._there(None) or self._found(None))
+        return Round(self, runtime, own or self._there(None) or self._found(None), is_own=bool(own))
 
     async def client(self, path: str) -> Client:
         """The runtime there. Raises CriError."""
@@ -85,10 +85,11 @@ class Round:
     """Asks like a Client; each answer is that of the first runtime that has one. A question raises CriError where
     nobody answers, or where nobody knows and one that has answered before does not."""
 
-    def __init__(self, runtimes: Runtimes, runtime: str | None, paths: list[str]) -> None:
+    def __init__(self, runtimes: Runtimes, runtime: str | None, paths: list[str], is_own: bool) -> None:
         self._runtimes = runtimes
         self._runtime = runtime
         self._paths = paths
+        self._is_own = is_own
         self._failures: dict[str, CriError] = {}
         self._asked: dict[str, Client] = {}
         #: The one that knew the last answer.
@@ -116,7 +117,7 @@ class Round:
             text += f"; {', '.join(failed)} could not be asked"
         if not self._runtime or any(client.runtime_name == self._runtime for client in asked):
             return text
-        missing = "" if self._runtimes.is_set else ", whose socket is in no usual place"
+        missing = "" if self._runtimes.is_set or self._is_own else ", whose socket is in no usual place"
         return f"{text}; the path names {self._runtime}{missing}"
 
     def silent(self) -> str:
