@@ -108,7 +108,7 @@ async def test_hints_of_what_is_masked(
     api: ApiServer, cluster: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The Event on the Pod quotes what its spec says; the one on the Node, which others read, what is masked for it."""
-    monkeypatch.setattr(table, "RULES", (Rule("loud", lambda one: found(f"ran {one.chosen.command}")),))
+    monkeypatch.setattr(table, "RULES", (Rule("loud", lambda one: found(f"ran {one.chosen.command}", "be quiet")),))
     api.put_pod(pod("containers"))
     observer = watching(tmp_path)
     async with Journal(tmp_path / "journal.db") as journal:
@@ -122,5 +122,5 @@ async def test_hints_of_what_is_masked(
     observer.close()
     events = {event["involvedObject"]["kind"]: event for event in (stored.as_core() for stored in api.events.values())}
     hints = {kind: json.loads(event["metadata"]["annotations"][ANNOTATION])["hints"] for kind, event in events.items()}
-    assert hints["Pod"] == [{"rule": "loud", "text": f"ran {tuple(AFTER)}", "evidence": [], "advice": None}]
-    assert hints["Node"] == [{"rule": "loud", "text": f"ran {tuple(BEFORE)}", "evidence": [], "advice": None}]
+    assert hints["Pod"] == [{"rule": "loud", "text": f"ran {tuple(AFTER)}: be quiet", "evidence": [], "advice": None}]
+    assert hints["Node"] == [{"rule": "loud", "text": f"ran {tuple(BEFORE)}: be quiet", "evidence": [], "advice": None}]
