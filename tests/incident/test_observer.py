@@ -3,18 +3,18 @@ the stage leaves behind."""
 
 import asyncio
 import os
-import time
+import threading
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Self
 
 import pytest
 
 from oomeventer.incident import Observer
 from oomeventer.incident import observer as module
 from oomeventer.kernel import Process
-from oomeventer.node import Procfs, Taskstats, taskstats_permitted
+from oomeventer.node import Procfs, Statistics, taskstats_permitted
+from oomeventer.node.taskstats import Taskstats, TaskstatsError
 from oomeventer.redaction.policy import Redaction
 from samples import NODE, kill
 
@@ -32,14 +32,15 @@ def open_files() -> set[str]:
 
 @pytest.mark.skipif(not taskstats_permitted(), reason="needs CAP_NET_ADMIN: taskstats")
 async def test_statistics_leave_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sockets and event loops, of both threads, are closed when they were used: what is left to the interpreter's end
-    would write its traceback between the log's lines."""
+    """The socket and its event loop are closed with the observer: what is left to the interpreter's end would write its
+    traceback between the log's lines."""
     monkeypatch.setattr(module, "DEADLINE_SECONDS", 30)
     before = open_files()
     observer = Observer(Procfs(), NODE, Redaction(), statistics=True)
     one = (replace(kill(), process=Process(os.getpid(), 0)),)
-    incidents = await asyncio.gather(*(observer(one) for _ in range(20)))
-    assert incidents[0].chosen.statistics is not None
+    for _ in range(3):
+        incident = await observer(one)
+        assert incident.chosen.statistics is not None
     observer.close()
     for thread in observer._executor._threads:
         thread.join(5)
@@ -48,19 +49,58 @@ async def test_statistics_leave_nothing_open(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.skipif(not taskstats_permitted(), reason="needs CAP_NET_ADMIN: taskstats")
 async def test_statistics_that_are_late_hold_up_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the first ones are on a busy machine: PID 1 and the neighbours are there nevertheless."""
+    """As the first ones are on a busy machine: PID 1 and the neighbours are there nevertheless. What waits behind them
+    is not asked, so that it waits for nothing."""
+    answers = threading.Event()
 
     class Late(Taskstats):
-        def __enter__(self) -> Self:
-            time.sleep(1)
-            return super().__enter__()
+        def read(self, tid: int) -> Statistics | None:
+            answers.wait(30)
+            return super().read(tid)
 
-    monkeypatch.setattr(module, "DEADLINE_SECONDS", 0.5)
-    monkeypatch.setattr(module, "Taskstats", Late)
+    monkeypatch.setattr(module, "DEADLINE_SECONDS", 0.2)
+    monkeypatch.setattr("oomeventer.node.asker.Taskstats", Late)
+    one = (replace(kill(), process=Process(os.getpid(), 0)),)
     with closing(Observer(Procfs(), NODE, Redaction(), statistics=True)) as observer:
-        incident = await observer((replace(kill(), process=Process(os.getpid(), 0)),))
-    assert incident.chosen.statistics is None
-    assert not any("in time" in note for note in incident.notes)
+        for _ in range(4):
+            incident = await observer(one)
+            assert incident.chosen.statistics is None
+            assert not any("in time" in note for note in incident.notes)
+        monkeypatch.setattr(module, "DEADLINE_SECONDS", 600)
+        async with asyncio.timeout(20):
+            assert (await observer(one)).chosen.statistics is None
+        answers.set()
+
+
+async def test_without_taskstats_incidents_go_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """That is logged once, and nobody waits for it."""
+
+    def refused() -> Taskstats:
+        raise TaskstatsError("no taskstats: refused")
+
+    monkeypatch.setattr(module, "DEADLINE_SECONDS", 600)
+    monkeypatch.setattr("oomeventer.node.asker.Taskstats", refused)
+    with closing(Observer(Procfs(), NODE, Redaction(), statistics=True)) as observer:
+        async with asyncio.timeout(20):
+            for _ in range(3):
+                assert (await observer((kill(),))).chosen.statistics is None
+    assert caplog.text.count("no taskstats: refused; incidents go on without it") == 1
+
+
+@pytest.mark.skipif(not taskstats_permitted(), reason="needs CAP_NET_ADMIN: taskstats")
+async def test_a_fault_of_taskstats_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken(Taskstats):
+        def read(self, tid: int) -> Statistics | None:
+            raise RuntimeError("broken")
+
+    monkeypatch.setattr(module, "DEADLINE_SECONDS", 600)
+    monkeypatch.setattr("oomeventer.node.asker.Taskstats", Broken)
+    with closing(Observer(Procfs(), NODE, Redaction(), statistics=True)) as observer:
+        async with asyncio.timeout(20):
+            for _ in range(3):
+                assert (await observer((kill(),))).chosen.statistics is None
 
 
 async def test_a_proc_that_hangs_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

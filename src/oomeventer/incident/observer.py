@@ -2,8 +2,8 @@
 
 Rules: the victim is dying, so this comes first and asks only the machine it runs on: where the memory was as soon as
 its record is read (glance()), the rest when the episode is complete. Files and netlink can block, so they are read in
-threads, and after a deadline the incident goes on without them. At most two threads exist for each; where both hang,
-the next incidents go on without at once.
+threads, and after a deadline the incident goes on without them. At most two threads read files for each; where both
+hang, the next incidents go on without at once.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from oomeventer.incident.glances import Glances
 from oomeventer.incident.incident import Host, Incident
 from oomeventer.incident.unmasking import Unmasking
 from oomeventer.kernel import Episode, Kill, Process
-from oomeventer.node import Glance, Observation, Procfs, Statistics, Taskstats, TaskstatsError
+from oomeventer.node import Asker, Glance, Observation, Procfs, Statistics
 from oomeventer.redaction import Redaction
 
 log = logging.getLogger(__name__)
@@ -45,17 +45,17 @@ class Observer:
         self._node = node
         self._boot_id = procfs.boot_id() or "unknown"
         self._redaction = redaction
-        self._wants_statistics = statistics
+        self._asker = Asker() if statistics else None
         self._unmasking = unmasking
         self._aftermath = aftermath
         self._glances = Glances(procfs)
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="observe")
-        self._running: set[Future[dict[Process, Statistics]]] = set()
-        if statistics:  # the first time it takes a while, which no incident shall wait for
-            self._executor.submit(self._ask, ())
+        self._running: set[Future[Observation]] = set()
 
     def close(self) -> None:
         """Without waiting for threads that hang in the kernel."""
+        if self._asker:
+            self._asker.close()
         self._glances.close()
         self._executor.shutdown(wait=False, cancel_futures=True)
 
@@ -77,7 +77,9 @@ class Observer:
 
     async def _look(self, episode: Episode) -> tuple[Glance, Observation, dict[Process, Statistics]]:
         glancing = self._glances.take(episode[0])
-        observing, asking = self._observing(episode) or (None, None)
+        asked = episode[:_STATISTICS]
+        asking = self._asker.ask([kill.process.pid for kill in asked]) if self._asker else None
+        observing = self._observing(episode)
         if looks := [asyncio.wrap_future(future) for future in (glancing, observing, asking) if future]:
             await asyncio.wait(looks, timeout=DEADLINE_SECONDS)
         if not all(future.done() for future in (glancing, observing) if future):
@@ -85,7 +87,9 @@ class Observer:
                 "/proc or cgroup files did not answer within %.0f s; the incident goes on without", DEADLINE_SECONDS
             )
         observation = observing.result() if observing and observing.done() else Observation(is_late=True)
-        return self._glance(glancing), observation, asking.result() if asking and asking.done() else {}
+        found = asking.result() if asking and asking.done() else {}
+        statistics = {kill.process: found[kill.process.pid] for kill in asked if kill.process.pid in found}
+        return self._glance(glancing), observation, statistics
 
     def _glance(self, future: Future[Glance] | None) -> Glance:
         if future is None:
@@ -95,32 +99,10 @@ class Observer:
             return Glance(unseen="its files did not answer in time")
         return future.result()
 
-    def _observing(self, episode: Episode) -> tuple[Future[Observation], Future[dict[Process, Statistics]]] | None:
+    def _observing(self, episode: Episode) -> Future[Observation] | None:
         self._running = {future for future in self._running if not future.done()}
         if len(self._running) >= _THREADS:
             return None
-        observing: Future[Observation] = Future()
-        asking = self._executor.submit(self._read, episode, observing)
-        self._running.add(asking)
-        return observing, asking
-
-    def _read(self, episode: Episode, observing: Future[Observation]) -> dict[Process, Statistics]:
-        """Statistics last, since the first time they take long: what was observed does not wait for them."""
-        try:
-            observing.set_result(self._procfs.observe(episode))
-        except BaseException as e:
-            observing.set_exception(e)
-            raise
-        return self._ask(episode)
-
-    def _ask(self, episode: Episode) -> dict[Process, Statistics]:
-        if not self._wants_statistics:
-            return {}
-        try:
-            with Taskstats() as taskstats:  # one each time, since it belongs to the thread that has opened it
-                read = {kill.process: taskstats.read(kill.process.pid) for kill in episode[:_STATISTICS]}
-        except TaskstatsError as e:
-            self._wants_statistics = False
-            log.warning("%s; incidents go on without it", e)
-            return {}
-        return {process: statistics for process, statistics in read.items() if statistics}
+        observing = self._executor.submit(self._procfs.observe, episode)
+        self._running.add(observing)
+        return observing

@@ -3,6 +3,7 @@
 In: a kernel's Kill, a path. Out: a Glance, an Observation, Statistics, an Identity. Only reads; what is gone is None.
 """
 
+from oomeventer.node.asker import Asker
 from oomeventer.node.cgroup_path import Allocatable, Identity, allocatable, identify, unit
 from oomeventer.node.glance import Glance
 from oomeventer.node.memory_files import Happened, MemoryStat, Stalled
@@ -11,13 +12,14 @@ from oomeventer.node.node_memory import LARGEST, NodeUsage
 from oomeventer.node.own_cgroup import NodeCgroup
 from oomeventer.node.pidfd import Pidfd
 from oomeventer.node.procfs import ARGUMENTS_BYTES, ENVIRONMENT_BYTES, Observation, Pid1, Procfs
-from oomeventer.node.taskstats import Statistics, Taskstats, TaskstatsError, taskstats_permitted
+from oomeventer.node.taskstats import Statistics, taskstats_permitted
 
 __all__ = [
     "ARGUMENTS_BYTES",
     "ENVIRONMENT_BYTES",
     "LARGEST",
     "Allocatable",
+    "Asker",
     "Glance",
     "Happened",
     "Identity",
@@ -32,8 +34,6 @@ __all__ = [
     "Procfs",
     "Stalled",
     "Statistics",
-    "Taskstats",
-    "TaskstatsError",
     "allocatable",
     "identify",
     "taskstats_permitted",
