@@ -68,8 +68,8 @@ fleet-listing: $(VENV)/dev ## what a list of Pods (rbac.listPods) costs a real A
 soak: $(VENV)/dev packages-test ## real kills for SOAK_HOURS (6): memory and the journal stay where they are (root)
 	$(Q)PYTHONPATH=tests/support $(BIN)/python -m soak
 
-growth: $(VENV)/dev packages-test ## what the agent has in memory after each 1,000 of 40,000 real kills in ever new cgroups (root; 7 minutes)
-	$(Q)PYTHONPATH=tests/support $(BIN)/python -m soak.growth 40000
+growth: $(VENV)/dev packages-test ## what the agent has in memory after each 1,000 of KILLS (40,000) in ever new cgroups (root; 7 minutes)
+	$(Q)PYTHONPATH=tests/support $(BIN)/python -m soak.growth $(or $(KILLS),40000)
 
 bench-plugin: $(VENV)/dev $(PLUGIN) ## what kubectl oom takes for 5,000 Events, in time and memory (60 s)
 	$(Q)PYTHONPATH=tests/support $(BIN)/python -m plugin.bench
