@@ -72,35 +72,33 @@ async def test_statistics_that_are_late_hold_up_nothing(monkeypatch: pytest.Monk
         answers.set()
 
 
-async def test_without_taskstats_incidents_go_on(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """That is logged once, and nobody waits for it."""
+class Refused:
+    """Where taskstats is not to be had."""
 
-    def refused() -> Taskstats:
+    def __init__(self) -> None:
         raise TaskstatsError("no taskstats: refused")
 
-    monkeypatch.setattr(module, "DEADLINE_SECONDS", 600)
-    monkeypatch.setattr("oomeventer.node.asker.Taskstats", refused)
-    with closing(Observer(Procfs(), NODE, Redaction(), statistics=True)) as observer:
-        async with asyncio.timeout(20):
-            for _ in range(3):
-                assert (await observer((kill(),))).chosen.statistics is None
-    assert caplog.text.count("no taskstats: refused; incidents go on without it") == 1
+
+class Broken(Taskstats):
+    """A fault of pyroute2's."""
+
+    def read(self, tid: int) -> Statistics | None:
+        raise RuntimeError("broken")
 
 
 @pytest.mark.skipif(not taskstats_permitted(), reason="needs CAP_NET_ADMIN: taskstats")
-async def test_a_fault_of_taskstats_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Broken(Taskstats):
-        def read(self, tid: int) -> Statistics | None:
-            raise RuntimeError("broken")
-
+@pytest.mark.parametrize(("which", "why"), [(Refused, "no taskstats: refused"), (Broken, "broken")])
+async def test_without_taskstats_incidents_go_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, which: type, why: str
+) -> None:
+    """That is logged once, and nobody waits for it."""
     monkeypatch.setattr(module, "DEADLINE_SECONDS", 600)
-    monkeypatch.setattr("oomeventer.node.asker.Taskstats", Broken)
+    monkeypatch.setattr("oomeventer.node.asker.Taskstats", which)
     with closing(Observer(Procfs(), NODE, Redaction(), statistics=True)) as observer:
         async with asyncio.timeout(20):
             for _ in range(3):
                 assert (await observer((kill(),))).chosen.statistics is None
+    assert caplog.text.count(f"{why}; incidents go on without it") == 1
 
 
 async def test_a_proc_that_hangs_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,6 +48,12 @@ class Memory:
         ),
     ] = None
 
+    @property
+    def counted_bytes(self) -> int:
+        """What samples of memory count: all but page cache, and what the kernel could give back."""
+        kept = (self.kernel_bytes or 0) - (self.slab_reclaimable_bytes or 0)
+        return self.anon_bytes + self.shmem_bytes + max(kept, 0)
+
 
 @dataclass(frozen=True, slots=True)
 class CgroupEvents:

@@ -168,20 +168,13 @@ def _samples(story: Trajectory, incident: Incident, room: int) -> Iterator[str]:
     bytes_ = [sample.bytes for sample in story.samples]
     since = duration(story.samples[0].seconds_before)
     yield f"samples    {size(bytes_[0])} {since} before, {size(bytes_[-1])} at last, {size(max(bytes_))} at most"
-    last = _counted(incident) if story.cgroup == incident.limit_cgroup else None
+    at_kill = incident.memory.counted_bytes if incident.memory else incident.usage_bytes
+    last = at_kill if story.cgroup == incident.limit_cgroup else None
     width = min(room - picture.BESIDE, _DRAWN)
     if width < _LEAST:
         return
     for line in picture.graph(bytes_ if last is None else [*bytes_, last], incident.limit_bytes, width):
         yield f"           {line}"
-
-
-def _counted(incident: Incident) -> int | None:
-    """What the samples count, at the kill: all but page cache and what the kernel could give back."""
-    if (memory := incident.memory) is None:
-        return incident.usage_bytes
-    kept = max(kernel_bytes(memory) - (memory.slab_reclaimable_bytes or 0), 0)
-    return memory.anon_bytes + memory.shmem_bytes + kept
 
 
 def described(event: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from oomeventer.incident import Incident, Memory, Sample, Trajectory
+from oomeventer.incident import Incident, Sample, Trajectory
 from oomeventer.trajectory import saved
 from oomeventer.trajectory.pattern import shape
 from oomeventer.trajectory.sampler import Sampler
@@ -95,24 +95,17 @@ class Trajectories:
 def _trajectory(incident: Incident, cgroup: str, history: History, killed_at: float) -> Trajectory:
     ran_out = cgroup == incident.limit_cgroup
     if ran_out:
-        limit, usage = incident.limit_bytes, _counted(incident.memory) or incident.usage_bytes
+        counted = incident.memory.counted_bytes if incident.memory else None
+        limit, usage = incident.limit_bytes, counted or incident.usage_bytes
     else:
         limit, usage = None, None
-        if cgroup == incident.identity.container_path:
-            usage = _counted(incident.container_memory)
+        if cgroup == incident.identity.container_path and incident.container_memory:
+            usage = incident.container_memory.counted_bytes
     found = shape(history, killed_at, limit, usage)
     coarse = [point for point in history.coarse if killed_at - point[0] <= DAY_SECONDS]
     thinned = [*_thinned(coarse, _COARSE), *_thinned(history.fine, _FINE)]
     samples = tuple(Sample(round(killed_at - t, 1), size) for t, size in thinned)
     return Trajectory(cgroup=cgroup, samples=samples, **asdict(found))
-
-
-def _counted(memory: Memory | None) -> int | None:
-    """What the sampler would have counted."""
-    if memory is None:
-        return None
-    kernel = (memory.kernel_bytes or 0) - (memory.slab_reclaimable_bytes or 0)
-    return memory.anon_bytes + memory.shmem_bytes + max(0, kernel)
 
 
 def _thinned(points: list[tuple[float, int]], most: int) -> Iterator[tuple[float, int]]:
