@@ -65,7 +65,7 @@ class Wired:
         self.journal, self.metrics, self.added = journal, Metrics(), []  # type: ignore[var-annotated]
         nobody: Any = SimpleNamespace()
         unmasking, aftermath = Unmasking(Redaction()), aftermath or Aftermath(Procfs())
-        outbox: Any = SimpleNamespace(add=self.added.extend)
+        outbox: Any = SimpleNamespace(add=self.added.extend, is_free=lambda _about: False)
         outbox.run = asyncio.Event.wait
         self.agent = Agent(
             nobody, nobody, nobody, journal, resolver, aftermath, describer, unmasking, outbox, self.metrics, nobody
@@ -198,7 +198,7 @@ async def test_an_api_that_hangs(caplog: pytest.LogCaptureFixture) -> None:
         await until(lambda: wired.counted == many)
         assert time.monotonic() - started < 2
         assert caplog.text.count("Container app ran out") == many
-        assert not wired.agent._reporting
+        assert not wired.agent._patience
         api.hangs = False
         api.back.set()
         await until(lambda: len(wired.added) == many)

@@ -6,7 +6,7 @@ The methods below stand in the order in which a kill meets them. Each of the thr
 the one before has written there, so what waits for the API server waits on disk and holds up nothing before it.
 
 Rules: no I/O of its own. A kill is logged and counted once, with all that is known of it; but without what the API
-server knows where that takes longer than REPORT_SECONDS, for it can last. A stop runs down the same path: what is in
+server knows where that takes longer than PATIENCE_SECONDS, for it can last. A stop runs down the same path: what is in
 the ring is recorded; what is recorded is finished as far as the deadlines allow; the rest is the next process's.
 """
 
@@ -26,9 +26,12 @@ from oomeventer.incident import (
     Aftermath,
     Incident,
     Observer,
+    PendingEvent,
+    Repeats,
     Unmasking,
     compose_all,
     fitted,
+    subject,
     with_message,
 )
 from oomeventer.journal import Journal, RecordedIncident
@@ -42,8 +45,8 @@ log = logging.getLogger(__name__)
 
 #: Incidents in work at once. Runtime and API answer in milliseconds; more would only crowd them in a storm.
 RESOLVING, DESCRIBING = 4, 4
-#: How long a kill's log line waits for the API server.
-REPORT_SECONDS = 1.0
+#: How long a kill waits for the API server until it is logged, and what the runtime said of it is on disk.
+PATIENCE_SECONDS = 1.0
 #: How long a stop waits for the runtime and the API; what they have not answered by then, the next process asks again.
 DRAIN_SECONDS = 3.0
 
@@ -80,12 +83,13 @@ class Agent:
         self._progress = progress
         self._trajectories = trajectories
         self._reported: set[int] = set()
-        self._reporting: dict[int, asyncio.TimerHandle] = {}
+        self._patience: dict[int, asyncio.TimerHandle] = {}
+        self._writing: set[asyncio.Task[None]] = set()
         end = DRAIN_SECONDS, self._give_up, metrics.timed
         self._recording = Pipeline([Stage("record", self.record)], abandon=self.free, timed=metrics.timed)
         # One more than can be waited for: a kill that waits for nothing is never behind those that do.
         settle = Stage("pid1", self.settle, WATCHED + 1)
-        stages = [Stage("container", self.resolve, RESOLVING), settle, Stage("resolved", self.rewrite, RESOLVING)]
+        stages = [Stage("container", self.resolve, RESOLVING), settle, Stage("resolved", self.hand_on, RESOLVING)]
         self._resolving = Pipeline(stages, *end)
         self._describing = Pipeline([Stage("pod", self.describe, DESCRIBING), Stage("outbox", self.queue)], *end)
         self.pipelines = {"recording": self._recording, "resolving": self._resolving, "describing": self._describing}
@@ -98,6 +102,8 @@ class Agent:
             group.create_task(_run(self._resolving, self._journal.recorded(recorded), recorded, resolved))
             group.create_task(_run(self._describing, self._journal.resolved(resolved), resolved, described))
             group.create_task(self._delivery.run(described))
+        if self._writing:
+            await asyncio.wait(self._writing)
 
     # -- the path of a kill ------------------------------------------------------------------------------------------
 
@@ -140,11 +146,14 @@ class Agent:
         """What became of PID 1, where it ran at the kill. It is watched since: this only waits for the answer."""
         return await self._enriched(resolved, self._aftermath)
 
-    async def rewrite(self, resolved: RecordedIncident) -> None:
-        """What became known so far is on disk. From here on it may take long."""
-        await self._journal.resolve(resolved)
-        patience = 0.0 if self._describer.is_unreachable else REPORT_SECONDS
-        self._reporting[resolved.id] = asyncio.get_running_loop().call_later(patience, self._report, resolved)
+    async def hand_on(self, resolved: RecordedIncident) -> None:
+        """From here on it may take long: then what became known so far is logged, and on disk."""
+        if is_unreachable := self._describer.is_unreachable:
+            self._report(resolved)
+        else:
+            later = asyncio.get_running_loop().call_later(PATIENCE_SECONDS, self._run_late, resolved)
+            self._patience[resolved.id] = later
+        await self._journal.resolve(resolved, waits=is_unreachable)
 
     async def describe(self, resolved: RecordedIncident) -> RecordedIncident:
         """The API server knows the Pod's owner and limits. While it is unreachable, this waits."""
@@ -154,16 +163,13 @@ class Agent:
         """The incident's Events are in the outbox, from which Delivery sends them. What the Pod's spec says of the
         victim's arguments is unmasked: from here on, and not before. Hints quote arguments, so each of the two has its
         own."""
-        repeats = await self._journal.repeats(described.incident)
-        masked = replace(described.incident, repeats=repeats)
-        unmasked = self._unmasking.unmask(masked)
-        incident = advise(unmasked)
-        events = compose_all(incident, incident if unmasked == masked else advise(masked))
-        incident = replace(incident, message=events[0].body["message"])
-        waiting = await self._journal.describe(described.id, incident, events)
-        if waiting:  # else it was recorded twice, when the journal's disk had failed, and is in the outbox already
-            self._delivery.add(waiting)
-            self._report(replace(described, incident=incident))
+        masked = described.incident
+        composing = partial(_composed, masked, self._unmasking.unmask(masked))
+        is_free = self._delivery.is_free(subject(masked).object)
+        written = await self._journal.describe(described.id, masked, composing, plans_at_once=is_free)
+        if written.waiting:  # else it was recorded twice, when the journal's disk had failed, and is in the outbox
+            self._delivery.add(written.waiting)
+            self._report(replace(described, incident=written.incident))
         self._forget(described)
 
     # -- beside the path ---------------------------------------------------------------------------------------------
@@ -200,14 +206,28 @@ class Agent:
         log.warning("%s: %s", where, incident.message, extra={"incident": partial(fitted, incident, LOG_BYTES)})
         self._metrics.killed(incident)
 
+    def _run_late(self, resolved: RecordedIncident) -> None:
+        """The API server has not answered for a while, and may not for long."""
+        self._report(resolved)
+        writing = asyncio.create_task(self._journal.rewrite(resolved))
+        self._writing.add(writing)
+        writing.add_done_callback(self._writing.discard)
+
     def _forget(self, recorded: RecordedIncident) -> None:
         """It is on its last station: nothing more is to be reported."""
         self._reported.discard(recorded.id)
         self._await_no_more(recorded)
 
     def _await_no_more(self, recorded: RecordedIncident) -> None:
-        if timer := self._reporting.pop(recorded.id, None):
+        if timer := self._patience.pop(recorded.id, None):
             timer.cancel()
+
+
+def _composed(masked: Incident, unmasked: Incident, repeats: Repeats) -> tuple[Incident, list[PendingEvent]]:
+    """All that is told of an incident, and its Events."""
+    incident = advise(replace(unmasked, repeats=repeats))
+    events = compose_all(incident, incident if unmasked == masked else advise(replace(masked, repeats=repeats)))
+    return replace(incident, message=events[0].body["message"]), events
 
 
 async def _run(pipeline: Pipeline, source: AsyncIterator[Any], stop: asyncio.Event, ended: asyncio.Event) -> None:

@@ -34,7 +34,7 @@ from oomeventer.cluster.delivery import Delivery
 from oomeventer.cluster.rate_limit import Budget, Budgets
 from oomeventer.cluster.retry import REFUSALS, RULES, Verdict, backoff, rule
 from oomeventer.cluster.schedule import LITTLE, Limits, Schedule
-from oomeventer.incident.events import ANNOTATION, COMBINED, compose, compose_all
+from oomeventer.incident.events import ANNOTATION, COMBINED, compose
 from oomeventer.incident.incident import Incident
 from oomeventer.journal import Spent, Waiting, retention
 from oomeventer.journal.journal import Journal
@@ -44,7 +44,7 @@ from samples import POD, incident, victim
 from standin import Answer, ApiServer, Fault, Garbage, LostAnswer, Reset, Truncated
 from standin.routing import Request
 from standin.status import status
-from stores import set_time
+from stores import composed, set_time
 
 HOUR = 3600.0
 #: Longer than any series waits for its next try.
@@ -139,8 +139,8 @@ class Sending:
         ended = asyncio.Event()
         ended.set()
         async for recorded in self.journal.recorded(ended):
-            waiting = await self.journal.describe(recorded.id, recorded.incident, compose_all(recorded.incident))
-            self.delivery.add(waiting)
+            described = await self.journal.describe(recorded.id, recorded.incident, composed(recorded.incident))
+            self.delivery.add(described.waiting)
 
     async def quiet(self) -> None:
         """Until all is done that can be without time passing."""

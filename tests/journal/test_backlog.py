@@ -12,10 +12,9 @@ import pytest
 
 from oomeventer.incident import ROW_BYTES
 from oomeventer.incident.codec import encode
-from oomeventer.incident.events import compose_all
 from oomeventer.journal import UNFINISHED, Journal, incidents, journal, read_history
 from oomeventer.journal.journal import PROCESSES, RecordedIncident
-from stores import kill
+from stores import composed, kill
 from stores import opened as opened_file
 
 POISON = kill(3).key
@@ -30,7 +29,7 @@ async def process(path: Path) -> AsyncIterator[Journal]:
 
 
 async def finish(opened: Journal, recorded: RecordedIncident) -> None:
-    await opened.describe(recorded.id, recorded.incident, compose_all(recorded.incident))
+    await opened.describe(recorded.id, recorded.incident, composed(recorded.incident))
 
 
 async def ended_by_the_poison(path: Path) -> list[str]:

@@ -16,11 +16,11 @@ import pytest
 
 from moving import Time
 from oomeventer.incident.codec import as_json
-from oomeventer.incident.events import compose_all
 from oomeventer.journal.history import read_history
 from oomeventer.journal.journal import Journal
 from oomeventer.journal.totals import Totals
 from places import DATA
+from stores import composed
 
 WRITTEN = json.loads((DATA / "incident-0.1.0.json").read_text(encoding="utf-8"))
 #: Since START of tests/support/moving.py: soon after the last of its rows was written.
@@ -54,7 +54,7 @@ async def test_it_is_gone_on_with(path: Path) -> None:
         assert len(recorded) == 4
         for one in recorded:
             assert _known_then(as_json(one.incident), written := by_key[one.incident.key]) == written
-            assert await journal.describe(one.id, one.incident, compose_all(one.incident))
+            assert (await journal.describe(one.id, one.incident, composed(one.incident))).waiting
         for plan in plans:
             assert plan
             await journal.settle(plan, "delivered", "")

@@ -9,11 +9,9 @@ from pathlib import Path
 import pytest
 
 from moving import Time
-from oomeventer.incident.codec import encode
-from oomeventer.incident.events import compose_all
 from oomeventer.journal import incidents
 from oomeventer.journal.database import Database
-from stores import deliver, described, figures, kill, opened, record
+from stores import composed, deliver, described, figures, kill, opened, record
 
 pytestmark = pytest.mark.usefixtures("time")
 
@@ -54,8 +52,8 @@ def test_an_incident_is_described_once(store: Database) -> None:
     """What was found out twice, by two processes, say, makes its Events once."""
     record(store, kill(1))
     ((number, _),) = incidents.recorded(store, 0, 10)
-    assert len(incidents.describe(store, number, encode(kill(1)), compose_all(kill(1)))) == 1
-    assert incidents.describe(store, number, encode(kill(1)), compose_all(kill(1))) == []
+    assert len(incidents.describe(store, number, kill(1), composed(kill(1))).waiting) == 1
+    assert not incidents.describe(store, number, kill(1), composed(kill(1))).waiting
     incidents.give_up(store, number, "a fault")
     assert incidents.recorded(store, 0, 10) == []
     assert figures(store) == (1, 0, 0, {}, 1)

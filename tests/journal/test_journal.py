@@ -22,7 +22,7 @@ import pytest
 from direct import Direct, counts
 from oomeventer.cluster.delivery import Delivery
 from oomeventer.cluster.schedule import Limits
-from oomeventer.incident.events import compose, compose_all
+from oomeventer.incident.events import compose
 from oomeventer.incident.incident import Incident
 from oomeventer.journal import disk as disk_module
 from oomeventer.journal import failover as module
@@ -34,6 +34,7 @@ from oomeventer.journal.failover import Failover
 from oomeventer.journal.history import read_history
 from oomeventer.journal.journal import Journal
 from samples import POD, incident, victim
+from stores import composed
 
 #: A deadline of the test's own.
 SECONDS = 20
@@ -85,9 +86,8 @@ class Agent:
 
     async def _describe(self) -> None:
         async for recorded in self.journal.recorded(self._stop):
-            self.delivery.add(
-                await self.journal.describe(recorded.id, recorded.incident, compose_all(recorded.incident))
-            )
+            described = await self.journal.describe(recorded.id, recorded.incident, composed(recorded.incident))
+            self.delivery.add(described.waiting)
         self._described.set()
 
     async def kill(self, *numbers: int) -> None:
@@ -144,7 +144,7 @@ async def left_by_an_earlier_process(path: Path) -> int:
         for number in range(11, 21):
             await journal.record(kill(number))
         async for recorded in journal.recorded(stop):
-            await journal.describe(recorded.id, recorded.incident, compose_all(recorded.incident))
+            await journal.describe(recorded.id, recorded.incident, composed(recorded.incident))
             if journal.totals.waiting == 10 and recorded.incident.key == kill(15).key:
                 break
         assert (journal.totals.seen, journal.totals.waiting) == (20, 10)
@@ -183,7 +183,7 @@ async def test_recorded_gives_what_an_earlier_process_left(path: Path, monkeypat
         async def take() -> None:
             async for recorded in journal.recorded(stop):
                 found.append(recorded.incident)
-                await journal.describe(recorded.id, recorded.incident, compose_all(recorded.incident))
+                await journal.describe(recorded.id, recorded.incident, composed(recorded.incident))
 
         taking = asyncio.create_task(take())
         await until(lambda: len(found) == several)

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from moving import Time
-from oomeventer.incident.codec import encode
-from oomeventer.incident.events import compose_all
+from oomeventer.incident.events import PendingEvent, compose_all
 from oomeventer.incident.incident import Incident
 from oomeventer.incident.story import Repeats
 from oomeventer.incident.subjects import subject
@@ -17,7 +16,7 @@ from oomeventer.journal import incidents, outbox, repeats, retention
 from oomeventer.journal.database import MEMORY, Database, StoreError
 from oomeventer.journal.journal import Journal
 from oomeventer.journal.transfer import export, merge, replace
-from stores import deliver, described, kill, opened, record
+from stores import composed, deliver, described, kill, opened, record
 
 START = datetime(2026, 11, 22, 10, 2, tzinfo=UTC)
 
@@ -109,7 +108,7 @@ def test_a_transaction_that_fails(store: Database, monkeypatch: pytest.MonkeyPat
     (number, _), *_ = incidents.recorded(store, 0, 1)
     monkeypatch.setattr(outbox, "_keep_ends", lambda *_: _fail())
     with pytest.raises(StoreError):
-        incidents.describe(store, number, encode(at(1, 2)), compose_all(at(1, 2)))
+        incidents.describe(store, number, at(1, 2), composed(at(1, 2)))
     assert asked(store, at(1, 2)).count == 2
 
 
@@ -193,8 +192,12 @@ async def test_a_journal(tmp_path: Path, kept: str) -> None:
         async with Journal(path) as journal:
             for number in numbers:
                 one = at(number, number)
-                counts.append((await journal.repeats(one)).count)
                 await journal.record(one)
                 recorded = await anext(journal.recorded(asyncio.Event()))
-                await journal.describe(recorded.id, one, compose_all(one))
+
+                def noted(repeats: Repeats, one: Incident = one) -> tuple[Incident, list[PendingEvent]]:
+                    counts.append(repeats.count)
+                    return one, compose_all(one)
+
+                await journal.describe(recorded.id, one, noted)
     assert counts == ([1, 2, 3, 4, 5, 6] if path else [1, 2, 3, 1, 2, 3])

@@ -9,7 +9,6 @@ from contextlib import closing
 
 import pytest
 
-from oomeventer.incident.codec import encode
 from oomeventer.journal import incidents, outbox, totals
 from oomeventer.journal.database import MEMORY, Database
 from oomeventer.journal.outbox import Waiting
@@ -158,7 +157,7 @@ def test_a_kill_that_both_were_given(disk: Database, memory: Database, here: str
     found = totals.read(disk)
     assert found.seen == found.accounted == 1
     for number, _ in incidents.recorded(disk, 0, 9):
-        incidents.describe(disk, number, encode(kill(1)), [])
+        incidents.describe(disk, number, kill(1), lambda _: (kill(1), []))
         return
     deliver_all(disk)
     found = totals.read(disk)

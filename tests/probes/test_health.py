@@ -24,7 +24,6 @@ from oomeventer.cluster.api import Api
 from oomeventer.cluster.connection import connect
 from oomeventer.cluster.delivery import Delivery
 from oomeventer.cluster.rights import START_SECONDS, warn_of_lacking
-from oomeventer.incident.events import compose_all
 from oomeventer.journal.journal import Journal
 from oomeventer.probes import health as module
 from oomeventer.probes import server
@@ -41,6 +40,7 @@ from oomeventer.probes.metrics import Metrics, Parts
 from oomeventer.probes.server import CONNECTIONS, HealthError, serve
 from samples import NODE, POD, incident
 from standin import Answer, ApiServer, Hang
+from stores import composed
 
 WELL = "attached ok\npins none: kills are not recorded while no agent runs\njournal ok\napi ok\n"
 
@@ -415,8 +415,8 @@ async def tell(watched: Watched, number: int) -> None:
         if number % 10 == 9:
             await journal.give_up(recorded.id, "for a test")
         else:
-            events = compose_all(recorded.incident)
-            watched.parts.delivery.add(await journal.describe(recorded.id, recorded.incident, events))
+            described = await journal.describe(recorded.id, recorded.incident, composed(recorded.incident))
+            watched.parts.delivery.add(described.waiting)
         watched.metrics.killed(recorded.incident)
 
 

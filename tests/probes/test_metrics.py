@@ -20,13 +20,13 @@ import oomeventer
 from oomeventer.cluster.api import Api
 from oomeventer.cluster.delivery import Delivery
 from oomeventer.incident import Trajectory
-from oomeventer.incident.events import compose_all
 from oomeventer.journal.journal import Journal
 from oomeventer.journal.plans import Plan
 from oomeventer.pipeline import Pipeline, Stage
 from oomeventer.probes.families import FAMILIES, NAMED
 from oomeventer.probes.metrics import GIVEN_UP, Metrics, Parts
 from samples import CONTAINER, POD, group_of, incident, on_the_host, victim
+from stores import composed
 
 Series = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -129,8 +129,9 @@ async def test_the_journals_sums(parts: Parts) -> None:
         if recorded.incident.pod is None:
             await journal.give_up(recorded.id, 'a "reason"\n')
             continue
-        (waiting,) = await journal.describe(recorded.id, recorded.incident, compose_all(recorded.incident))
-        if recorded.incident.key == incident(2).key and (reported := await journal.plan(waiting.series)):
+        described = await journal.describe(recorded.id, recorded.incident, composed(recorded.incident))
+        series = described.waiting[0].series
+        if recorded.incident.key == incident(2).key and (reported := await journal.plan(series)):
             await journal.settle(reported, "delivered", "")
     with metrics.watching(parts):
         values = {name: of(metrics, f"oomeventer_events_{name}") for name in ("seen_total", "delivered_total")}

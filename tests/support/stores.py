@@ -12,6 +12,7 @@ from oomeventer.incident.events import compose_all
 from oomeventer.incident.incident import Incident
 from oomeventer.journal import budgets, database, incidents, outbox, retention, totals
 from oomeventer.journal.database import Database
+from oomeventer.journal.incidents import Compose
 from oomeventer.journal.outbox import Waiting
 from oomeventer.journal.plans import Plan
 from samples import POD, incident, victim
@@ -35,6 +36,11 @@ def kill(number: int = 1, program: str = "hog", pod: int = 0, **fields: Any) -> 
     return incident(number, victims=(victim(comm=program, container_pid=number),), pod=where, **fields)
 
 
+def composed(one: Incident) -> Compose:
+    """Its Events, and nothing that becomes known with them."""
+    return lambda _: (one, compose_all(one))
+
+
 def record(store: Database, one: Incident) -> bool:
     return incidents.record(store, one.key, encode(one)) is not None
 
@@ -45,7 +51,7 @@ def described(store: Database, *those: Incident) -> list[Waiting]:
     for one in those:
         assert record(store, one)
         (number, _), *_ = incidents.recorded(store, 0, 1)
-        waiting += incidents.describe(store, number, encode(one), compose_all(one))
+        waiting += incidents.describe(store, number, one, composed(one)).waiting
     return waiting
 
 

@@ -74,6 +74,11 @@ class Delivery:
         self._schedule.add(waiting)
         self._news.set()
 
+    def is_free(self, about: str) -> bool:
+        """Whether a request about that object would be made at once."""
+        has_room = not self.trouble and len(self._sending) < REQUESTS
+        return has_room and self._schedule.is_free(about, self._clock())
+
     async def run(self, stop: asyncio.Event) -> None:
         """Send, until `stop` is set and what can be sent is sent."""
         self._journal.returned = self._look_again
@@ -137,7 +142,9 @@ class Delivery:
         name = series.waiting.series
         series.more = None
         try:
-            plan = await self._journal.plan(name, spent=self._schedule.spent(series, self._clock()))
+            plan = series.take_plan()
+            if plan is None:
+                plan = await self._journal.plan(name, spent=self._schedule.spent(series, self._clock()))
             while plan is not None:
                 outcome = await self._send(series, plan)
                 if outcome.verdict is Verdict.RECREATE:

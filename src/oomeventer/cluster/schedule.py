@@ -9,11 +9,11 @@ nothing; its series waits, longer each time, and so does everybody while the ser
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from oomeventer.cluster.rate_limit import Budget, Budgets
 from oomeventer.cluster.retry import backoff, spread
-from oomeventer.journal import Spent, Waiting
+from oomeventer.journal import Plan, Spent, Waiting
 
 #: A server that asks to be left alone for longer (Retry-After) is asked again nevertheless.
 RETRY_AFTER_SECONDS = 600.0
@@ -48,6 +48,11 @@ class Series:
     failing_since: float | None = None  # by the clock
     busy: bool = False
     waits: Iterator[float] = field(default_factory=backoff)
+
+    def take_plan(self) -> Plan | None:
+        """The request that came with it, once: when it is made again, the journal says what it is then."""
+        plan, self.waiting = self.waiting.plan, replace(self.waiting, plan=None)
+        return plan
 
 
 class Schedule:
@@ -93,6 +98,12 @@ class Schedule:
             series.busy = True
             taken.append(series)
         return taken, None
+
+    def is_free(self, about: str, now: float) -> bool:
+        """Whether a request about that object could be made now, and nothing of its budget is to be written down."""
+        has_budget = self._budgets.free_at(about, now) <= now and self._budget.free_at(now) <= now
+        has_spent_little = self._budgets.owes(about, now) <= (LITTLE - 1) * self._object_seconds
+        return has_budget and has_spent_little and self._paused_until <= now
 
     def charge(self, series: Series, now: float, requests: int = 1) -> None:
         """Requests about its object are made."""

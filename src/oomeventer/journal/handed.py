@@ -16,10 +16,16 @@ MOST, CHARACTERS = 32, 16 << 10
 
 @dataclass(frozen=True, slots=True)
 class RecordedIncident:
-    """An incident, by its id in the journal, that is not described yet."""
+    """An incident, by its id in the journal, that is not described yet. characters: of its JSON, as it was recorded."""
 
     id: int
     incident: Incident
+    characters: int = 0
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it may go on from memory."""
+        return self.characters <= CHARACTERS
 
 
 class Handed:
@@ -29,9 +35,9 @@ class Handed:
         self._kept: deque[RecordedIncident] = deque()
         self.is_behind = True
 
-    def add(self, recorded: RecordedIncident, text: str) -> None:
-        """It was written as that text, after all that are here."""
-        if len(self._kept) >= MOST or len(text) > CHARACTERS:
+    def add(self, recorded: RecordedIncident) -> None:
+        """It was written, after all that are here."""
+        if len(self._kept) >= MOST or not recorded.is_small:
             self.lose()
         elif not self.is_behind:
             self._kept.append(recorded)

@@ -9,13 +9,18 @@ Rules: each function is one transaction. Raises StoreError.
 
 import sqlite3
 import time
+from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import dataclass, replace
 
-from oomeventer.incident import PendingEvent
+from oomeventer.incident import ROW_BYTES, Incident, PendingEvent, Repeats, fitted, subject
 from oomeventer.journal import outbox
 from oomeventer.journal.database import Database, new_id
 from oomeventer.journal.outbox import Waiting
 from oomeventer.journal.totals import add
+
+#: An incident with all that is told of it, and its Events.
+Compose = Callable[[Repeats], tuple[Incident, Sequence[PendingEvent]]]
 
 #: The notes' names begin so that say how many processes have taken up an incident.
 _TAKEN_UP = "taken up "
@@ -88,17 +93,38 @@ def read(database: Database, incident: int) -> str | None:
         return row[0] if row else None
 
 
-def describe(database: Database, incident: int, body: str, events: list[PendingEvent]) -> list[Waiting]:
-    """Write down all that became known of an incident, and its Events into the outbox. Returns the series that wait for
-    them; none where it is described already."""
+@dataclass(frozen=True, slots=True)
+class Described:
+    """An incident as it is now, and the series that wait for its Events; none where it was described before. fault:
+    what compose() raised; then nothing was written."""
+
+    incident: Incident
+    waiting: Sequence[Waiting] = ()
+    fault: Exception | None = None
+
+
+def describe(
+    database: Database, number: int, incident: Incident, compose: Compose, plans_at_once: bool = False
+) -> Described:
+    """Write down all that became known of an incident, and its Events into the outbox. compose: makes both, told which
+    time it is; it can be called twice. plans_at_once: with the requests for them, where nothing else of their series is
+    under way."""
     with database.transaction() as db:
-        change = "UPDATE incidents SET state = 'described', body = ? WHERE id = ? AND state = 'begun'"
-        if db.execute(change, (body, incident)).rowcount == 0:
-            return []
-        db.execute("DELETE FROM notes WHERE name = ?", (_taken_up(incident),))
-        waiting = [one for event in events if (one := outbox.put(database, db, incident, event))]
+        if db.execute("SELECT 1 FROM incidents WHERE id = ? AND state = 'begun'", (number,)).fetchone() is None:
+            return Described(incident)
+        repeats = outbox.repeated(database, subject(incident), incident.time.timestamp())
+        try:
+            incident, events = compose(repeats)
+            body = fitted(incident, ROW_BYTES)
+        except Exception as e:  # of this program, and none of the file's
+            return Described(incident, fault=e)
+        db.execute("UPDATE incidents SET state = 'described', body = ? WHERE id = ?", (body, number))
+        db.execute("DELETE FROM notes WHERE name = ?", (_taken_up(number),))
+        waiting = [one for event in events if (one := outbox.put(database, db, number, event))]
         add(db, "seen", len(waiting) - 1)
-        return waiting
+        if plans_at_once:
+            waiting = [replace(one, plan=outbox.plan(database, one.series, first_only=True)) for one in waiting]
+        return Described(incident, waiting)
 
 
 def give_up(database: Database, incident: int, reason: str) -> None:

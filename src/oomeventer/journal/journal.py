@@ -14,11 +14,12 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from oomeventer.incident import ROW_BYTES, Incident, IncidentError, PendingEvent, Repeats, fitted, restored, subject
+from oomeventer.incident import ROW_BYTES, Incident, IncidentError, fitted, restored
 from oomeventer.journal import budgets, database, incidents, outbox, retention
 from oomeventer.journal.budgets import Spent
 from oomeventer.journal.failover import Failover
-from oomeventer.journal.handed import CHARACTERS, MOST, Handed, RecordedIncident
+from oomeventer.journal.handed import MOST, Handed, RecordedIncident
+from oomeventer.journal.incidents import Compose, Described
 from oomeventer.journal.outbox import State, Waiting
 from oomeventer.journal.plans import Plan
 from oomeventer.journal.totals import Totals
@@ -90,22 +91,30 @@ class Journal:
         """Write down an incident. False where it is known already: it was read from the ring once before."""
         text = fitted(incident, ROW_BYTES)
         if (number := await self._write(incidents.record, incident.key, text)) is not None:
-            self._recorded.add(RecordedIncident(number, incident), text)
+            self._recorded.add(RecordedIncident(number, incident, len(text)))
         self._news.set()
         return number is not None
 
-    async def resolve(self, recorded: RecordedIncident) -> None:
-        """Write down what the runtime answered. From here on the incident waits in the journal, however long."""
-        text = fitted(recorded.incident, ROW_BYTES)
-        await self._write(incidents.rewrite, recorded.id, text)
-        is_handed = self._resolved.qsize() < MOST and len(text) <= CHARACTERS
-        self._resolved.put_nowait(recorded if is_handed else recorded.id)
+    async def resolve(self, recorded: RecordedIncident, waits: bool = False) -> None:
+        """The runtime has answered: the incident goes on to resolved(). It is written down where it waits, and where it
+        does not go on from memory."""
+        if waits or not self._is_handed(recorded):
+            await self.rewrite(recorded)
+        self._resolved.put_nowait(recorded if self._is_handed(recorded) else recorded.id)
 
-    async def describe(self, number: int, incident: Incident, events: list[PendingEvent]) -> list[Waiting]:
-        """Write down what became known of an incident since, and its Events. Returns the series that wait for them."""
-        waiting = await self._write(incidents.describe, number, fitted(incident, ROW_BYTES), events)
+    async def rewrite(self, recorded: RecordedIncident) -> None:
+        """Write down what became known of an incident that waits, perhaps for long."""
+        await self._write(incidents.rewrite, recorded.id, fitted(recorded.incident, ROW_BYTES))
+
+    async def describe(
+        self, number: int, incident: Incident, compose: Compose, plans_at_once: bool = False
+    ) -> Described:
+        """See incidents.describe(). Raises what compose() raises."""
+        described = await self._write(incidents.describe, number, incident, compose, plans_at_once)
+        if described.fault:
+            raise described.fault
         self._finished(number)
-        return waiting
+        return described
 
     async def give_up(self, number: int, reason: str) -> None:
         """Write down that an incident gets no Event."""
@@ -137,10 +146,6 @@ class Journal:
     async def waiting(self) -> list[Waiting]:
         """The series with Events that wait."""
         return await self._store.call(outbox.waiting)
-
-    async def repeats(self, incident: Incident) -> Repeats:
-        """Which time it is, of kills of the same series; to be asked before it is described."""
-        return await self._store.call(outbox.repeated, subject(incident), incident.time.timestamp())
 
     async def spent(self) -> list[Spent]:
         """See budgets.read()."""
@@ -194,6 +199,9 @@ class Journal:
         finally:
             stopping.cancel()
 
+    def _is_handed(self, recorded: RecordedIncident) -> bool:
+        return self._resolved.qsize() < MOST and recorded.is_small
+
     async def _may_take_up(self, number: int) -> bool:
         """Whether this process may take up an incident that an earlier one has left, or gives it up."""
         if number >= self._began or number in self._left:  # given again since the disk is back: it counts once
@@ -221,7 +229,7 @@ class Journal:
 
     async def _read(self, number: int, body: str) -> RecordedIncident | None:
         try:
-            return RecordedIncident(number, restored(body))
+            return RecordedIncident(number, restored(body), len(body))
         except IncidentError as e:
             log.error("incident %d is dropped: it cannot be read: %s", number, e)
             await self.give_up(number, "written by another version")

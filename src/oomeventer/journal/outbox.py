@@ -35,11 +35,13 @@ State = Literal["delivered", "given up"]
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A series with Events that wait. oldest: the id of the one that has waited longest."""
+    """A series with Events that wait. oldest: the id of the one that has waited longest. plan: its next request, where
+    that was planned already, and is not made yet."""
 
     series: str
     object: str
     oldest: int
+    plan: Plan | None = None
 
 
 def put(database: Database, db: sqlite3.Connection, incident: int, event: PendingEvent) -> Waiting | None:
@@ -87,17 +89,20 @@ def plan(
     recreate: bool = False,
     counted: int | None = None,
     spent: Spent | None = None,
+    first_only: bool = False,
 ) -> Plan | None:
     """The series' next request: the one that was planned and perhaps sent, else a new one for all that waits.
     recreate: its Event has expired, so that another one is to be created. counted: so many kills the Event counts
-    without those that wait, whatever is known here. spent: written down with it, since the request is made now. None
-    where nothing waits."""
+    without those that wait, whatever is known here. spent: written down with it, since the request is made now.
+    first_only: None where one was planned. None where nothing waits."""
     with database.transaction() as db:
         if spent:
             budgets.write(db, spent)
         known = db.execute("SELECT name, told, plan FROM series WHERE series = ?", (series,)).fetchone()
         name, counted_here, planned = known or (None, 0, None)
         decided = plans.decision(planned)
+        if decided and first_only:
+            return None
         span = _span(db, series, decided.upto) if decided else None
         if span is None:  # nothing was planned, or that has been removed since: see retention.trim()
             decided, span = None, _span(db, series, None)
