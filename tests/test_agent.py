@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -24,6 +24,7 @@ from oomeventer.incident.codec import decode
 from oomeventer.incident.events import ANNOTATION
 from oomeventer.incident.incident import Incident
 from oomeventer.incident.unmasking import Unmasking
+from oomeventer.journal import incidents
 from oomeventer.journal.journal import Journal
 from oomeventer.kernel import Episode, Held, Lock
 from oomeventer.node import NodeCgroup, Procfs
@@ -205,6 +206,52 @@ async def test_an_api_that_hangs(caplog: pytest.LogCaptureFixture) -> None:
         assert wired.counted == many
         assert caplog.text.count("Container app ran out") == many
         assert not wired.agent._reported
+
+
+@pytest.mark.parametrize("hangs", [True, False])
+async def test_what_the_runtime_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hangs: bool) -> None:
+    """Is on disk once the API server has not answered for a while, for a process that dies then; and is not written
+    by itself where it answers at once."""
+    monkeypatch.setattr("oomeventer.agent.PATIENCE_SECONDS", 0.1)
+    rewritten = []
+    whole = incidents.rewrite
+    monkeypatch.setattr(incidents, "rewrite", lambda *of: rewritten.append(of) or whole(*of))
+
+    async def runtime(one: Incident) -> Incident:
+        return replace(one, pod=POD)
+
+    api = Api()
+    api.hangs = hangs
+    path = tmp_path / "journal.db"
+    async with Journal(path) as journal, Wired(journal, runtime, api) as wired:
+        await journal.record(incident(1, pod=None))
+        await until(lambda: wired.counted == 1)
+        await until(lambda: bool(rewritten) == hangs)
+        if hangs:
+            async with Journal(path) as another:
+                (found,) = [recorded.incident.pod async for recorded in another.recorded(ended())]
+                assert found == POD
+        api.back.set()
+        await until(lambda: bool(wired.added))
+    assert len(rewritten) == hangs
+
+
+async def test_a_fault_in_what_is_told(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """The kill is logged and counted, and given up; the journal is not blamed, and the next one is told."""
+
+    def breaks(*_: object) -> NoReturn:
+        raise ZeroDivisionError
+
+    async with Journal(None) as journal, Wired(journal, Resolver("none", 1), Api()) as wired:
+        with monkeypatch.context() as patched:
+            patched.setattr("oomeventer.agent.compose_all", breaks)
+            await journal.record(incident(1))
+            await until(lambda: wired.counted == 1)
+            await until(lambda: bool(journal.totals.given_up))
+        await journal.record(incident(2))
+        await until(lambda: bool(wired.added))
+        assert (journal.trouble, journal.failures, journal.totals.given_up.total()) == (None, 0, 1)
+    assert "is dropped in stage outbox" in caplog.text
 
 
 async def test_no_kill_waits_for_another_ones_pid_1() -> None:

@@ -88,8 +88,7 @@ class Agent:
         end = DRAIN_SECONDS, self._give_up, metrics.timed
         self._recording = Pipeline([Stage("record", self.record)], abandon=self.free, timed=metrics.timed)
         # One more than can be waited for: a kill that waits for nothing is never behind those that do.
-        settle = Stage("pid1", self.settle, WATCHED + 1)
-        stages = [Stage("container", self.resolve, RESOLVING), settle, Stage("resolved", self.hand_on, RESOLVING)]
+        stages = [Stage("container", self.resolve, RESOLVING), Stage("pid1", self.settle, WATCHED + 1)]
         self._resolving = Pipeline(stages, *end)
         self._describing = Pipeline([Stage("pod", self.describe, DESCRIBING), Stage("outbox", self.queue)], *end)
         self.pipelines = {"recording": self._recording, "resolving": self._resolving, "describing": self._describing}
@@ -142,12 +141,10 @@ class Agent:
         """The runtime names the container and the Pod, while it knows them."""
         return await self._enriched(recorded, self._resolver)
 
-    async def settle(self, resolved: RecordedIncident) -> RecordedIncident:
-        """What became of PID 1, where it ran at the kill. It is watched since: this only waits for the answer."""
-        return await self._enriched(resolved, self._aftermath)
-
-    async def hand_on(self, resolved: RecordedIncident) -> None:
-        """From here on it may take long: then what became known so far is logged, and on disk."""
+    async def settle(self, resolved: RecordedIncident) -> None:
+        """What became of PID 1, where it ran at the kill. It is watched since: this only waits for the answer. From
+        here on it may take long: then what became known so far is logged, and on disk."""
+        resolved = await self._enriched(resolved, self._aftermath)
         if is_unreachable := self._describer.is_unreachable:
             self._report(resolved)
         else:

@@ -36,6 +36,7 @@ from oomeventer.cluster.retry import REFUSALS, RULES, Verdict, backoff, rule
 from oomeventer.cluster.schedule import LITTLE, Limits, Schedule
 from oomeventer.incident.events import ANNOTATION, COMBINED, compose
 from oomeventer.incident.incident import Incident
+from oomeventer.incident.subjects import subject
 from oomeventer.journal import Spent, Waiting, retention
 from oomeventer.journal.journal import Journal
 from oomeventer.journal.outbox import SIMILAR, SIMILAR_SECONDS
@@ -97,7 +98,9 @@ class Watched:
 
 
 class Sending:
-    """A journal and its delivery, as in an agent that runs."""
+    """A journal and its delivery, as in an agent that runs. plans_at_once: unless the test has that done apart."""
+
+    plans_at_once = True
 
     def __init__(self, api: Any, time: Time, path: Path | None = None, limits: Limits | None = None) -> None:
         self.time = time
@@ -139,8 +142,9 @@ class Sending:
         ended = asyncio.Event()
         ended.set()
         async for recorded in self.journal.recorded(ended):
-            described = await self.journal.describe(recorded.id, recorded.incident, composed(recorded.incident))
-            self.delivery.add(described.waiting)
+            one = recorded.incident
+            is_free = self.plans_at_once and self.delivery.is_free(subject(one).object)
+            self.delivery.add((await self.journal.describe(recorded.id, one, composed(one), is_free)).waiting)
 
     async def quiet(self) -> None:
         """Until all is done that can be without time passing."""
@@ -418,6 +422,32 @@ async def test_retry_after_is_for_all(api: ApiServer, send: Sending) -> None:
     assert len(after) == 2
     assert 20 <= after[0] <= 30.001
     assert after[1] == pytest.approx(after[0], abs=0.001)
+
+
+async def test_what_is_planned_with_its_event(api: ApiServer, send: Sending, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The request is made as it was planned then, and the journal is not asked; but for a retry, and for more kills
+    than have a budget that nobody need write down."""
+    asked = []
+    whole = send.journal.plan
+
+    async def plan(series: str, **named: Any) -> Plan | None:
+        asked.append(series)
+        return await whole(series, **named)
+
+    monkeypatch.setattr(send.journal, "plan", plan)
+    for number in range(1, 4):
+        await send(kill(number))
+    assert (counts(api), asked) == ({name(1): 3}, [])
+    await send(kill(4))
+    assert (counts(api), len(asked)) == ({name(1): 4}, 1)
+    api.faults.append(Answer(503))
+    await send(kill(5, pod=1))
+    assert counts(api) == {name(1): 4}
+    await send(kill(6, pod=1))  # while the first one waits for its retry
+    await send.passes(60)
+    assert counts(api) == {name(1): 4, name(5, pod=1): 2}
+    assert len(asked) == 3
+    assert send.totals() == (6, 6, 0)
 
 
 async def test_a_fleet_comes_back_at_no_one_moment() -> None:
@@ -869,14 +899,14 @@ async def test_kills_of_a_series_age_each_for_itself(api: ApiServer, cluster: Ap
     api.put_namespace("shop")
     async with Sending(cluster, time, limits=Limits(give_up_seconds=900)) as send:
         send.api.broken = {"": 503}
-        await send(kill(1), kill(2))
+        await send(kill(1))
         await send.passes(850)
-        await send(kill(3))
+        await send(kill(2), kill(3))
         await send.passes(400)
         send.api.broken = {}
         await send.passes(HOUR)
-        assert send.totals(server_error=2) == (3, 1, 0)
-    assert counts(api) == {name(3): 1}
+        assert send.totals(server_error=1) == (3, 1, 1)
+    assert counts(api) == {name(2): 2}
 
 
 # -- outages -----------------------------------------------------------------------------------------------------------
@@ -990,6 +1020,7 @@ async def test_a_fault_of_the_program_stays_in_its_series(
     api: ApiServer, send: Sending, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It is logged, others go on, and it is looked at again after a minute, not at once."""
+    send.plans_at_once = False
     whole = send.journal.plan
     calls = []
 
@@ -1017,6 +1048,7 @@ async def test_a_kill_that_comes_while_nothing_was_found(
     api: ApiServer, send: Sending, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The journal was asked just before the kill was in it: it is reported nevertheless."""
+    send.plans_at_once = False
     whole = send.journal.plan
 
     async def too_early(_series: str, spent: Spent) -> Plan | None:

@@ -5,13 +5,15 @@ In: incidents by samples, and a time that the test moves. Out: what the file giv
 
 from contextlib import closing
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from moving import Time
-from oomeventer.journal import incidents
+from oomeventer.incident.story import Repeats
+from oomeventer.journal import incidents, outbox
 from oomeventer.journal.database import Database
-from stores import composed, deliver, described, figures, kill, opened, record
+from stores import composed, deliver, described, figures, kill, opened, planned, record
 
 pytestmark = pytest.mark.usefixtures("time")
 
@@ -57,6 +59,36 @@ def test_an_incident_is_described_once(store: Database) -> None:
     incidents.give_up(store, number, "a fault")
     assert incidents.recorded(store, 0, 10) == []
     assert figures(store) == (1, 0, 0, {}, 1)
+
+
+def test_a_fault_in_what_is_composed(store: Database) -> None:
+    """Is none of the file's: it is given back, and nothing was written."""
+
+    def breaks(_: Repeats) -> NoReturn:
+        raise ZeroDivisionError
+
+    record(store, kill(1))
+    before = incidents.recorded(store, 0, 10)
+    described = incidents.describe(store, before[0][0], kill(1), breaks)
+    assert (type(described.fault), described.waiting) == (ZeroDivisionError, ())
+    assert incidents.recorded(store, 0, 10) == before
+    assert figures(store) == (1, 0, 0, {}, 1)
+
+
+def test_a_request_is_planned_with_its_event(store: Database) -> None:
+    """It is the one that the journal would plan. Where one of its series is planned already, and perhaps under way,
+    none is."""
+    plans = []
+    for number in range(1, 3):
+        record(store, kill(number))
+        ((row, _),) = incidents.recorded(store, 0, 10)
+        (waiting,) = incidents.describe(store, row, kill(number), composed(kill(number)), plans_at_once=True).waiting
+        plans.append(waiting.plan)
+        assert outbox.plan(store, waiting.series) == plans[0]
+    assert plans[0]
+    assert plans == [plans[0], None]
+    (more,) = filter(None, [outbox.settle(store, plans[0], "delivered", "")])
+    assert planned(store, more).count == 2
 
 
 def test_an_incident_without_an_event(store: Database, path: Path) -> None:

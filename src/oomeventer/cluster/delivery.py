@@ -76,7 +76,7 @@ class Delivery:
 
     def is_free(self, about: str) -> bool:
         """Whether a request about that object would be made at once."""
-        has_room = not self.trouble and len(self._sending) < REQUESTS
+        has_room = not (self._stale or self.trouble) and len(self._sending) < REQUESTS
         return has_room and self._schedule.is_free(about, self._clock())
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -84,6 +84,7 @@ class Delivery:
         self._journal.returned = self._look_again
         self._schedule.restore(await self._journal.spent(), self._clock())
         stopping = asyncio.ensure_future(stop.wait())
+        stopping.add_done_callback(lambda _: self._news.set())
         try:
             while not stopping.done():
                 self._news.clear()
@@ -91,7 +92,7 @@ class Delivery:
                     self._stale = False
                     self.add(await self._journal.waiting())
                 soonest = self._start()
-                await self._wait(soonest, stopping)
+                await self._wait(soonest)
             async with asyncio.timeout(DRAIN_SECONDS):
                 self._start()
                 while self._sending:
@@ -125,12 +126,16 @@ class Delivery:
         self._sending.discard(task)
         self._news.set()
 
-    async def _wait(self, until: float | None, stopping: asyncio.Future[Any]) -> None:
-        waits: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._news.wait())]
-        if until is not None:
-            waits.append(asyncio.ensure_future(self._sleep(max(0.0, until - self._clock()))))
+    async def _wait(self, until: float | None) -> None:
+        """For news, until then."""
+        if until is None:
+            await self._news.wait()
+            return
+        waits = [
+            asyncio.ensure_future(one) for one in (self._news.wait(), self._sleep(max(0.0, until - self._clock())))
+        ]
         try:
-            await asyncio.wait((*waits, stopping), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for wait in waits:
                 wait.cancel()

@@ -12,7 +12,11 @@ from oomeventer.journal.database import Database
 _WAITING = """
     (SELECT count(*) FROM incidents WHERE state = 'begun') + (SELECT count(*) FROM events WHERE state = 'waiting')
 """
-_READ = f"SELECT what, reason, count FROM totals UNION ALL SELECT 'waiting', '', {_WAITING}"
+_ENDS = ("seen", "delivered", "merged", "given up")
+_SUMS = ", ".join(f"ifnull(sum(count) FILTER (WHERE what = '{end}'), 0)" for end in _ENDS)
+# Numbers alone, for this is asked after each call: text would cost more than the query.
+_READ = f"SELECT {_SUMS}, {_WAITING} FROM totals"
+_GIVEN_UP = "SELECT reason, count FROM totals WHERE what = 'given up'"
 
 
 @dataclass(slots=True)
@@ -49,11 +53,7 @@ def add(db: sqlite3.Connection, what: str, count: int, reason: str = "") -> None
 
 def read(database: Database) -> Totals:
     """What was counted, and what waits: an incident that is not described yet waits as one Event."""
-    totals = Totals()
     with database.errors() as db:
-        for what, reason, count in db.execute(_READ):
-            if what == "given up":
-                totals.given_up[reason] = count
-            else:
-                setattr(totals, what, count)
-    return totals
+        seen, delivered, merged, given_up, waiting = db.execute(_READ).fetchone()
+        reasons = dict(db.execute(_GIVEN_UP).fetchall()) if given_up else {}
+    return Totals(seen, delivered, merged, Counter(reasons), waiting)

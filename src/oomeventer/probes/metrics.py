@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, get_args
 
@@ -100,7 +101,7 @@ class Metrics(Collector):
         #: When the API server last accepted an Event, by the clock.
         self.accepted_at: float | None = None
         self._registry = CollectorRegistry()
-        self._stages = _histogram("oomeventer_stage_seconds", _STAGE_SECONDS, self._registry)
+        self._stage = cache(_histogram("oomeventer_stage_seconds", _STAGE_SECONDS, self._registry).labels)
         self._delays = _histogram("oomeventer_event_delay_seconds", _DELAY_SECONDS, self._registry)
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
@@ -136,7 +137,7 @@ class Metrics(Collector):
 
     def timed(self, stage: str, seconds: float) -> None:
         """A stage is through with a kill. See Pipeline."""
-        self._stages.labels(stage).observe(seconds)
+        self._stage(stage).observe(seconds)
 
     def delivered(self, plan: Plan) -> None:
         """The server accepted a plan. See Delivery."""

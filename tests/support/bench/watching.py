@@ -28,19 +28,22 @@ STAGES = ("record", "pod", "outbox")
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What the agent had done by some moment. seen: kills, also those that others made. stages: by name, seconds."""
+    """What the agent had done by some moment. scraped_seconds: its CPU time after it was asked, which costs some. seen:
+    kills, also those that others made. stages: by name, seconds."""
 
     cpu_seconds: float = 0.0
+    scraped_seconds: float = 0.0
     seen: int = 0
     stages: Counter[str] = field(default_factory=Counter)
 
     def since(self, before: "Counted") -> "Counted":
         """What it has done since."""
         stages = Counter({name: seconds - before.stages[name] for name, seconds in self.stages.items()})
-        return Counted(self.cpu_seconds - before.cpu_seconds, self.seen - before.seen, stages)
+        return Counted(self.cpu_seconds - before.scraped_seconds, seen=self.seen - before.seen, stages=stages)
 
     def __add__(self, other: "Counted") -> "Counted":
-        return Counted(self.cpu_seconds + other.cpu_seconds, self.seen + other.seen, self.stages + other.stages)
+        cpu_seconds, seen = self.cpu_seconds + other.cpu_seconds, self.seen + other.seen
+        return Counted(cpu_seconds, seen=seen, stages=self.stages + other.stages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,6 @@ class Watching:
     start_seconds: float
 
     async def counted(self) -> Counted:
-        """The CPU time is taken before the scrape, which costs some."""
         used = cpu_seconds(self.pid)
         async with aiohttp.ClientSession() as session, session.get(f"{self.url}/metrics") as response:
             text = await response.text()
@@ -63,7 +65,7 @@ class Watching:
                     seen += sample.value
                 elif sample.name == "oomeventer_stage_seconds_sum":
                     stages[sample.labels["stage"]] = sample.value
-        return Counted(used, int(seen), stages)
+        return Counted(used, cpu_seconds(self.pid), int(seen), stages)
 
 
 @asynccontextmanager

@@ -184,8 +184,8 @@ QUESTIONS: dict[str, list[Json]] = {
         ),
         lines(
             "A stage's time for a kill",
-            "99 of 100 take less. The slow one is whom to ask: container is the runtime, pod the API server; record, "
-            "resolved and outbox the disk.",
+            "99 of 100 take less. The slow one is whom to ask: container is the runtime, pod the API server; record "
+            "and outbox the disk.",
             course(quantile("0.99", "oomeventer_stage_seconds", "le, stage"), "{{stage}}"),
             unit="s",
         ),
