@@ -1,8 +1,8 @@
 """The table of incidents. In: incidents as JSON. Out: those that are recorded and not yet described.
 
 An incident is a row from the moment it is known: recorded ('begun' in the file: see database.py). What the runtime adds
-rewrites it. With what the API server adds it is described, and in the same transaction its Events are in the outbox. So
-wherever the process dies, the next one goes on from there.
+rewrites it where it waits. With what the API server adds it is described, and in the same transaction its Events are in
+the outbox. So wherever the process dies, the next one goes on from there.
 
 Rules: each function is one transaction. Raises StoreError.
 """

@@ -19,8 +19,8 @@ class Amount:
 
 
 NAMESPACE = 10
-#: The most processes here; a machine has 32,768 pids by default.
-PROCESSES = 5000
+#: The most processes here; a machine has 32,768 pids by default, so others on it may have 2,000.
+PROCESSES = 30000
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Line:
 LINES = (
     Line("containers on the node", "pods", (10, 100, 300, 1000)),
     Line("containers on the node, which runs out", "pods", (10, 100, 300, 1000), Amount(is_node=True)),
-    Line("processes on the node", "beside", (100, 1000, 3000, PROCESSES)),
+    Line("processes on the node", "beside", (100, 1000, 10000, PROCESSES)),
     Line("processes in the container", "within", (1, 30, 300, 3000)),
     Line("incidents in the journal", "incidents", (0, 1000, 10000, 50000)),
     Line("Pods in the cluster", "cluster", (10, 100, 1000, 10000)),
