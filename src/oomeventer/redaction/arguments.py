@@ -65,17 +65,18 @@ class _State:
     def __init__(self, path: str, comm: str, named: bool) -> None:
         program = programs.base(path)
         self._named = named
-        self._letters = programs.secret_letters(program) | programs.secret_letters(comm)
+        names = {program, comm}
+        self._letters = frozenset().union(*map(programs.secret_letters, names))
         self._harmless = programs.harmless_letters(program)
-        self._launches = programs.launches(program) or programs.launches(comm)
+        self._launches = any(map(programs.launches, names))
         self._is_python = program.startswith("python")
         self._words = 0
         self._expects_class = False
         self._before = ""
-        if any(tells_plainly(name) or name in programs.SECRET_PROGRAMS for name in (program, comm)):
+        if not names.isdisjoint(programs.SECRET_PROGRAMS) or any(map(tells_plainly, names)):
             self._until = _Until.END
         else:
-            self._until = _Until.OPTION if tells(path) or tells(comm) else _Until.NOW
+            self._until = _Until.OPTION if any(map(tells, {path, comm})) else _Until.NOW
 
     def read(self, argument: str) -> Word:
         """Redact the next argument."""

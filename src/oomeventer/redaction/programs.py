@@ -5,6 +5,7 @@ of a program that is not here the letters of ANY count.
 """
 
 import re
+from collections.abc import Mapping
 
 #: Letters by which common clients take a password or user:password: redis-cli -a, mysql -p, curl -u.
 ANY = frozenset("apPuUkK")
@@ -40,6 +41,9 @@ HARMLESS_LETTERS: dict[str, str] = {
     "postgres": "pk",
     "sort": "ku",
 }
+
+# Nearly all words of a command are none of these.
+_SECRET, _HARMLESS = tuple(SECRET_LETTERS), tuple(HARMLESS_LETTERS)
 
 #: Names of programs, anywhere in a command, all of whose arguments may be secrets, though the name may not tell.
 SECRET_PROGRAMS = frozenset(
@@ -80,14 +84,16 @@ def base(argument: str) -> str:
 
 def secret_letters(program: str) -> frozenset[str]:
     """Letters behind which a secret stands, of this program and, as it may be any, of ANY."""
-    found = {letter for name, letters in SECRET_LETTERS.items() if program.startswith(name) for letter in letters}
-    return ANY | found
+    return ANY | _letters(program, SECRET_LETTERS) if program.startswith(_SECRET) else ANY
 
 
 def harmless_letters(program: str) -> frozenset[str]:
     """Letters of ANY that are harmless behind this program's own name."""
-    letters = (letters for name, letters in HARMLESS_LETTERS.items() if program.startswith(name))
-    return frozenset("".join(letters))
+    return _letters(program, HARMLESS_LETTERS) if program.startswith(_HARMLESS) else frozenset()
+
+
+def _letters(program: str, of: Mapping[str, str]) -> frozenset[str]:
+    return frozenset(letter for name, letters in of.items() if program.startswith(name) for letter in letters)
 
 
 def launches(program: str) -> bool:

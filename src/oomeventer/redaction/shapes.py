@@ -117,12 +117,13 @@ def is_name(text: str) -> bool:
         return False
     mixed = digits = 0
     for piece in _SEPARATORS.split(text):
-        digits += sum(character.isdigit() for character in piece)
-        if not piece or is_word(piece) or _DIGITS.fullmatch(piece):
+        if not piece or is_word(piece):
             continue
-        if not is_known_mixture(piece):
-            return False
-        mixed += 1
+        if not _DIGITS.fullmatch(piece):
+            if not is_known_mixture(piece):
+                return False
+            mixed += 1
+        digits += sum(map(str.isdigit, piece))
     # More than this is rather a key in groups: ab12-cd34, 1234-5678.
     return mixed <= 1 and digits <= 6
 

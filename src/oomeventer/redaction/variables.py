@@ -5,6 +5,7 @@ Rules: their values are redacted like arguments. A name that is listed by a part
 
 import re
 from collections.abc import Set
+from functools import lru_cache
 
 #: Variables that bear on memory: exact names, beginnings with a closing "*", ends with an opening one.
 MEMORY_VARIABLES = frozenset(
@@ -32,10 +33,12 @@ def is_listed(name: str, names: Set[str]) -> bool:
     """Whether the name is one of `names`, or begins or ends as one of them does."""
     if name in names:
         return True
-    if not _NAME.fullmatch(name):
-        return False
-    return any(
-        (pattern.endswith("*") and name.startswith(pattern[:-1]))
-        or (pattern.startswith("*") and name.endswith(pattern[1:]))
-        for pattern in names
-    )
+    beginnings, ends = _open(frozenset(names))
+    return (name.startswith(beginnings) or name.endswith(ends)) and _NAME.fullmatch(name) is not None
+
+
+@lru_cache(1)
+def _open(names: frozenset[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What names begin with, and what they end with."""
+    beginnings = tuple(name[:-1] for name in names if name.endswith("*"))
+    return beginnings, tuple(name[1:] for name in names if name.startswith("*"))
