@@ -3,7 +3,6 @@
 In: a moment, or words and bounds. Out: text, or an annotation that msgspec reads. Rules: pure.
 """
 
-from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,12 +21,13 @@ class Moment(datetime):
 
 def rfc3339(time: datetime) -> str:
     """In UTC, with microseconds and Z, as the API's MicroTime."""
-    return f"{time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+    utc = time if time.tzinfo is UTC else time.astimezone(UTC)
+    return utc.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def values(of: Any) -> dict[str, Any]:
-    """A dataclass's fields by name, as they are. dataclasses.asdict() copies each, numbers too."""
-    return {field.name: getattr(of, field.name) for field in fields(of)}
+    """The fields of a dataclass with slots by name, as they are. dataclasses.asdict() copies each, numbers too."""
+    return {name: getattr(of, name) for name in of.__slots__}
 
 
 def meaning(description: str, bounds: dict[str, Any] | None = None) -> Meta:

@@ -15,10 +15,15 @@ from oomeventer.incident.bounds import VICTIMS_WITH_TEXT
 from oomeventer.incident.incident import Incident
 from oomeventer.kernel import Kill
 from oomeventer.node import Observation, identify
-from oomeventer.redaction import KEY_BYTES, Digests, Redaction, digests, unmask, words_in_clear
+from oomeventer.redaction import KEY_BYTES, MASK, Digests, Redaction, digests, unmask, words_in_clear
 
 #: Digests that are kept at most, of all incidents: 1 MiB.
 KEPT = 16_384
+
+
+def _is_masked(incident: Incident) -> bool:
+    """Whether any word is, or a part of one."""
+    return any(MASK in word for victim in incident.victims for word in victim.command or ())
 
 
 @dataclass(slots=True)
@@ -43,7 +48,7 @@ class Unmasking:
     def keep(self, incident: Incident, kills: Sequence[Kill], observation: Observation) -> None:
         """Keep the digests of an incident that was assembled of these. Only of its own container: a group kill can
         reach into others of the Pod."""
-        if self._policy.arguments != "safe" or not incident.identity.container_id:
+        if self._policy.arguments != "safe" or not incident.identity.container_id or not _is_masked(incident):
             return
         entry = _Entry(tuple(self._digests(kill, incident, observation) for kill in kept(kills)[:VICTIMS_WITH_TEXT]))
         if not any(map(any, entry.victims)):

@@ -5,12 +5,14 @@ walks through a command, word by word; what it goes by are the tables in secret_
 credentials.py and variables.py; spec_words.py shows again what the spec shows anyway.
 """
 
+from oomeventer.redaction.arguments import MASK
 from oomeventer.redaction.policy import Redaction, parse_arguments, parse_environment, quote
 from oomeventer.redaction.spec_words import KEY_BYTES, Digests, digests, unmask, words_in_clear
 from oomeventer.redaction.variables import MEMORY_VARIABLES
 
 __all__ = [
     "KEY_BYTES",
+    "MASK",
     "MEMORY_VARIABLES",
     "Digests",
     "Redaction",
