@@ -19,6 +19,7 @@ from oomeventer.node.reading import number, read
 
 _BYTES = 1 << 16
 _PRESSURE = re.compile(rb"(some|full) avg10=(\d{1,3}\.\d+) avg60=(\d{1,3}\.\d+) ")
+_PAIR = re.compile(r"^(\S+) (\d{1,19})$", re.MULTILINE | re.ASCII)
 #: What `kernel` has, where the kernel does not sum it.
 _KERNEL_KINDS = ("kernel_stack", "pagetables", "percpu", "slab_reclaimable", "slab_unreclaimable")
 
@@ -144,9 +145,7 @@ def _legacy(cgroup: Cgroup, stat: dict[str, int]) -> MemoryStat | None:
 
 def _pairs(raw: bytes | None) -> dict[str, int]:
     """Lines of a name and a number; others are passed over."""
-    words = [line.split() for line in (raw or b"").splitlines()]
-    found = ((pair[0].decode("ascii", "replace"), number(pair[1])) for pair in words if len(pair) == 2)
-    return {name: value for name, value in found if value is not None}
+    return {name: int(value) for name, value in _PAIR.findall((raw or b"").decode("ascii", "replace"))}
 
 
 def _sum(stat: dict[str, int], *names: str) -> int | None:

@@ -92,9 +92,10 @@ class Procfs:
         if first.namespace_level == 0 or not self._sees_all():
             return None
         same_memcg = bool(first.levels) and first.init_inode == first.levels[0].inode
-        path = self._cgroup_of(first.init.pid)
-        if not same_memcg and not (path and f"{path}/".startswith(f"{container}/")):
-            return None
+        if not same_memcg:
+            path = self._cgroup_of(first.init.pid)
+            if path is None or not f"{path}/".startswith(f"{container}/"):
+                return None
         return "seen" if self.runs(first.init) else "gone"
 
     def _sees_all(self) -> bool:

@@ -6,6 +6,7 @@ after so many new names it is made anew, in the memory of the thread that comes 
 old one's place stays with the thread that made that.
 """
 
+import os
 import re
 from pathlib import Path
 
@@ -19,10 +20,15 @@ _STAT = re.compile(
 def read(path: str, limit: int) -> bytes | None:
     """At most `limit` bytes of a file; None where it is gone or not for us."""
     try:
-        with open(path, "rb", buffering=0) as file:
-            return file.read(limit)
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
+    try:
+        return os.read(file, limit)
+    except OSError:
+        return None
+    finally:
+        os.close(file)
 
 
 def process_stat(proc: Path, pid: int) -> re.Match[bytes] | None:
