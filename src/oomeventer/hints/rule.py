@@ -6,6 +6,7 @@ process, container or Pod of somebody else.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from oomeventer.incident import Incident, Victim
 
@@ -56,7 +57,13 @@ def program(victim: Victim) -> str:
 
 def is_program(victim: Victim, *names: str) -> bool:
     """Whether it is one of these, or one of them with a version: python3.12."""
-    return any(name.rstrip("0123456789.") in names for name in (program(victim), victim.comm.partition(":")[0]) if name)
+    return not _names(program(victim), victim.comm).isdisjoint(names)
+
+
+@lru_cache(16)
+def _names(program: str, comm: str) -> frozenset[str]:
+    """Without versions. Rules ask again and again."""
+    return frozenset(name.rstrip("0123456789.") for name in (program, comm.partition(":")[0]) if name)
 
 
 def names_nobody_else(incident: Incident) -> bool:

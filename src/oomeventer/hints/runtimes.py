@@ -66,7 +66,7 @@ def jvm_outside_heap(incident: Incident) -> Finding | None:
 def jvm_direct_memory(incident: Incident) -> Finding | None:
     """Heap and direct buffers together may pass the limit."""
     limit, heap = incident.limit_bytes, _jvm_heap(incident)
-    direct = prefixed(java(incident.chosen), ["-XX:MaxDirectMemorySize="], sizes.jvm)
+    direct = prefixed(java(incident.chosen), ["-XX:MaxDirectMemorySize="], sizes.jvm) if heap else None
     if not limit or not heap or not direct or heap.value + direct.value <= limit:
         return None
     return found(

@@ -93,11 +93,19 @@ def _of_its_own(incident: Incident) -> Incident:
         trigger = None
     if node:
         node = replace(node, pods=tuple(pod for pod in node.pods if pod.uid == uid))
-    if incident.limit_cgroup is None or _place(identify(incident.limit_cgroup)) != own:
-        neighbours = tuple(one for one in incident.neighbours if one.pod_uid == uid)
-        incident = replace(incident, neighbours=neighbours, neighbours_total=None, neighbours_bytes=None)
-    neighbours = tuple(one for one in incident.neighbours if one.pod_uid in (uid, None))
-    return replace(incident, trigger=trigger, neighbours=neighbours, node_memory=node)
+    is_own = incident.limit_cgroup is not None and _place(identify(incident.limit_cgroup)) == own
+    neighbours = tuple(one for one in incident.neighbours if one.pod_uid in ((uid, None) if is_own else (uid,)))
+    if is_own and (trigger, neighbours, node) == (incident.trigger, incident.neighbours, None):
+        return incident
+    total, bytes_ = (incident.neighbours_total, incident.neighbours_bytes) if is_own else (None, None)
+    return replace(
+        incident,
+        trigger=trigger,
+        neighbours=neighbours,
+        neighbours_total=total,
+        neighbours_bytes=bytes_,
+        node_memory=node,
+    )
 
 
 def _place(identity: Identity) -> str | None:
@@ -105,6 +113,7 @@ def _place(identity: Identity) -> str | None:
 
 
 def _annotation(incident: Incident) -> str:
-    few, notes = incident.victims[:_ANNOTATED], incident.notes
-    cut = incident.truncated or len(few) < incident.victims_total
-    return fitted(replace(incident, victims=few, notes=notes, truncated=cut), ANNOTATION_BYTES)
+    few = incident.victims[:_ANNOTATED]
+    if len(few) < incident.victims_total:
+        incident = replace(incident, victims=few, truncated=True)
+    return fitted(incident, ANNOTATION_BYTES)
