@@ -122,6 +122,7 @@ class Agent:
                 self._metrics.killed_elsewhere(len(others))
                 log.debug("%d kills elsewhere on the machine", len(others))
             if mine:
+                self._observer.observe(mine)
                 yield mine
 
     async def record(self, episode: Episode) -> None:

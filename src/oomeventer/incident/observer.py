@@ -1,20 +1,20 @@
 """The first stage: an episode becomes an incident. In: an Episode. Out: an Incident.
 
 Rules: the victim is dying, so this comes first and asks only the machine it runs on: where the memory was as soon as
-its record is read (glance()), the rest when the episode is complete. Files and netlink can block, so they are read in
-threads, and after a deadline the incident goes on without them. At most two threads read files for each; where both
-hang, the next incidents go on without at once.
+its record is read (glance()), the rest when the episode is complete (observe()). Files and netlink can block, so they
+are read in threads, and after a deadline the incident goes on without them. At most two threads read for each; where
+both hang, the next incidents go on without at once.
 """
 
 import asyncio
 import logging
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 
 from oomeventer.incident.aftermath import Aftermath
 from oomeventer.incident.assemble import assemble
-from oomeventer.incident.glances import Glances
 from oomeventer.incident.incident import Host, Incident
+from oomeventer.incident.looks import Looks
 from oomeventer.incident.unmasking import Unmasking
 from oomeventer.kernel import Episode, Kill, Process
 from oomeventer.node import Asker, Glance, Observation, Procfs, Statistics
@@ -23,7 +23,6 @@ from oomeventer.redaction import Redaction
 log = logging.getLogger(__name__)
 
 DEADLINE_SECONDS = 1.0
-_THREADS = 2
 #: Victims whose statistics are asked for; of a group kill the first ones.
 _STATISTICS = 8
 
@@ -48,20 +47,23 @@ class Observer:
         self._asker = Asker() if statistics else None
         self._unmasking = unmasking
         self._aftermath = aftermath
-        self._glances = Glances(procfs)
-        self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="observe")
-        self._running: set[Future[Observation]] = set()
+        self._glances = Looks("glance", self._read_memory)
+        self._observations = Looks("observe", procfs.observe)
 
     def close(self) -> None:
         """Without waiting for threads that hang in the kernel."""
         if self._asker:
             self._asker.close()
         self._glances.close()
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        self._observations.close()
 
     def glance(self, kill: Kill) -> None:
         """Begin to read where the memory was: for the first kill of an episode, as soon as it is seen."""
-        self._glances.begin(kill)
+        self._glances.begin(kill.process, kill)
+
+    def observe(self, episode: Episode) -> None:
+        """Begin to look at the rest: of an episode that is complete, while those before it are on their way to disk."""
+        self._observations.begin(episode[0].process, episode)
 
     async def __call__(self, episode: Episode) -> Incident:
         """The incident, whatever /proc says."""
@@ -76,20 +78,20 @@ class Observer:
         return incident
 
     async def _look(self, episode: Episode) -> tuple[Glance, Observation, dict[Process, Statistics]]:
-        glancing = self._glances.take(episode[0])
-        asked = episode[:_STATISTICS]
+        first, asked = episode[0], episode[:_STATISTICS]
+        glancing = self._glances.take(first.process, first)
+        observing = self._observations.take(first.process, episode)
         asking = self._asker.ask([kill.process.pid for kill in asked]) if self._asker else None
-        observing = self._observing(episode)
-        if looks := [asyncio.wrap_future(future) for future in (glancing, observing, asking) if future]:
-            await asyncio.wait(looks, timeout=DEADLINE_SECONDS)
+        looks = (glancing, observing, asking)
+        if waited := [asyncio.wrap_future(future) for future in looks if future and not future.done()]:
+            await asyncio.wait(waited, timeout=DEADLINE_SECONDS)
         if not all(future.done() for future in (glancing, observing) if future):
             log.warning(
                 "/proc or cgroup files did not answer within %.0f s; the incident goes on without", DEADLINE_SECONDS
             )
-        observation = observing.result() if observing and observing.done() else Observation(is_late=True)
         found = asking.result() if asking and asking.done() else {}
         statistics = {kill.process: found[kill.process.pid] for kill in asked if kill.process.pid in found}
-        return self._glance(glancing), observation, statistics
+        return self._glance(glancing), self._observation(observing), statistics
 
     def _glance(self, future: Future[Glance] | None) -> Glance:
         if future is None:
@@ -99,10 +101,17 @@ class Observer:
             return Glance(unseen="its files did not answer in time")
         return future.result()
 
-    def _observing(self, episode: Episode) -> Future[Observation] | None:
-        self._running = {future for future in self._running if not future.done()}
-        if len(self._running) >= _THREADS:
-            return None
-        observing = self._executor.submit(self._procfs.observe, episode)
-        self._running.add(observing)
-        return observing
+    def _observation(self, future: Future[Observation] | None) -> Observation:
+        if future and future.done():
+            return future.result()
+        if future:
+            self._observations.leave(future)
+        return Observation(is_late=True)
+
+    def _read_memory(self, kill: Kill) -> Glance:
+        """In a thread."""
+        try:
+            return self._procfs.glance(kill)
+        except Exception:  # an incident that says less is better than none
+            log.exception("where the memory was is not known, through a fault of this program")
+            return Glance(unseen="a fault of this program")

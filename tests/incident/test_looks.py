@@ -1,20 +1,20 @@
-"""Where the memory was is read as soon as a kill is seen, in threads that may hang.
+"""What is looked at when a kill is seen, and when its episode is complete: in threads that may hang.
 
 In: a Procfs that the test holds up. Out: incidents, and how long they took.
 """
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
-from oomeventer.incident import glances as module
+from oomeventer.incident import looks as module
 from oomeventer.incident import observer as observer_module
 from oomeventer.incident.observer import Observer
 from oomeventer.kernel import Kill
-from oomeventer.node import Glance, MemoryStat, Procfs
+from oomeventer.node import Glance, MemoryStat, Observation, Procfs
 from oomeventer.redaction.policy import Redaction
 from samples import MI, NODE, kill
 
@@ -58,6 +58,26 @@ async def test_begun_before_the_episode_is_complete(held: Held) -> None:
     assert held.asked == [4217]
     assert (await observe((kill(3),))).memory, "begun by the incident itself, where nobody did before"
     assert held.asked == [4217, 3]
+    observe.close()
+
+
+async def test_the_rest_begun_ahead(tmp_path: Path) -> None:
+    """What was begun when the episode was complete is what the incident has, whatever has changed since."""
+    seen: list[int] = []
+
+    class Counted(Procfs):
+        def observe(self, kills: Iterable[Kill]) -> Observation:
+            seen.extend(kill.process.pid for kill in kills)
+            return Observation(pid1="seen")
+
+    observe = observer(Counted(tmp_path))
+    observe.observe((kill(1),))
+    observe.observe((kill(2),))
+    while len(seen) < 2:
+        time.sleep(0.001)
+    for pid in (1, 2, 3):
+        assert (await observe((kill(pid),))).pid1 == "seen"
+    assert sorted(seen) == [1, 2, 3]
     observe.close()
 
 
