@@ -65,8 +65,8 @@ class _State:
     def __init__(self, path: str, comm: str, named: bool) -> None:
         program = programs.base(path)
         self._named = named
-        names = {program, comm}
-        self._letters = frozenset().union(*map(programs.secret_letters, names))
+        names = {program, comm} - {""}
+        self._letters = programs.ANY.union(*map(programs.secret_letters, names))
         self._harmless = programs.harmless_letters(program)
         self._launches = any(map(programs.launches, names))
         self._is_python = program.startswith("python")
@@ -76,7 +76,7 @@ class _State:
         if not names.isdisjoint(programs.SECRET_PROGRAMS) or any(map(tells_plainly, names)):
             self._until = _Until.END
         else:
-            self._until = _Until.OPTION if any(map(tells, {path, comm})) else _Until.NOW
+            self._until = _Until.OPTION if any(map(tells, {path, comm} - {""})) else _Until.NOW
 
     def read(self, argument: str) -> Word:
         """Redact the next argument."""

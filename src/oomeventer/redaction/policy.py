@@ -35,6 +35,10 @@ _COMM_BYTES = 15  # TASK_COMM_LEN less the closing NUL: a longer name is cut to 
 _UNQUOTED = re.compile(r"[A-Za-z0-9_@%+=:,./*-]+")
 
 
+# What can join tokens.
+_JOINS = re.compile(rb"[\"'\\]")
+
+
 @dataclass(frozen=True, slots=True)
 class Redaction:
     """The node's policy; a misspelt one is a ValueError, as it must not quietly mean another.
@@ -144,6 +148,6 @@ def _variable(value: bytes) -> str:
     there on all is masked.
     """
     tokens = value.split()
-    simple = list(takewhile(lambda token: not re.search(rb"[\"'\\]", token), tokens))
+    simple = list(takewhile(lambda token: not _JOINS.search(token), tokens))
     shown = [word.shown for word in walk((printable(token[:LONGEST_WORD]) for token in simple), named=True)]
     return " ".join(shown if len(simple) == len(tokens) else [*shown, MASK])
