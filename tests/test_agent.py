@@ -332,3 +332,23 @@ def test_a_lock_that_cannot_be(tmp_path: Path) -> None:
 
 def _no_locks(*_: object) -> None:
     raise OSError(37, "No locks available")
+
+
+async def test_what_a_kill_left_is_looked_at_before_its_turn() -> None:
+    """As soon as the episode is known to be this node's; others' are not looked at."""
+    begun: list[Episode] = []
+    nobody: Any = SimpleNamespace(free=lambda _: None, freed=lambda: None)
+    observer: Any = SimpleNamespace(observe=begun.append)
+    agent = Agent(
+        nobody, NodeCgroup("/kubepods"), observer, nobody, nobody, nobody, nobody, nobody, nobody, Metrics(), nobody
+    )
+
+    async def episodes() -> AsyncIterator[Episode]:
+        yield (kill(1),)
+        yield (kill(2, cgroup="/elsewhere"),)
+
+    mine = agent.of_node(episodes())
+    episode = await anext(mine)
+    assert begun == [episode]
+    assert await anext(mine, None) is None
+    assert begun == [episode]
