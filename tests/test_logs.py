@@ -196,15 +196,14 @@ async def test_no_secret_of_a_kill_that_breaks_a_stage(out: io.StringIO) -> None
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_last_words(form: str) -> None:
+def test_last_words(form: str, tmp_path: Path) -> None:
     """Why a command ends: as people read it, or one object."""
-    command = [sys.executable, "-m", "oomeventer", "run", "--pins", "none", "--journal", "none", "--listen"]
-    command += ["192.0.2.1:80", "--log-format", form]
+    command = [sys.executable, "-m", "oomeventer", "detach", "--pins", str(tmp_path), "--log-format", form]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     text = json.loads(line)["message"] if form == "json" else line.removeprefix("oomeventer: ")
-    assert text.startswith("192.0.2.1:80 cannot be listened on: ")
+    assert text.startswith(f"{tmp_path} is not in a BPF file system: ")
 
 
 @pytest.mark.kernel
@@ -214,7 +213,7 @@ async def test_the_agent(api: ApiServer, program: Path, tmp_path: Path) -> None:
     whom = ["--kubeconfig", str(config), "--cri-endpoint", "none", "--node-name", "lab-node"]
     where = ["--pins", "none", "--journal", "none", "--log-format", "json", "--log-level", "debug"]
     evil = "x\n2026 ERROR\x1b[2J"
-    async with Agent("run", *whom, *where, ready="watches node") as agent:
+    async with Agent("run", *whom, *where, ready="sends Events to") as agent:
         hog = program.with_name(evil)
         hog.write_bytes(program.read_bytes())
         hog.chmod(0o755)

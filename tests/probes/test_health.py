@@ -626,7 +626,7 @@ async def test_the_agent(api: ApiServer, program: Path, tmp_path: Path) -> None:
     config = kubeconfig(tmp_path, api.url, api.token)
     whom = ["--kubeconfig", str(config), "--cri-endpoint", "none", "--node-name", "lab-node", "--pins", "none"]
     where = ["--journal", str(tmp_path / "journal.db"), "--listen", "127.0.0.1:0"]
-    async with Agent("run", *whom, *where, ready="watches node") as agent, aiohttp.ClientSession() as session:
+    async with Agent("run", *whom, *where, ready="sends Events to") as agent, aiohttp.ClientSession() as session:
         (address,) = (found[1] for line in agent.log if (found := re.search(r"readyz at (\S+)", line)))
 
         async def get(path: str) -> tuple[int, str]:

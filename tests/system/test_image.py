@@ -221,7 +221,7 @@ async def test_kill_is_reported(
     command = container.command("run", "--kubeconfig", KUBECONFIG, "--node-name", NODE, mounts=mounts, state=state)
     sandbox = containerd.run_pod(namespace="shop", name="checkout-0", uid=uid)
     try:
-        async with Agent(program=command, ready="watches node") as agent:
+        async with Agent(program=command, ready="sends Events to") as agent:
             killed = sandbox.run_container(
                 command=["sh", "-c", "sleep 1000 & hog 100; sleep 1000"], memory_limit_bytes=32 << 20
             )

@@ -59,7 +59,7 @@ def watching(api: ApiServer, endpoint: str, directory: Path, *flags: str) -> Age
     config = kubeconfig(directory, api.url, api.token)
     places = ["--pins", "none", "--journal", str(directory / "journal.db")]
     whom = ["--kubeconfig", str(config), "--cri-endpoint", endpoint, "--node-name", NODE]
-    return Agent("run", *whom, *places, *flags, ready="watches node")
+    return Agent("run", *whom, *places, *flags, ready="sends Events to")
 
 
 @pytest.fixture

@@ -128,7 +128,7 @@ async def test_answers(api: ApiServer, containerd: Containerd, program: Path, tm
         pods = [lab.pod("shop", f"checkout-5d4f7c8b9-{part}", "app") for part in ("x2k9p", "b7l2w")]
         pods.append(lab.pod("batch", "report-29400000-k4z8d", "main", limit_bytes=32 << 20))
         async with (
-            Agent("run", *flags, ready="watches node") as agent,
+            Agent("run", *flags, ready="sends Events to") as agent,
             Prometheus(tmp_path, listen, JOB, {"node": NODE, "agent": "one"}, groups) as prometheus,
         ):
             await asyncio.to_thread(urllib.request.urlopen, f"http://{listen}/readyz", timeout=10)

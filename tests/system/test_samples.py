@@ -43,12 +43,12 @@ async def test_samples_outlive_the_agent(api: ApiServer, tmp_path: Path, program
         lives.go()
         await grown(lives.pid, 4 * MI)
         began = time.monotonic()
-        async with Agent("run", *flags, *kept, "--sample-seconds", "5", ready="watches node"):
+        async with Agent("run", *flags, *kept, "--sample-seconds", "5", ready="sends Events to"):
             await asyncio.sleep(0.5)
         away = time.monotonic()
         for seconds in ("5", "0"):
             api.requests.clear()
-            async with Agent("run", *flags, *kept, "--sample-seconds", seconds, ready="watches node"):
+            async with Agent("run", *flags, *kept, "--sample-seconds", seconds, ready="sends Events to"):
                 with Victim(program, Cgroup(name=pods.cgroups[0].lstrip("/")), ["prey", "100"]) as victim:
                     victim.go()
                     assert victim.wait() == -9

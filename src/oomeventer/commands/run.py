@@ -1,97 +1,20 @@
 """`oomeventer run`: the node's agent. In: Settings. Out: Events for the kills on this node.
 
-Rules: wiring, no logic. What is opened first is closed last; from the moment that the tracer is open all is recorded.
+Rules: what keeps kills comes first, what reports them second. The kernel's programs need a quarter of the imports: they
+are attached before the rest is imported, so that a kill of meanwhile waits in the ring (taking.py, reporting.py).
 """
 
-import asyncio
-import contextlib
-import logging
-from collections.abc import AsyncIterator, Callable
-from functools import partial
-
-from oomeventer import __version__
-from oomeventer.agent import Agent
-from oomeventer.cluster import Delivery, Describer, Limits, Pods, connect, warn_of_lacking
-from oomeventer.commands import lifecycle, wiring
-from oomeventer.incident import Unmasking
-from oomeventer.journal import Journal
-from oomeventer.kernel import Episode, Kill, Tracer, give_back_heap, share_heap
-from oomeventer.node import NodeCgroup
-from oomeventer.probes import Health, Metrics, Parts, serve
+from oomeventer.commands.stopping import stopped_by_signals
+from oomeventer.commands.taking import taking
+from oomeventer.kernel import share_heap
 from oomeventer.settings import Settings
-
-log = logging.getLogger(__name__)
-
-#: The samples of memory may take this part of the journal.
-_SAVED = 8
 
 
 async def run(settings: Settings) -> None:
     """Events for every kill on this node, until SIGTERM or SIGINT."""
     share_heap()
-    async with contextlib.AsyncExitStack() as stack:
-        stop = stack.enter_context(wiring.stopped_by_signals())
-        metrics = Metrics()
-        health = Health(metrics, settings.cri_endpoint, settings.cri_timeout_seconds, host_root=str(settings.host_root))
-        await stack.enter_async_context(serve(settings.listen, health))
-        pins = await lifecycle.hold(settings, stack, stop)
-        if stop.is_set():
-            return
-        tracer = stack.enter_context(Tracer(settings.ring_bytes, pins))
-        lifecycle.protect()
-        node = await asyncio.to_thread(NodeCgroup, settings.node_cgroup, cgroups=settings.cgroup_root)
-        unmasking = Unmasking(settings.redaction)
-        observer, aftermath = wiring.observer(settings, stack, unmasking)
-        journal = await stack.enter_async_context(
-            Journal(settings.journal, settings.journal_bytes, settings.journal_days * 86400)
-        )
-        journal.trimmed = give_back_heap  # as often: where nothing is killed, nothing is freed
-        note = partial(_note, journal)
-        trajectories = await wiring.trajectories(settings, node, stack, note, settings.journal_bytes // _SAVED)
-        cluster = await stack.enter_async_context(await connect(settings.kubeconfig, settings.api_timeout_seconds))
-        rights = asyncio.create_task(warn_of_lacking(cluster))
-        stack.callback(rights.cancel)
-        resolver = await wiring.resolver(settings, settings.cri_patience_seconds, wants_runtime=True)
-        describer = Describer(cluster, Pods(cluster, settings.node_name), unmasking.keep_spec_words)
-        delivery = Delivery(cluster, journal, _limits(settings), metrics.delivered)
-        stages = observer, journal, resolver, aftermath, describer, unmasking, delivery
-        agent = Agent(tracer, node, *stages, metrics, health.progress, trajectories)
-        place = pins.directory if pins else None
-        parts = Parts(tracer, place, journal, cluster, delivery, agent.pipelines, describer)
-        stack.enter_context(metrics.watching(parts))
-        log.info("oomeventer %s watches node %s and sends to %s", __version__, settings.node_name, cluster.server)
-        await agent.run(_episodes(tracer, journal, stop, agent.opened), stop)
-        if trajectories:
-            await trajectories.save(note, settings.journal_bytes // _SAVED)
-        log.info("stopped: %s; lost in the kernel: %d", journal.totals, tracer.lost)
-        await lifecycle.leave(settings, cluster, pins, journal.totals.waiting, delivery.troubled_seconds)
+    with stopped_by_signals() as stop:
+        async with taking(settings, stop) as taken:
+            from oomeventer.commands.reporting import report
 
-
-async def _episodes(
-    tracer: Tracer, journal: Journal, stop: asyncio.Event, opened: Callable[[Kill], None]
-) -> AsyncIterator[Episode]:
-    """The tracer's episodes. What it lost until `stop` is noted: the next process does not report it again."""
-    async for episode in wiring.episodes(tracer, stop, opened, await _reported_losses(journal, tracer)):
-        yield episode
-    await journal.note("lost", str(tracer.lost))
-
-
-async def _note(journal: Journal, name: str, value: str | None) -> str | None:
-    """What is to be remembered by the next process: in memory that would be for nothing."""
-    return None if journal.kept == "memory" else await journal.note(name, value)
-
-
-async def _reported_losses(journal: Journal, tracer: Tracer) -> int:
-    """Of the records that this ring has lost, how many an earlier process has reported; another ring counts from 0."""
-    noted = await journal.note("lost") or ""
-    return min(int(noted), tracer.lost) if noted.isdecimal() else 0
-
-
-def _limits(settings: Settings) -> Limits:
-    return Limits(
-        settings.object_burst,
-        settings.object_seconds,
-        settings.burst,
-        settings.events_per_second,
-        settings.give_up_seconds,
-    )
+            await report(settings, taken, stop)

@@ -13,6 +13,7 @@ from typing import TextIO
 from oomeventer.agent import RESOLVING
 from oomeventer.commands import terminal, wiring
 from oomeventer.commands.history import Reading
+from oomeventer.commands.stopping import stopped_by_signals
 from oomeventer.engine import Engines
 from oomeventer.hints import advise
 from oomeventer.incident import WATCHED, Incident, block, encode, from_json, place, with_message
@@ -46,7 +47,7 @@ async def trace(settings: Settings, as_json: bool, out: TextIO = sys.stdout) -> 
 
     async with contextlib.AsyncExitStack() as stack:
         tracer = stack.enter_context(Tracer(settings.ring_bytes))
-        stop = stack.enter_context(wiring.stopped_by_signals())
+        stop = stack.enter_context(stopped_by_signals())
         observer, aftermath = wiring.observer(settings, stack)
         resolver = await wiring.resolver(settings, patience_seconds=0.0, wants_runtime=False)
 

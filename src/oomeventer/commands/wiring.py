@@ -1,5 +1,4 @@
-"""What `run` and `trace` have in common: the first stages, and the end. In: Settings, a Tracer. Out:
-stages, episodes, and an event that a signal sets.
+"""What `run` and `trace` have in common: the first stages. In: Settings, a Tracer. Out: stages, episodes.
 
 Rules: no Kubernetes API here: `trace` does without its client, and without the memory that it takes.
 """
@@ -7,8 +6,7 @@ Rules: no Kubernetes API here: `trace` does without its client, and without the 
 import asyncio
 import contextlib
 import logging
-import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 
 from oomeventer.cri import CriError, Resolver
 from oomeventer.incident import Aftermath, Observer, Unmasking
@@ -79,20 +77,6 @@ async def _save(sampling: Trajectories, note: Note, most_bytes: int) -> None:
     while True:
         await asyncio.sleep(SAVE_SECONDS)
         await sampling.save(note, most_bytes)
-
-
-@contextlib.contextmanager
-def stopped_by_signals() -> Iterator[asyncio.Event]:
-    """An event that SIGTERM or SIGINT sets."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    try:
-        yield stop
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
 
 
 async def episodes(

@@ -81,7 +81,7 @@ async def watching(
     command = ("run", "--node-name", NODE, "--listen", "127.0.0.1:0", *places, *flags)
     started = time.monotonic()
     try:
-        async with Agent(*command, ready="watches node", program=program) as agent:
+        async with Agent(*command, ready="sends Events to", program=program) as agent:
             start_seconds = time.monotonic() - started
             (url,) = (found[1] for line in agent.log if (found := re.search(r"/readyz at (\S+)", line)))
             yield Watching(agent.process.pid, f"http://{url}", start_seconds)

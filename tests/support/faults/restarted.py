@@ -60,7 +60,7 @@ class Restarted:
             assert self.process.stderr
             async for line in self.process.stderr:
                 self.log.append(line.decode().rstrip())
-                if "watches node" in self.log[-1]:
+                if "sends Events to" in self.log[-1]:
                     self.watches.set()
             status = await self.process.wait()
             self.watches.clear()

@@ -119,7 +119,7 @@ async def lab() -> AsyncIterator[Lab]:
                 root = hierarchy() / containerd.cgroup.lstrip("/")
                 root.mkdir(exist_ok=True)  # containerd's, which goes with it
                 own = ["--node-cgroup", containerd.cgroup, "--cgroup-root", str(root)]
-                async with Agent("run", *whom, *places, *own, *SAMPLES, ready="watches node"):
+                async with Agent("run", *whom, *places, *own, *SAMPLES, ready="sends Events to"):
                     yield Lab(containerd, api, directory, build(directory))
 
 

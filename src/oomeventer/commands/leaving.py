@@ -1,96 +1,29 @@
-"""This node, as the agent takes and leaves it. In: Settings. Out: the pins' directory, held for one agent
-alone; and at the end nothing, where the agent is not to come back.
+"""This node, as the agent leaves it. In: Settings. Out: nothing on the node, where the agent is not to come back.
 
 Rules: an agent that ends leaves pins and journal to the next one. When its DaemonSet is gone, there is none: then both
 are removed, and what waited is dropped. `oomeventer detach` does that by hand.
 """
 
 import asyncio
-import contextlib
 import logging
-import os
 import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import TypeVar
 from urllib.parse import quote
 
 from oomeventer.cluster import Api, Unreachable
 from oomeventer.incident import COMPONENT
-from oomeventer.kernel import Held, Lock, Pins, PinsError
+from oomeventer.kernel import Pins
 from oomeventer.settings import Settings
 
 log = logging.getLogger(__name__)
 
-#: How often a lock that another agent has is tried.
-HELD_SECONDS = 0.2
 #: Where no Event was taken for so long before the end, a refusal is an outage's and not an uninstallation's.
 OUTAGE_SECONDS = 60.0
 #: How long the answer to whether the DaemonSet stays may be refused while we have other rights, and how often it is
 #: asked for. Helm removes one right after the other.
 REFUSED_SECONDS, ASK_SECONDS = 5.0, 0.25
-#: What the kubelet gives a Pod of priority class system-node-critical. Lower is only for what must outlive all else.
-OOM_SCORE_ADJ = -997
 
 _STAYS = "pins and journal stay on this node; if no agent follows, 'oomeventer detach' removes the pins"
 _REFUSED = "this account may not get its DaemonSet: give it a Role with that (rbac.create)"
-
-T = TypeVar("T")
-
-
-async def hold(settings: Settings, stack: contextlib.AsyncExitStack, stop: asyncio.Event) -> Pins | None:
-    """Wait until no other agent has this node's pins and journal. None where there are to be no pins, or can be none.
-    Raises PinsError where pins were asked for and cannot be."""
-    pins: Pins | None = None
-    if directory := settings.pins:
-        try:
-            pins = await _once_free(lambda: Pins(directory), stop)
-        except PinsError as e:
-            if settings.pins_required:
-                raise
-            log.warning("kills are not recorded while no agent runs: %s", e)
-    if pins:
-        stack.callback(pins.close)
-    if settings.journal:
-        parent = settings.journal.parent
-        with contextlib.suppress(OSError):  # the journal will say what is wrong, and go on
-            parent.mkdir(parents=True, exist_ok=True)
-            if _is_journals_alone(settings.journal):
-                parent.chmod(0o700)  # commands and Pods of all tenants are in it
-            if lock := await _once_free(lambda: Lock(parent), stop):
-                stack.callback(lock.close)
-    return pins
-
-
-def _is_journals_alone(journal: Path) -> bool:
-    """Whether its directory is ours, and has nothing else in it."""
-    others = [file for file in journal.parent.iterdir() if not file.name.startswith(journal.name)]
-    return not others and journal.parent.stat().st_uid == os.geteuid()
-
-
-async def _once_free(take: Callable[[], T], stop: asyncio.Event) -> T | None:
-    warned = False
-    while not stop.is_set():
-        try:
-            return take()
-        except Held as e:
-            if not warned:
-                log.warning("%s; waiting for it to end", e)
-            warned = True
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(HELD_SECONDS):
-                await stop.wait()
-    return None
-
-
-def protect() -> None:
-    """Be nobody's victim: lower the own oom_score_adj, where that is permitted (CAP_SYS_RESOURCE)."""
-    file = Path("/proc/self/oom_score_adj")
-    try:
-        if int(file.read_text()) > OOM_SCORE_ADJ:
-            file.write_text(str(OOM_SCORE_ADJ))
-    except OSError as e:
-        log.debug("oom_score_adj stays as it is: %s", e)
 
 
 async def leave(
