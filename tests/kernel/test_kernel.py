@@ -16,9 +16,9 @@ import pytest
 from machine import Cgroup, Victim
 from machine.capabilities import CAP_BPF, CAP_PERFMON, without
 from machine.process import grown
-from oomeventer.kernel import Episode, KernelError, LibraryError, Tracer
+from oomeventer.kernel import Episode, KernelError, LibraryError, Tracer, attachment
 from oomeventer.kernel.kill import Kill, Missing, RanOut, ran_out_here
-from oomeventer.kernel.libbpf import advice
+from oomeventer.kernel.libbpf import Library, advice
 from oomeventer.kernel.record import LEVELS
 
 pytestmark = pytest.mark.kernel
@@ -306,6 +306,16 @@ async def test_60_victims_that_are_others(tracer: Tracer, program: Path) -> None
             (kill,) = await seen(tracer, prey.pid)
             assert kill.trigger.process.pid == hunter.pid
             assert kill.arguments == text(program, "prey", "4", f"number-{number}")
+
+
+def test_what_is_not_tried_would_be_refused() -> None:
+    """Where tracing programs are not tried, since the kernel takes none, the object with them is refused."""
+    library, taken = Library(), True
+    try:
+        attachment._load(library, 1 << 16, None, attachment.OPTIONAL).close()
+    except KernelError:
+        taken = False
+    assert library.permits_tracing() or not taken
 
 
 def test_second_tracer_beside_the_first(tracer: Tracer) -> None:

@@ -20,6 +20,9 @@ from oomeventer.errors import OomeventerError
 LIBRARY_VARIABLE = "OOMEVENTER_LIBBPF"
 SONAME = "libbpf.so.1"
 
+#: linux/bpf.h: BPF_PROG_TYPE_TRACING
+_PROG_TYPE_TRACING = 26
+
 _Print = CFUNCTYPE(c_int, c_int, c_void_p, c_void_p)
 _Check = Callable[[Any, Any, tuple[Any, ...]], Any]
 
@@ -70,6 +73,7 @@ class Library:
         #: libbpf's last words, for errors; the log of a refused program can be long, and its end says why.
         self.log: deque[str] = deque(maxlen=40)
         self._bind("libbpf_set_print", c_void_p, [_Print], None)
+        self._bind("libbpf_probe_bpf_prog_type", c_int, [c_int, c_void_p], None)
         self._bind("bpf_object__open_mem", c_void_p, [c_char_p, c_size_t, c_void_p], self._pointer)
         self._bind("bpf_object__load", c_int, [c_void_p], self._status)
         self._bind("bpf_object__close", None, [c_void_p], None)
@@ -103,6 +107,10 @@ class Library:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._c, name)
+
+    def permits_tracing(self) -> bool:
+        """Whether the kernel takes fentry and fexit programs at all from us; what they name may be refused yet."""
+        return bool(self.libbpf_probe_bpf_prog_type(_PROG_TYPE_TRACING, None) > 0)
 
     def _bind(self, name: str, result: Any, arguments: list[Any], check: _Check | None) -> None:
         try:
