@@ -21,6 +21,14 @@ from standin import ApiServer
 pytestmark = pytest.mark.kernel
 
 SECONDS = 30
+#: The agent; at its end how many objects Python's collector does not look at, and how many it does.
+_COUNTS = """
+import gc, sys
+from oomeventer.cli import main
+status = main(sys.argv[1:])
+print(gc.get_freeze_count(), len(gc.get_objects()))
+sys.exit(status)
+"""
 
 
 @asynccontextmanager
@@ -65,6 +73,17 @@ async def test_a_stop_while_the_agent_starts(api: ApiServer, tmp_path: Path, pro
                 assert await agent.process.wait() == 0
     (counted,) = (found for line in agent.log if (found := re.search(r"stopped: .*\bseen\D+(\d+)", line)))
     assert int(counted[1]) >= 1
+
+
+async def test_what_is_there_at_the_start(api: ApiServer, tmp_path: Path) -> None:
+    """Python's collector leaves it alone afterwards: to look through it all would hold up a kill."""
+    program = (sys.executable, "-c", _COUNTS)
+    whom = ("--node-name", NODE, "--kubeconfig", str(kubeconfig(tmp_path, api.url, api.token)))
+    async with Agent("run", *whom, "--cri-endpoint", "none", ready="sends Events to", program=program) as agent:
+        pass
+    assert agent.process.stdout
+    frozen, others = map(int, (await agent.process.stdout.read()).split())
+    assert frozen > 4 * others
 
 
 def test_a_wrong_address() -> None:

@@ -5,6 +5,7 @@ Rules: wiring, no logic. What is opened first is closed last. /livez answers als
 
 import asyncio
 import contextlib
+import gc
 import logging
 from collections.abc import AsyncIterator, Callable
 from functools import partial
@@ -57,6 +58,7 @@ async def report(settings: Settings, taking: asyncio.Task[Taken | None], stop: a
         place = pins.directory if pins else None
         parts = Parts(tracer, place, journal, cluster, delivery, agent.pipelines, describer)
         stack.enter_context(metrics.watching(parts))
+        gc.freeze()  # what is there by now stays, and is not looked through again and again
         log.info("sends Events to %s", cluster.server)
         await agent.run(_episodes(tracer, journal, stop, agent.opened), stop)
         if trajectories:

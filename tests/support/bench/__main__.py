@@ -7,6 +7,7 @@ agents that are left idle, and a storm for each; and what samples of memory cost
 """
 
 import asyncio
+import compileall
 import os
 import platform
 import shutil
@@ -19,6 +20,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 
+import oomeventer
 from bench import BenchError
 from bench.figures import DISK, MEMORY, NOBODY, STAMPED, Figures
 from bench.kills import timed
@@ -79,6 +81,7 @@ class Bench:
         directory = self._directory / f"agent-{self._agents}"
         async with watching(self._api, directory, *flags, on_disk=who != MEMORY, program=program) as agent:
             self.figures.starts[who].append(agent.start_seconds)
+            self.figures.through[who].append(agent.through_seconds)
             await asyncio.sleep(REST_SECONDS)
             yield agent
 
@@ -177,7 +180,7 @@ class Bench:
 def _import_seconds() -> float:
     """What the start of an interpreter with the agent's imports takes."""
     started = time.monotonic()
-    subprocess.run([sys.executable, "-c", "import oomeventer.agent"], check=True)
+    subprocess.run([sys.executable, "-c", "import oomeventer.commands.reporting"], check=True)
     return time.monotonic() - started
 
 
@@ -195,6 +198,7 @@ async def _bench() -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asyncio.current_task().cancel)  # type: ignore[union-attr]
     others = agents()
     started = time.monotonic()
+    compileall.compile_dir(Path(oomeventer.__file__).parent, quiet=1)  # as where it is installed
     with tempfile.TemporaryDirectory(prefix="oomeventer-bench-") as directory:
         async with ApiServer() as api:
             bench = Bench(api, Path(directory))

@@ -19,9 +19,10 @@ class Figures:
 
     deaths, victims: of each victim, from its start to its end, and its CPU time, by round. first, delays: of a new
     agent's first kill, and of the others, to its request. reader: to its record being read. programs: BPF's seconds and
-    runs, by name, of each round. work: of the rounds; storms: of a storm. starts: until it watches. imports: of an
-    interpreter that imports the agent. idle: seconds, each with its CPU time and context switches. resident: MiB, and
-    the anonymous ones, before a storm and after it. made: kills of ours that agents watched; seen: all that they saw.
+    runs, by name, of each round. work: of the rounds; storms: of a storm. starts: until it watches; through: until it
+    reports. imports: of an interpreter that imports the agent. idle: seconds, each with its CPU time and context
+    switches. resident: MiB, and the anonymous ones, before a storm and after it. made: kills of ours that agents
+    watched; seen: all that they saw.
     """
 
     deaths: dict[str, list[list[float]]] = field(default_factory=lambda: defaultdict(list))
@@ -33,6 +34,7 @@ class Figures:
     work: dict[str, Counted] = field(default_factory=lambda: defaultdict(Counted))
     storms: dict[str, Counted] = field(default_factory=dict)
     starts: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    through: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     imports: list[float] = field(default_factory=list)
     idle: dict[str, list[tuple[float, ...]]] = field(default_factory=lambda: defaultdict(list))
     resident: dict[str, tuple[tuple[float, float], tuple[float, float]]] = field(default_factory=dict)
@@ -96,9 +98,13 @@ class Figures:
         cells = [f"{rest[0]:.0f} ({rest[1]:.0f}), {after[0]:.0f} ({after[1]:.0f}) MiB" for rest, after in memory]
         yield "resident (anonymous) at rest, and after a storm", "", *cells
         imports = statistics.median(self.imports)
-        starts = [statistics.median(self.starts[who]) for who in AGENTS]
-        cells = [f"{start:.2f} s, x {start / imports:.2f}" for start in starts]
-        yield f"start until it watches: median, x of Python with its imports ({imports:.2f} s)", "", *cells
+        for what, seconds in (
+            ("watches: its kills are kept", self.starts),
+            ("reports: through with its start", self.through),
+        ):
+            medians = [statistics.median(seconds[who]) for who in AGENTS]
+            cells = [f"{median:.2f} s, x {median / imports:.2f}" for median in medians]
+            yield f"start until it {what}: median, x of Python with its imports ({imports:.2f} s)", "", *cells
 
 
 def flat(rounds: Sequence[Sequence[float]]) -> list[float]:

@@ -48,11 +48,13 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class Watching:
-    """A running agent. start_seconds: from its process's start until it watches."""
+    """A running agent. start_seconds: from its process's start until it watches, so that a kill is kept by the kernel;
+    through_seconds: until it reports as well."""
 
     pid: int
     url: str
     start_seconds: float
+    through_seconds: float
 
     async def counted(self) -> Counted:
         used = cpu_seconds(self.pid)
@@ -81,9 +83,11 @@ async def watching(
     command = ("run", "--node-name", NODE, "--listen", "127.0.0.1:0", *places, *flags)
     started = time.monotonic()
     try:
-        async with Agent(*command, ready="sends Events to", program=program) as agent:
+        async with Agent(*command, ready="watches node", program=program) as agent:
             start_seconds = time.monotonic() - started
+            await agent.says("sends Events to")
+            through_seconds = time.monotonic() - started
             (url,) = (found[1] for line in agent.log if (found := re.search(r"/readyz at (\S+)", line)))
-            yield Watching(agent.process.pid, f"http://{url}", start_seconds)
+            yield Watching(agent.process.pid, f"http://{url}", start_seconds, through_seconds)
     except RuntimeError as e:
         raise BenchError(f"{e}\nSee 'oomeventer doctor'") from e

@@ -80,6 +80,14 @@ class Agent:
                 watches.set()
         watches.set()
 
+    async def says(self, words: str) -> None:
+        """Wait until a line of its log has them. Raises RuntimeError where it ends before."""
+        async with asyncio.timeout(START_SECONDS):
+            while not any(words in line for line in self.log):
+                if self._logging.done():
+                    raise RuntimeError("the agent ended:\n" + "\n".join(self.log))
+                await asyncio.wait((self._logging,), timeout=0.005)
+
     async def lines(self) -> AsyncIterator[Any]:
         """What it prints, one JSON value a line."""
         assert self.process.stdout
