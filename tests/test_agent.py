@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 import pytest
 
 from oomeventer.agent import Agent
-from oomeventer.commands.run import _reported_losses
+from oomeventer.commands.reporting import _reported_losses
 from oomeventer.cri.resolver import Resolver
 from oomeventer.incident.aftermath import WATCHED, Aftermath
 from oomeventer.incident.codec import decode
