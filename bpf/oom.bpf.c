@@ -29,7 +29,6 @@
 #include "oom.h"
 
 #define SIGKILL 9
-#define EEXIST 17
 #define PAGE 4096 /* or a divisor of the real page size */
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
@@ -73,18 +72,28 @@ struct {
 	__type(value, __u64);
 } served SEC(".maps");
 
-/* A process that was marked. Threads that die later mark it again, and a thread group's id may be used again. */
+/* Of the processes whose tgid ends in the same bits, the one that was marked last, and the last of which nothing is
+ * waited for, each by its start. Threads that die later mark a process again: if another has taken its place by then,
+ * it is recorded twice, and user space knows it. (An update of an LRU hash takes 1.5 us, its map five times the
+ * memory.) */
+#define PLACES 4096
+struct marked {
+	__u64 start_ns;
+	__u64 settled_ns; /* what its SIGKILL would find is known, or not wanted */
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, PLACES);
+	__type(key, __u32);
+	__type(value, struct marked);
+} marked SEC(".maps");
+
+/* A thread group's id may be used again. */
 struct victim {
 	__u64 start_ns;
 	__u32 tgid;
 	__u32 padding;
 };
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 4096);
-	__type(key, struct victim);
-	__type(value, __u8);
-} marked SEC(".maps");
 /* Victims whose SIGKILL is waited for. */
 struct wait {
 	__u64 inode;  /* of the memcg's directory */
@@ -98,22 +107,28 @@ struct {
 	__type(value, struct wait);
 } pending SEC(".maps");
 
-/* The memcg whose OOM a task is handling: its directory's inode, 0 for the node's. Where the kernel lets us know. */
+/* The OOM that is being handled, one at a time (oom_lock). Where the kernel lets us know. */
+struct domain {
+	__u64 inode;  /* of the memcg's directory; 0: the node's */
+	__u32 thread; /* that handles it; 0: none */
+	__u32 padding;
+};
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1024);
-	__type(key, __u32); /* thread */
-	__type(value, __u64);
-} domains SEC(".maps");
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct domain);
+} domain SEC(".maps");
 
-/* Records are put together here: they are too large for the stack, and the ring takes a length known beforehand. */
+/* Records are put together here: they are too large for the stack, and the ring takes a length known beforehand. One
+ * for all CPUs, as marks come one at a time. */
 struct mark_scratch {
 	struct oom_mark mark;
 	char text[2 * OOM_PATH + OOM_ARGUMENTS + OOM_ENVIRONMENT + PAGE]; /* a spare page, so that bounds are plain */
 	__u32 group; /* whether one of the levels is killed as a whole */
 };
 struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct mark_scratch);
@@ -186,7 +201,8 @@ static __always_inline void fill_header(struct oom_header *header, __u16 kind, s
 }
 
 /* Write a record of `fixed` bytes and `text` more; `most` is the text's limit, for the verifier. The reader is always
- * woken: by itself the kernel does that only for a reader that has freed all before, and ours frees later. */
+ * woken: by itself the kernel does that only for a reader that has freed all before, and ours frees later. That takes
+ * longer than all else here: an interrupt of this CPU, in which the kernel does it, and one of the CPU that sleeps. */
 static __always_inline bool emit(struct oom_header *header, __u32 fixed, __u64 text, __u64 most)
 {
 	opaque(text);
@@ -438,10 +454,11 @@ int mark_victim(struct bpf_raw_tracepoint_args *ctx)
 	const __u32 zero = 0;
 	struct mark_scratch *scratch = bpf_map_lookup_elem(&mark_scratch, &zero);
 	struct counters *count = bpf_map_lookup_elem(&counters, &zero);
+	struct domain *running = bpf_map_lookup_elem(&domain, &zero);
 	struct task_struct *current = (void *)bpf_get_current_task(), *task, *leader, *init;
 	struct task_struct *trigger = BPF_CORE_READ(current, group_leader);
 
-	if (!scratch || !count)
+	if (!scratch || !count || !running)
 		return 0;
 	if (bpf_core_field_exists(struct trace_event_raw_mark_victim, total_vm))
 		task = (void *)ctx->args[0];
@@ -457,20 +474,24 @@ int mark_victim(struct bpf_raw_tracepoint_args *ctx)
 		.start_ns = BPF_CORE_READ(leader, start_boottime),
 		.tgid = BPF_CORE_READ(task, tgid),
 	};
-	const __u8 one = 1;
-	if (bpf_map_update_elem(&marked, &key, &one, BPF_NOEXIST) == -EEXIST)
-		return 0; /* a thread of it is dying. Any other error: recorded twice is better than not, user space knows it */
+	const __u32 place = key.tgid % PLACES;
+	struct marked *known = bpf_map_lookup_elem(&marked, &place);
+	if (!known || known->start_ns == key.start_ns)
+		return 0; /* a thread of it is dying */
+	known->start_ns = key.start_ns;
+	known->settled_ns = 0;
 	struct cgroup_subsys_state *own_css = memcg_css(task), *trigger_css = memcg_css(current);
 	struct cgroup_subsys_state *css = (void *)recorded((__u64)own_css);
 	const __u64 inode = inode_of(css);
 	const int room = share(inode);
 	if (room == NONE) {
 		lose(count, inode);
+		known->settled_ns = key.start_ns;
 		return 0;
 	}
 
 	struct oom_mark *mark = &scratch->mark;
-	bpf_probe_read_kernel(mark, sizeof(*mark), NULL); /* fails, and so zeroes: a memset this large won't compile */
+	__builtin_memset(mark, 0, offsetof(struct oom_mark, level));
 	fill_header(&mark->header, OOM_KIND_MARK, count);
 	mark->tgid = key.tgid;
 	mark->tid = BPF_CORE_READ(task, pid);
@@ -505,9 +526,8 @@ int mark_victim(struct bpf_raw_tracepoint_args *ctx)
 	__u64 end = 0;
 	if (bpf_core_field_exists(struct mem_cgroup___v1, oom_lock))
 		mark->flags |= OOM_LOCKS_KNOWN;
-	__u64 *domain = bpf_map_lookup_elem(&domains, &mark->trigger_tid);
-	if (domain) {
-		mark->domain_inode = *domain;
+	if (running->thread == mark->trigger_tid) {
+		mark->domain_inode = running->inode;
 		mark->flags |= OOM_DOMAIN_KNOWN;
 	}
 	if (BPF_CORE_READ(own_css, cgroup, root, hierarchy_id) == 0)
@@ -542,12 +562,16 @@ int mark_victim(struct bpf_raw_tracepoint_args *ctx)
 	}
 	if (!emit(&mark->header, sizeof(*mark), end, sizeof(scratch->text))) {
 		lose(count, inode);
-		bpf_map_delete_elem(&marked, &key); /* should it be marked again, it is recorded then */
+		known->start_ns = 0; /* should it be marked again, it is recorded then */
 		bpf_map_delete_elem(&pending, &key);
 	} else if (later) {
 		struct arguments *arguments = bpf_map_lookup_elem(&early, &key);
-		if (arguments && bpf_map_delete_elem(&pending, &key) == 0)
+		if (arguments && bpf_map_delete_elem(&pending, &key) == 0) {
 			emit_arguments(arguments, inode, count);
+			known->settled_ns = key.start_ns;
+		}
+	} else if (!(mark->flags & OOM_ARGUMENTS_FOLLOW)) {
+		known->settled_ns = key.start_ns;
 	}
 	return 0;
 }
@@ -559,20 +583,25 @@ int oom_begin(__u64 *ctx)
 {
 	struct oom_control *control = (void *)ctx[0];
 	struct mem_cgroup *memcg = BPF_CORE_READ(control, memcg);
-	const __u32 thread = bpf_get_current_pid_tgid();
-	const __u64 inode = memcg ? BPF_CORE_READ(memcg, css.cgroup, kn, id) : 0;
+	const __u32 zero = 0;
+	struct domain *running = bpf_map_lookup_elem(&domain, &zero);
 
-	bpf_map_update_elem(&domains, &thread, &inode, BPF_ANY);
+	if (running) {
+		running->inode = memcg ? BPF_CORE_READ(memcg, css.cgroup, kn, id) : 0;
+		running->thread = bpf_get_current_pid_tgid();
+	}
 	return 0;
 }
 
 SEC("fexit/out_of_memory")
 int oom_end(__u64 *ctx)
 {
-	const __u32 thread = bpf_get_current_pid_tgid();
+	const __u32 zero = 0;
+	struct domain *running = bpf_map_lookup_elem(&domain, &zero);
 
 	(void)ctx;
-	bpf_map_delete_elem(&domains, &thread);
+	if (running)
+		running->thread = 0;
 	return 0;
 }
 
@@ -587,8 +616,11 @@ int signal_deliver(struct bpf_raw_tracepoint_args *ctx)
 		.start_ns = BPF_CORE_READ(leader, start_boottime),
 		.tgid = BPF_CORE_READ(current, tgid),
 	};
-	const __u32 zero = 0;
+	const __u32 zero = 0, place = key.tgid % PLACES;
 
+	struct marked *known = bpf_map_lookup_elem(&marked, &place);
+	if (!known || known->settled_ns == key.start_ns)
+		return 0;
 	struct wait *wait = bpf_map_lookup_elem(&pending, &key);
 	if (wait) {
 		if (wait->thread && wait->thread != (__u32)bpf_get_current_pid_tgid())
@@ -633,7 +665,9 @@ int signal_deliver(struct bpf_raw_tracepoint_args *ctx)
 			return 0;
 	}
 	const __u64 inode = wait->inode;
-	if (bpf_map_delete_elem(&pending, &key) == 0)
+	if (bpf_map_delete_elem(&pending, &key) == 0) {
 		emit_arguments(scratch, inode, count);
+		known->settled_ns = key.start_ns;
+	}
 	return 0;
 }

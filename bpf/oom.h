@@ -101,7 +101,7 @@ struct oom_mark {
 	__u32 environment_length;
 	__u32 levels; /* used of level[], the victim's own memcg first, the root, which has no limit, last where it fits */
 	__u32 padding;
-	struct oom_level level[OOM_LEVELS];
+	struct oom_level level[OOM_LEVELS]; /* behind those that are used: what an earlier record had there */
 };
 
 struct oom_arguments {
