@@ -43,7 +43,8 @@ from oomeventer.trajectory import Trajectories
 
 log = logging.getLogger(__name__)
 
-#: Incidents in work at once. Runtime and API answer in milliseconds; more would only crowd them in a storm.
+#: Incidents in work at once. Runtime and API answer in milliseconds; more would only crowd them in a storm. What is
+#: described at once shares a transaction.
 RESOLVING, DESCRIBING = 4, 4
 #: How long a kill waits for the API server until it is logged, and what the runtime said of it is on disk.
 PATIENCE_SECONDS = 1.0
@@ -90,7 +91,7 @@ class Agent:
         # One more than can be waited for: a kill that waits for nothing is never behind those that do.
         stages = [Stage("container", self.resolve, RESOLVING), Stage("pid1", self.settle, WATCHED + 1)]
         self._resolving = Pipeline(stages, *end)
-        self._describing = Pipeline([Stage("pod", self.describe, DESCRIBING), Stage("outbox", self.queue)], *end)
+        self._describing = Pipeline([Stage("pod", self.describe, DESCRIBING), Stage("outbox", self.queue, DESCRIBING)], *end)
         self.pipelines = {"recording": self._recording, "resolving": self._resolving, "describing": self._describing}
 
     async def run(self, episodes: AsyncIterator[Episode], stop: asyncio.Event) -> None:
