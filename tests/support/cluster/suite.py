@@ -45,6 +45,8 @@ INSTANCE = f"app.kubernetes.io/instance={NAME}"
 LOOPS = 10
 #: Containers that are killed one after the other while the agent is replaced, and the seconds between them.
 TURNS, TURN_SECONDS = 20, 1.5
+#: Pods in which kills are made in a row at the same time, of each node.
+STORM_PODS = 5
 
 #: Creates a Pod, and returns its name; waits for the first Event about a Pod.
 Run = Callable[[dict[str, Any]], str]
