@@ -10,7 +10,6 @@ from typing import Self
 
 from cluster.node import Eyes
 
-_MIB = 1 << 20
 #: Of cgroup v2 and of v1: in memory.stat, and the names of files.
 _ANONYMOUS, _FILE = ("anon", "rss"), ("file", "cache")
 _CHARGED, _PEAK = ("memory.current", "memory.usage_in_bytes"), ("memory.peak", "memory.max_usage_in_bytes")
@@ -67,12 +66,16 @@ class Footprint:
 
     def __str__(self) -> str:
         kernel = self.charged - self.anonymous - self.file
-        peak = "unknown" if self.peak is None else f"{self.peak / _MIB:.1f}"
+        of_these = f"anonymous {_mib(self.anonymous)}, kernel {_mib(kernel)}, page cache {_mib(self.file)}"
+        resident = f"anonymous {_mib(self.resident_anonymous)}; at most {_mib(self.resident_peak)}"
         return (
-            f"charged {self.charged / _MIB:.1f} MiB (anonymous {self.anonymous / _MIB:.1f}, kernel {kernel / _MIB:.1f}, "
-            f"page cache {self.file / _MIB:.1f}; at most {peak}), RSS {self.resident / _MIB:.1f} "
-            f"(anonymous {self.resident_anonymous / _MIB:.1f}; at most {self.resident_peak / _MIB:.1f})"
+            f"charged {_mib(self.charged)} MiB ({of_these}; at most {_mib(self.peak)}), "
+            f"RSS {_mib(self.resident)} ({resident})"
         )
+
+
+def _mib(size: int | None) -> str:
+    return "unknown" if size is None else f"{size / (1 << 20):.1f}"
 
 
 def _one(of: dict[str, int], names: tuple[str, ...]) -> int:

@@ -21,6 +21,8 @@ VICTIM_COMMAND = os.environ.get("VICTIM_COMMAND") or "/bin/dd if=/dev/zero of=/d
 NODES = os.environ.get("CLUSTER_NODES") or "3"
 #: How often the release is installed and uninstalled in the test of that.
 UNINSTALLS = int(os.environ.get("CLUSTER_UNINSTALLS") or 1)
+#: In a row, of each node, where the agent's memory is measured.
+KILLS = int(os.environ.get("CLUSTER_KILLS") or 500)
 #: Both, so that nobody's cluster is tested because a KUBECONFIG happens to be set.
 NAMED = bool(KUBECONFIG and IMAGE)
 #: It is not imported here: it brings a runtime with signal handlers along (cluster/helm.py).
@@ -45,8 +47,6 @@ INSTANCE = f"app.kubernetes.io/instance={NAME}"
 LOOPS = 10
 #: Containers that are killed one after the other while the agent is replaced, and the seconds between them.
 TURNS, TURN_SECONDS = 20, 1.5
-#: Pods in which kills are made in a row at the same time, of each node.
-STORM_PODS = 5
 
 #: Creates a Pod, and returns its name; waits for the first Event about a Pod.
 Run = Callable[[dict[str, Any]], str]

@@ -5,12 +5,12 @@ import time
 
 from cluster import Asked, Eyes, Kubectl, Release, wait
 from cluster.footprint import Footprint
-from cluster.suite import MARKS, PODS, STORM_PODS, VICTIM_IMAGE, Run, agents, body, figures, removed, states, values
+from cluster.suite import KILLS, MARKS, PODS, VICTIM_IMAGE, Run, agents, body, figures, removed, states, values
 from cluster.victims import SMALL, Victims
 
 pytestmark = MARKS
-#: In all Pods of a node together.
-KILLS = 500
+#: Pods of a node that have them, one Pod after the other.
+ROWS = 5
 #: An agent is at rest so long after it is ready, or after the last kill.
 REST_SECONDS = 10
 
@@ -24,26 +24,25 @@ def test_memory(
     release.install(values())
     time.sleep(REST_SECONDS)
     before = {node: footprint(kubectl, eyes) for node, eyes in all_eyes.items()}
-    each = victims.in_a_row(KILLS // STORM_PODS)
-    made = {
-        run(victims.pod(f"row{number}", node, victims.container("app", each, SMALL))): node
-        for node in all_eyes
-        for number in range(STORM_PODS)
-    }
-    for pod, node in made.items():
-        wait(f"{pod} runs", lambda pod=pod: body(kubectl, pod)["status"]["phase"] == "Running", 400)
-        if all_eyes[node].kills_groups:
-            one_at_a_time(kubectl, node, states(body(kubectl, pod))["app"]["containerID"])
-    for pod in made:
-        kubectl("exec", pod, "-n", PODS, "--", "sh", "-c", ": >/shared/go")
-    for pod in made:
-        wait(f"{pod} ends", lambda pod=pod: "killed " in kubectl("logs", pod, "-n", PODS), 900)
+    kills = ROWS * (KILLS // ROWS)
+    for number in range(ROWS):
+        script = victims.in_a_row(KILLS // ROWS)
+        pods = {
+            node: run(victims.pod(f"row{number}", node, victims.container("app", script, SMALL))) for node in all_eyes
+        }
+        for node, pod in pods.items():
+            wait(f"{pod} runs", lambda pod=pod: body(kubectl, pod)["status"]["phase"] == "Running", 400)
+            if all_eyes[node].kills_groups:
+                one_at_a_time(kubectl, node, states(body(kubectl, pod))["app"]["containerID"])
+            kubectl("exec", pod, "-n", PODS, "--", "sh", "-c", ": >/shared/go")
+        for pod in pods.values():
+            wait(f"{pod} ends", lambda pod=pod: "killed " in kubectl("logs", pod, "-n", PODS), 900)
     for node, eyes in all_eyes.items():
-        wait(f"the agent of {node} has seen them", lambda eyes=eyes: seen(kubectl, asked, eyes) >= KILLS, 300)
+        wait(f"the agent of {node} has seen them", lambda eyes=eyes: seen(kubectl, asked, eyes) >= kills, 900)
     time.sleep(REST_SECONDS)
     for node, eyes in all_eyes.items():
         after = footprint(kubectl, eyes)
-        print(f"\n  {node}, at rest: {before[node]}\n  {node}, after {KILLS} kills: {after}")
+        print(f"\n  {node}, at rest: {before[node]}\n  {node}, after {kills} kills: {after}")
         assert after.reached == 0, "the limit was in the way"
         if asked.memory_request is not None:
             assert max(before[node].needed, after.needed) < asked.memory_request
