@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-from cluster import Asked, Eyes, Kubectl, Refused, Release, Reported, schedulable, scrape, wait
+from cluster import Asked, Eyes, Kubectl, Refused, Release, Reported, schedulable, scrape, stage_seconds, wait
 
 KUBECONFIG, IMAGE = os.environ.get("KUBECONFIG"), os.environ.get("CLUSTER_IMAGE")
 #: Another version, to which the release is upgraded.
@@ -147,6 +147,11 @@ def ran_out(name: str, what: str = "Container") -> str:
 def figures(kubectl: Kubectl, asked: Asked, eyes: Eyes) -> dict[str, float]:
     """The metrics of a node's agent."""
     return scrape(eyes, agents(kubectl)[eyes.node]["status"]["podIP"], asked.port)
+
+
+def stages(kubectl: Kubectl, asked: Asked, eyes: Eyes) -> dict[str, float]:
+    """Seconds that each stage of a node's agent takes for a kill."""
+    return stage_seconds(eyes, agents(kubectl)[eyes.node]["status"]["podIP"], asked.port)
 
 
 def hold(asked: Asked, all_eyes: dict[str, Eyes]) -> None:
