@@ -787,6 +787,18 @@ def test_hooks() -> None:
     compile(script, "files/test.py", "exec")
 
 
+def test_the_victim_goes_where_agents_are() -> None:
+    """The Pod of `helm test` is bound to the same nodes as the DaemonSet's: elsewhere nobody would report its kills."""
+    term = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["one"]}]}
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}
+    narrowed = LEAST | {"affinity": {"nodeAffinity": required}, "nodeSelector": {"pool": "one"}}
+    (text,) = render.texts(narrowed, tests=True).values()
+    victim = list(yaml.safe_load_all(text))[-1]["spec"]
+    agent = render.one(render.objects(narrowed), "DaemonSet")["spec"]["template"]["spec"]
+    for where in ("affinity", "nodeSelector", "tolerations"):
+        assert victim[where] == agent[where], where
+
+
 # -- examples ----------------------------------------------------------------------------------------------------------
 
 #: It names a node that may be lost, and has no limit on purpose.

@@ -6,6 +6,18 @@ from cluster.asked import Asked
 from cluster.helm import Release
 from cluster.kubectl import Kubectl, Refused, wait
 from cluster.node import Eyes, schedulable
-from cluster.reported import Arrivals, Reported, scrape
+from cluster.reported import Arrivals, Reported, scrape, stage_seconds
 
-__all__ = ["Arrivals", "Asked", "Eyes", "Kubectl", "Refused", "Release", "Reported", "schedulable", "scrape", "wait"]
+__all__ = [
+    "Arrivals",
+    "Asked",
+    "Eyes",
+    "Kubectl",
+    "Refused",
+    "Release",
+    "Reported",
+    "schedulable",
+    "scrape",
+    "stage_seconds",
+    "wait",
+]

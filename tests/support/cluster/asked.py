@@ -8,6 +8,8 @@ import yaml
 
 #: Bits of the kernel's capability sets, by the names that Kubernetes has for them (include/uapi/linux/capability.h).
 _BITS = {"NET_ADMIN": 12, "SYS_RESOURCE": 24, "PERFMON": 38, "BPF": 39}
+#: Of the units of Kubernetes' quantities those that memory is written in.
+_UNITS = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
 
 
 class Asked:
@@ -35,6 +37,12 @@ class Asked:
     def capabilities(self) -> int:
         """As the kernel writes them: one bit each."""
         return sum(1 << _BITS[name] for name in self._container["securityContext"]["capabilities"]["add"])
+
+    @property
+    def memory_request(self) -> int | None:
+        """In bytes; None: it requests none."""
+        request = self._container["resources"].get("requests", {}).get("memory")
+        return request and int(request[:-2]) * _UNITS[request[-2:]]
 
     @property
     def seccomp(self) -> bool:

@@ -5,11 +5,13 @@ import re
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from cluster.kubectl import Kubectl
 from cluster.node import Eyes
@@ -73,13 +75,25 @@ def listed(kubectl: Kubectl, namespace: str, pod: str) -> list[str]:
 
 def scrape(eyes: Eyes, address: str, port: int = 9836) -> dict[str, float]:
     """The agent's metrics, by name; the sum over their labels, but le, which is reported with the name."""
-    host = f"[{address}]" if ":" in address else address
     sums: dict[str, float] = {}
-    for family in text_string_to_metric_families(eyes.sh(f"wget -qO- http://{host}:{port}/metrics")):
-        for sample in family.samples:
-            name = sample.name + (f"<={sample.labels['le']}" if "le" in sample.labels else "")
-            sums[name] = sums.get(name, 0.0) + sample.value
+    for sample in _samples(eyes, address, port):
+        name = sample.name + (f"<={sample.labels['le']}" if "le" in sample.labels else "")
+        sums[name] = sums.get(name, 0.0) + sample.value
     return sums
+
+
+def stage_seconds(eyes: Eyes, address: str, port: int = 9836) -> dict[str, float]:
+    """What each stage of the agent took for a kill, on average, in the order of the path."""
+    found = {(sample.name, sample.labels.get("stage", "")): sample.value for sample in _samples(eyes, address, port)}
+    stages = [stage for name, stage in found if name == "oomeventer_stage_seconds_count"]
+    name = "oomeventer_stage_seconds"
+    return {stage: found[f"{name}_sum", stage] / found[f"{name}_count", stage] for stage in stages}
+
+
+def _samples(eyes: Eyes, address: str, port: int) -> Iterator[Sample]:
+    host = f"[{address}]" if ":" in address else address
+    for family in text_string_to_metric_families(eyes.sh(f"wget -qO- http://{host}:{port}/metrics")):
+        yield from family.samples
 
 
 @dataclass(frozen=True)

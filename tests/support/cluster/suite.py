@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-from cluster import Asked, Eyes, Kubectl, Refused, Release, Reported, schedulable, scrape, wait
+from cluster import Asked, Eyes, Kubectl, Refused, Release, Reported, schedulable, scrape, stage_seconds, wait
 
 KUBECONFIG, IMAGE = os.environ.get("KUBECONFIG"), os.environ.get("CLUSTER_IMAGE")
 #: Another version, to which the release is upgraded.
@@ -21,6 +21,8 @@ VICTIM_COMMAND = os.environ.get("VICTIM_COMMAND") or "/bin/dd if=/dev/zero of=/d
 NODES = os.environ.get("CLUSTER_NODES") or "3"
 #: How often the release is installed and uninstalled in the test of that.
 UNINSTALLS = int(os.environ.get("CLUSTER_UNINSTALLS") or 1)
+#: In a row, of each node, where the agent's memory is measured.
+KILLS = int(os.environ.get("CLUSTER_KILLS") or 500)
 #: Both, so that nobody's cluster is tested because a KUBECONFIG happens to be set.
 NAMED = bool(KUBECONFIG and IMAGE)
 #: It is not imported here: it brings a runtime with signal handlers along (cluster/helm.py).
@@ -145,6 +147,11 @@ def ran_out(name: str, what: str = "Container") -> str:
 def figures(kubectl: Kubectl, asked: Asked, eyes: Eyes) -> dict[str, float]:
     """The metrics of a node's agent."""
     return scrape(eyes, agents(kubectl)[eyes.node]["status"]["podIP"], asked.port)
+
+
+def stages(kubectl: Kubectl, asked: Asked, eyes: Eyes) -> dict[str, float]:
+    """Seconds that each stage of a node's agent takes for a kill."""
+    return stage_seconds(eyes, agents(kubectl)[eyes.node]["status"]["podIP"], asked.port)
 
 
 def hold(asked: Asked, all_eyes: dict[str, Eyes]) -> None:

@@ -79,6 +79,13 @@ class Victims:
             f"{idle()}"
         )
 
+    def in_a_row(self, kills: int) -> str:
+        """So many children are killed one after the other, from the moment that /shared/go is there."""
+        return (
+            f"until [ -e /shared/go ]; do sleep 1; done; killed=0; until [ $killed = {kills} ]; do "
+            f'{self.eater} 2>/dev/null; [ $? = 137 ] && killed=$((killed + 1)); done; echo "killed $killed"; {idle()}'
+        )
+
     def in_turn(self, number: int, seconds: float) -> str:
         """From the moment that /shared/go is there, at its turn."""
         return f"until [ -e /shared/go ]; do sleep 1; done; sleep {number * seconds:.1f}; {self.once}"

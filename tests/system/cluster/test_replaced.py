@@ -26,6 +26,7 @@ from cluster.suite import (
     ended,
     figures,
     ran_out,
+    stages,
     states,
     troubles,
     values,
@@ -47,6 +48,10 @@ def test_delay(kubectl: Kubectl, release: Release, asked: Asked, arrivals: Arriv
         f"\n  {eyes.node}, from the kill to the server's word, by the agent: {total / reported:.3f} s on average; of "
         f"{reported:.0f}, "
         + ", ".join(f"{n:.0f} within {seconds:g} s" for seconds, n in within.items() if seconds <= 10)
+    )
+    print(
+        "  on average by stage: "
+        + ", ".join(f"{stage} {1e3 * s:.1f} ms" for stage, s in stages(kubectl, asked, eyes).items())
     )
     print("  from the kill until it is seen here, if the clocks agree:")
     for arrived, change, one in arrivals.seen:
