@@ -88,7 +88,8 @@ class Journal:
     # -- what goes in ------------------------------------------------------------------------------------------------
 
     async def record(self, incident: Incident) -> bool:
-        """Write down an incident. False where it is known already: it was read from the ring once before."""
+        """Write down an incident, one after another: they go on in the order of their ids. False where it is known
+        already: it was read from the ring once before."""
         text = fitted(incident, ROW_BYTES)
         if (number := await self._write(incidents.record, incident.key, text)) is not None:
             self._recorded.add(RecordedIncident(number, incident, len(text)))
