@@ -91,7 +91,9 @@ class Agent:
         # One more than can be waited for: a kill that waits for nothing is never behind those that do.
         stages = [Stage("container", self.resolve, RESOLVING), Stage("pid1", self.settle, WATCHED + 1)]
         self._resolving = Pipeline(stages, *end)
-        self._describing = Pipeline([Stage("pod", self.describe, DESCRIBING), Stage("outbox", self.queue, DESCRIBING)], *end)
+        self._describing = Pipeline(
+            [Stage("pod", self.describe, DESCRIBING), Stage("outbox", self.queue, DESCRIBING)], *end
+        )
         self.pipelines = {"recording": self._recording, "resolving": self._resolving, "describing": self._describing}
 
     async def run(self, episodes: AsyncIterator[Episode], stop: asyncio.Event) -> None:
