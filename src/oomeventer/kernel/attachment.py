@@ -11,7 +11,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Callable
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from oomeventer.errors import OomeventerError
@@ -35,7 +35,7 @@ class ObjectError(OomeventerError):
 
 def object_bytes() -> bytes:
     """The BPF object that the package ships. Raises ObjectError where it cannot be read."""
-    file = resources.files(__package__).joinpath("oom.bpf.o")
+    file = Path(__file__).with_name("oom.bpf.o")
     try:
         return file.read_bytes()
     except OSError as e:
