@@ -304,8 +304,12 @@ def read_by(module: str) -> set[str]:
         for node in nodes
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "settings"
     }
-    imported = [node for node in nodes if isinstance(node, ast.ImportFrom) and node.module == "oomeventer.commands"]
-    return names.union(*(read_by(alias.name) for node in imported for alias in node.names))
+    imported = {
+        (node.module or "", alias.name) for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+    room = "oomeventer.commands"
+    modules = {name if of == room else of.removeprefix(f"{room}.") for of, name in imported if of.startswith(room)}
+    return names.union(*map(read_by, modules))
 
 
 @pytest.mark.parametrize("command", COMMANDS)

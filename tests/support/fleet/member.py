@@ -64,6 +64,9 @@ class Machine:
     def below(self, episode: Episode) -> Episode:
         return episode
 
+    def observe(self, episode: Episode) -> None:
+        pass
+
     async def __call__(self, episode: Episode) -> Incident:
         place, number = self._place, episode[0].process.pid
         cgroup = f"/kubepods/burstable/pod{place.uid}/{CONTAINER_ID}"
