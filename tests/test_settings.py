@@ -296,7 +296,8 @@ def test_no_suggestion_for_anything() -> None:
 
 
 def read_by(module: str) -> set[str]:
-    """The names that a command's module reads of its `settings`, and the modules of commands/ that it imports."""
+    """The names that a command's module reads of its `settings`, and the modules of commands/ that it imports, or whose
+    functions."""
     file = import_module(f"oomeventer.commands.{module}").__file__
     nodes = list(ast.walk(ast.parse(Path(str(file)).read_text())))
     names = {
@@ -308,7 +309,11 @@ def read_by(module: str) -> set[str]:
         (node.module or "", alias.name) for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names
     }
     room = "oomeventer.commands"
-    modules = {name if of == room else of.removeprefix(f"{room}.") for of, name in imported if of.startswith(room)}
+    modules = {
+        name if of == room else of.removeprefix(f"{room}.")
+        for of, name in imported
+        if of.startswith(room) and name.islower()
+    }
     return names.union(*map(read_by, modules))
 
 
