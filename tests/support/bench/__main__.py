@@ -43,6 +43,8 @@ KILLS, PAUSE_SECONDS = 30, 0.03
 STORM_PODS, STORM_KILLS = 10, 50
 #: Without a kill by others; and how many more are waited for.
 IDLE_SECONDS, IDLE_MORE = 10, 5
+#: What an agent asks the API server within 10 s of its start.
+RIGHTS = 2
 #: After its start, or after work, until an agent is at rest.
 REST_SECONDS = 0.5
 REPORTED_SECONDS = 60
@@ -68,8 +70,11 @@ class Bench:
             self.figures.imports.append(await asyncio.to_thread(_import_seconds))
             turns.append(turns.pop(0))
             took, ended = time.monotonic() - ended, time.monotonic()
+        self._api.requests.clear()
         async with self._agent(DISK) as on_disk:
             async with self._agent(MEMORY) as in_memory:
+                await self._api.until(lambda: len(self._api.requests) == 2 * RIGHTS)
+                await asyncio.sleep(REST_SECONDS)
                 await self._idle({DISK: on_disk, MEMORY: in_memory})
             await self._storm(DISK, on_disk)
         async with self._agent(MEMORY) as in_memory:
