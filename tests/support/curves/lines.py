@@ -25,12 +25,13 @@ PROCESSES = 30000
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """what: the field of Amount that is varied."""
+    """what: the field of Amount that is varied. reason: why it may rise; without one that is a fault."""
 
     name: str
     what: str
     amounts: tuple[int, ...]
     base: Amount = Amount()
+    reason: str = ""
 
     def at(self, amount: int) -> Amount:
         """So many of it."""
@@ -39,9 +40,15 @@ class Line:
 
 LINES = (
     Line("containers on the node", "pods", (10, 100, 300, 1000)),
-    Line("containers on the node, which runs out", "pods", (10, 100, 300, 1000), Amount(is_node=True)),
+    Line(
+        "containers on the node, which runs out",
+        "pods",
+        (10, 100, 300, 1000),
+        Amount(is_node=True),
+        "each Pod's usage is read, up to 512",
+    ),
     Line("processes on the node", "beside", (100, 1000, 10000, PROCESSES)),
-    Line("processes in the container", "within", (1, 30, 300, 3000)),
+    Line("processes in the container", "within", (1, 30, 300, 3000), reason="they are looked at, up to 256"),
     Line("incidents in the journal", "incidents", (0, 1000, 10000, 50000)),
     Line("Pods in the cluster", "cluster", (10, 100, 1000, 10000)),
 )
