@@ -208,11 +208,22 @@ async def test_an_api_that_hangs(caplog: pytest.LogCaptureFixture) -> None:
         assert not wired.agent._reported
 
 
-@pytest.mark.parametrize("hangs", [True, False])
-async def test_what_the_runtime_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hangs: bool) -> None:
-    """Is on disk once the API server has not answered for a while, for a process that dies then; and is not written
-    by itself where it answers at once."""
-    monkeypatch.setattr("oomeventer.agent.PATIENCE_SECONDS", 0.1)
+class Refuses(Api):
+    """An API server that was not known to be unreachable, and is."""
+
+    async def __call__(self, one: Incident, on_wait: Callable[[], Awaitable[None]]) -> Incident:
+        for _ in range(3):
+            await on_wait()
+        await self.back.wait()
+        return one
+
+
+@pytest.mark.parametrize("server", ["answers", "hangs", "refuses"])
+async def test_what_the_runtime_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: str) -> None:
+    """Is on disk once the API server has not answered for a while, or refuses, for a process that dies then; and is
+    not written by itself where it answers at once."""
+    hangs = server != "answers"
+    monkeypatch.setattr("oomeventer.agent.PATIENCE_SECONDS", 3600 if server == "refuses" else 0.1)
     rewritten = []
     whole = incidents.rewrite
     monkeypatch.setattr(incidents, "rewrite", lambda *of: rewritten.append(of) or whole(*of))
@@ -220,7 +231,7 @@ async def test_what_the_runtime_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
     async def runtime(one: Incident) -> Incident:
         return replace(one, pod=POD)
 
-    api = Api()
+    api = Refuses() if server == "refuses" else Api()
     api.hangs = hangs
     path = tmp_path / "journal.db"
     async with Journal(path) as journal, Wired(journal, runtime, api) as wired:

@@ -187,8 +187,9 @@ class Agent:
         return replace(recorded, incident=incident)
 
     async def _wait(self, resolved: RecordedIncident) -> None:
-        """The API server is unreachable, perhaps for long: report the incident now. It has not ended this process."""
-        self._report(resolved)
+        """The API server is unreachable, perhaps for long. The incident has not ended this process."""
+        if resolved.id in self._patience:
+            self._run_late(resolved)
         await self._journal.survive(resolved.id)
 
     async def _give_up(self, recorded: RecordedIncident) -> None:
