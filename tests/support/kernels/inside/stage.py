@@ -90,16 +90,11 @@ class Stage:
             raise CaseError(f"{script}: {done.stderr}")
         return done.stdout.strip()
 
-    def settle(self, *processes: Process, kib: int) -> None:
-        """Let them begin, and wait until each holds that much."""
+    def until_at_rest(self, *processes: Process) -> None:
+        """Let them begin, and wait until each has ended, or sleeps for good: it allocates nothing more."""
         for process in processes:
             process.go()
-        self.until(lambda: all(int(p.proc.get("VmRSS", "0 kB").split()[0]) >= kib for p in processes))
-
-    def until_at_rest(self, process: Process) -> None:
-        """Let it begin, and wait until it has ended, or sleeps for good."""
-        process.go()
-        self.until(lambda: process.signal is not None or _in_pause(process.pid))
+        self.until(lambda: all(process.signal is not None or _in_pause(process.pid) for process in processes))
 
     def until_dead(self, *processes: Process) -> None:
         """Wait for the end of these processes."""

@@ -11,7 +11,7 @@ def bystander(s: Stage) -> None:
     """One container, two processes: the victim is not the one whose allocation failed."""
     cgroup = s.cgroups.make(container("bystander"), limit=48 * MIB)
     prey, hog = s.start(cgroup, "hog", "30", adj=1000, uid=7), s.start(cgroup, "hog", "30", adj=NEVER)
-    s.settle(prey, kib=30 << 10)
+    s.until_at_rest(prey)
     hog.go()
     s.until_dead(prey)
     s.expect("container", cgroup, [[prey]], trigger=hog, spared=(hog,))
