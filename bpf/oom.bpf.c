@@ -209,11 +209,7 @@ static __always_inline bool emit(struct oom_header *header, __u32 fixed, __u64 t
 	if (text > most)
 		text = most;
 	header->size = fixed + text;
-	/* Seen to fail once with an almost empty ring, on 6.18. Perhaps its lock, which can time out there (rqspinlock). */
-	for (int tries = 0; tries < 4; tries++)
-		if (bpf_ringbuf_output(&ring, header, fixed + text, BPF_RB_FORCE_WAKEUP) == 0)
-			return true;
-	return false;
+	return bpf_ringbuf_output(&ring, header, fixed + text, BPF_RB_FORCE_WAKEUP) == 0;
 }
 
 /* A record of that memcg is lost. */

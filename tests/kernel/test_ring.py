@@ -142,6 +142,35 @@ def test_a_record_that_was_discarded(written: Written) -> None:
     ring.close()
 
 
+#: Looks at the consumer's position, as the kernel does from another CPU, until it is told to stop.
+LOOKING = """
+import mmap, select, sys
+page = memoryview(mmap.mmap(int(sys.argv[1]), mmap.PAGESIZE, prot=mmap.PROT_READ)).cast("Q")
+seen = set()
+print("looking", flush=True)
+while not select.select([sys.stdin], [], [], 0)[0]:
+    seen.update(page[0] for _ in range(1000))
+print(*seen)
+"""
+
+
+def test_a_position_is_written_whole(written: Written) -> None:
+    """However often it is written, the kernel never sees another one: it would take the ring for full."""
+    written.write(b"r" * 500)
+    ring = Ring(written.fd)
+    ring.free([position for position, _ in ring.read()])
+    command = [sys.executable, "-c", LOOKING, str(written.fd)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=[written.fd], text=True
+    ) as other:
+        assert other.stdout and other.stdout.readline() == "looking\n"
+        for _ in range(300_000):
+            ring.free([])
+        out, _ = other.communicate("")
+    assert out.split() == [str(written.end)]
+    ring.close()
+
+
 OPERATIONS = st.lists(
     st.one_of(
         st.tuples(st.just("write"), st.integers(0, 900)),

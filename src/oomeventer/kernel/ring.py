@@ -6,9 +6,10 @@ record stays in the kernel, which outlives this process, until what it says is o
 Layout (kernel/bpf/ringbuf.c): a page with the consumer's position, which we write; a page with the producer's; then the
 data, mapped twice in a row so that no record is ever split. A record is a header of 8 bytes (its length with two flags,
 and what the kernel needs to find its way back), then its bytes, rounded up to 8. Positions only grow, and are taken
-modulo the size. Rules: one reader at a time; records are freed in any order, their room in the ring's. Of the data only
-what is to be read is mapped, and as long as it is: the kernel maps it page by page at once, so that it would count as
-this process's memory, twice.
+modulo the size. Rules: one reader at a time; records are freed in any order, their room in the ring's. The consumer's
+position is written whole: struct.pack_into() writes zeroes first, and a kernel that sees those takes the ring for full,
+and loses what it has to write. Of the data only what is to be read is mapped, and as long as it is: the kernel maps it
+page by page at once, so that it would count as this process's memory, twice.
 """
 
 import mmap
@@ -27,20 +28,20 @@ class Ring:
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self.size = max_entries(fd)
-        self._consumer = mmap.mmap(fd, _PAGE, prot=mmap.PROT_READ | mmap.PROT_WRITE)
-        self._producer = mmap.mmap(fd, _PAGE, prot=mmap.PROT_READ, offset=_PAGE)
-        (self._next,) = struct.unpack_from("=Q", self._consumer)
+        self._consumer = memoryview(mmap.mmap(fd, _PAGE, prot=mmap.PROT_READ | mmap.PROT_WRITE)).cast("Q")
+        self._producer = memoryview(mmap.mmap(fd, _PAGE, prot=mmap.PROT_READ, offset=_PAGE)).cast("Q")
+        self._next = self._consumer[0]
         self._held: dict[int, None] = {}  # positions of records that are read and not freed, in the ring's order
 
     def close(self) -> None:
         """Unmap; the map's fd is not closed."""
-        self._consumer.close()
-        self._producer.close()
+        self._consumer.release()
+        self._producer.release()
 
     def read(self) -> list[tuple[int, bytes]]:
         """Records that were not read before, each with its position, copied. They stay until free()."""
         records: list[tuple[int, bytes]] = []
-        (end,) = struct.unpack_from("=Q", self._producer)
+        end = self._producer[0]
         os.getppid()  # a system call: what is read from here on is read after `end`, on arm64 too
         if self._next < end:
             offset = self._next // _PAGE * _PAGE
@@ -75,17 +76,15 @@ class Ring:
     @property
     def is_empty(self) -> bool:
         """Whether all that was written is read and freed."""
-        (end,) = struct.unpack_from("=Q", self._producer)
-        return not self._held and self._next >= end
+        return not self._held and self._next >= self._producer[0]
 
     @property
     def used_bytes(self) -> int:
         """What waits to be read or freed."""
-        (start,), (end,) = struct.unpack_from("=Q", self._consumer), struct.unpack_from("=Q", self._producer)
-        return int(end - start)
+        return self._producer[0] - self._consumer[0]
 
     def _give_back(self) -> None:
-        struct.pack_into("=Q", self._consumer, 0, next(iter(self._held), self._next))
+        self._consumer[0] = next(iter(self._held), self._next)
 
 
 def max_entries(fd: int) -> int:
