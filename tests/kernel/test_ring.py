@@ -163,7 +163,8 @@ def test_a_position_is_written_whole(written: Written) -> None:
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=[written.fd], text=True
     ) as other:
-        assert other.stdout and other.stdout.readline() == "looking\n"
+        assert other.stdout
+        assert other.stdout.readline() == "looking\n"
         for _ in range(300_000):
             ring.free([])
         out, _ = other.communicate("")
