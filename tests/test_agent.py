@@ -9,12 +9,12 @@ import sys
 import textwrap
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import pytest
+from msgspec.structs import replace
 
 from oomeventer.agent import Agent
 from oomeventer.commands.reporting import _reported_losses

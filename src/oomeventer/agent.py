@@ -13,9 +13,10 @@ the ring is recorded; what is recorded is finished as far as the deadlines allow
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any
+
+from msgspec.structs import replace
 
 from oomeventer.cluster import Delivery, Describer
 from oomeventer.cri import Resolver

@@ -13,8 +13,9 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +27,7 @@ CANCEL_SECONDS = 0.1
 SOURCE_SECONDS = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
+class Stage(Struct, frozen=True):
     """workers: how many items are in work at once; only a stage with one keeps their order."""
 
     name: str

@@ -4,16 +4,16 @@ Rules: flags, variables, their documentation and the chart's schema are made fro
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from oomeventer import setting_values as to
 
 PREFIX = "OOMEVENTER_"
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(Struct, frozen=True):
     """commands: those that read it. default: text as a user would write it, or None for none."""
 
     name: str

@@ -8,9 +8,10 @@ is collected and reported, each with what would do.
 import re
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from oomeventer.errors import OomeventerError
 from oomeventer.setting_table import PREFIX, SETTINGS
@@ -29,8 +30,7 @@ class SettingsError(OomeventerError):
     """One or more options or variables are wrong; the message has a line for each."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """Their values. See SETTINGS for meaning, unit and default. What a command does not read has its default."""
 
     node_name: str

@@ -7,13 +7,14 @@ journal's totals.
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import logging
 import shutil
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, Self
@@ -23,6 +24,7 @@ import pytest
 from aiohttp import web
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from direct import Direct, counts, events
 from moving import Time
@@ -359,7 +361,7 @@ async def test_success_with_garbage_is_none(api: ApiServer, send: Sending, fault
     """Whether it was carried out is not known: it is made again, and reported once."""
     if method == "PATCH":
         await send(kill(1))
-    api.faults.append(replace(fault, method=method))
+    api.faults.append(dataclasses.replace(fault, method=method))
     await send(kill(2))
     assert send.delivery.trouble
     await send.passes(1)

@@ -3,10 +3,10 @@
 In: what the kernel and the cgroup's path say, and a Pod's spec. Out: the scope, and the limits as they were set.
 """
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from oomeventer.cluster.limits import as_set
 from oomeventer.cluster.pod_spec import ContainerSpec, Spec, read

@@ -3,11 +3,11 @@
 import asyncio
 import json
 import sys
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from oomeventer.cli import main
 from oomeventer.incident.codec import as_json

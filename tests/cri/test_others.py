@@ -5,11 +5,11 @@ lets fail. Out: the names that it knows, and how often it was asked.
 import asyncio
 import time
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from fakecri import grpc_server, version
 from oomeventer.cri import ContainerInfo, CriError, Resolver, SandboxInfo
@@ -74,7 +74,7 @@ class Runtime:
 
     async def container(self, container_id: str) -> ContainerInfo | None:
         await self._ask(container_id)
-        fields: dict[str, Any] = dict.fromkeys(ContainerInfo.__dataclass_fields__)
+        fields: dict[str, Any] = dict.fromkeys(ContainerInfo.__struct_fields__)
         named = {"id": container_id, "name": container_id[:2], "pod_namespace": "shop", "pod_name": "checkout-0"}
         return ContainerInfo(**fields | named | {"pod_uid": UID})
 

@@ -5,11 +5,11 @@ In: incidents, and a runtime that the test lets fail. Out: the incident with its
 
 import asyncio
 import time
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from oomeventer.cri import ContainerInfo, CriError, SandboxInfo, runtimes
 from oomeventer.cri import resolver as module
@@ -42,7 +42,7 @@ class Runtime:
 
     async def container(self, _container_id: str) -> ContainerInfo | None:
         await self._ask(self.answers)
-        fields: dict[str, Any] = dict.fromkeys(ContainerInfo.__dataclass_fields__)
+        fields: dict[str, Any] = dict.fromkeys(ContainerInfo.__struct_fields__)
         named = {
             "id": CONTAINER_ID,
             "name": self.name,

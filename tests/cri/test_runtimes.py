@@ -8,13 +8,13 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from grpclib import GRPCError, Status
+from msgspec.structs import replace
 
 from fakecri import Answer, grpc_server
 from oomeventer.cri import Resolver, runtimes, sockets

@@ -13,11 +13,11 @@ import time
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from msgspec.structs import replace
 
 from oomeventer.engine import EngineError, Engines, Socket, engines, there, version
 from oomeventer.engine.sockets import user, whose

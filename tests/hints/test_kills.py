@@ -8,11 +8,12 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from machine import Cgroup, Victim
 from machine.process import grown

@@ -1,9 +1,10 @@
 """Each rule with its evidence, and without. In: incidents. Out: the hints of one rule."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from oomeventer.hints import advise
 from oomeventer.hints.table import MOST, RULES

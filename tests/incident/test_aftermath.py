@@ -9,10 +9,10 @@ import os
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from machine import Cgroup
 from oomeventer.incident import Incident, Observer

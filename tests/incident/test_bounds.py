@@ -5,10 +5,10 @@ In: group kills of many with as much text as the kernel's record holds, hostile 
 
 import json
 import tracemalloc
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from oomeventer.incident import (
     Incident,

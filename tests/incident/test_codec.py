@@ -5,7 +5,6 @@ text, incidents, IncidentError.
 """
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import resources
 from typing import Any
@@ -14,6 +13,7 @@ import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from oomeventer.incident.assemble import assemble
 from oomeventer.incident.codec import IncidentError, as_json, decode, encode, from_json

@@ -5,10 +5,10 @@ In: incidents by samples. Out: compose()'s PendingEvent.
 
 import json
 import re
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from oomeventer.incident.codec import as_json, decode
 from oomeventer.incident.events import ANNOTATION, compose, compose_all

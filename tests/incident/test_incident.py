@@ -2,12 +2,12 @@
 
 import json
 import os
-from dataclasses import asdict, replace
 from importlib import resources
 from typing import Any
 
 import jsonschema
 import pytest
+from msgspec.structs import asdict, replace
 
 from oomeventer.incident.assemble import assemble
 from oomeventer.incident.incident import Incident

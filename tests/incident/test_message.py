@@ -3,12 +3,12 @@
 In: incidents by samples, and any by hypothesis. Out: message()'s line.
 """
 
-from dataclasses import replace
 from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from oomeventer.incident.fields import Moment
 from oomeventer.incident.incident import Incident, Neighbour, Trigger

@@ -5,10 +5,10 @@ import asyncio
 import os
 import threading
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from oomeventer.incident import Observer
 from oomeventer.incident import observer as module

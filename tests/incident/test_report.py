@@ -4,8 +4,9 @@ In: incidents by samples. Out: text.
 """
 
 import re
-from dataclasses import replace
 from datetime import timedelta
+
+from msgspec.structs import replace
 
 from oomeventer.incident.codec import as_json
 from oomeventer.incident.events import compose

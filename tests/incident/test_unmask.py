@@ -3,12 +3,12 @@ incident until then."""
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from oomeventer.incident.assemble import assemble
 from oomeventer.incident.bounds import VICTIMS_WITH_TEXT

@@ -1,10 +1,10 @@
 """Where the memory was, within the frame of the kernel's record. In: kills, what was read of the cgroups. Out: the
 incident's parts and notes."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from oomeventer.incident import Incident
 from oomeventer.incident.assemble import assemble

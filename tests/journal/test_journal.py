@@ -13,11 +13,11 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 import pytest
+from msgspec.structs import replace
 
 from direct import Direct, counts
 from oomeventer.cluster.delivery import Delivery

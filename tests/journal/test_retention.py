@@ -4,10 +4,10 @@ In: a file with incidents of every state, and a time that the test moves. Out: w
 """
 
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from moving import Time
 from oomeventer.incident.events import compose

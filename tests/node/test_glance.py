@@ -5,11 +5,11 @@ In: a cgroup v2 hierarchy made by hand, with kills whose levels have its inodes.
 
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from oomeventer.kernel.kill import Kill
 from oomeventer.node import Glance, Procfs

@@ -9,11 +9,11 @@ import os
 import subprocess
 import sys
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from machine import Cgroup, Victim
 from machine.cgroup import hierarchy

@@ -6,11 +6,11 @@ In: files in a directory of the test's own, laid out as the kernel does. Out: Ob
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from oomeventer.kernel.kill import Kill, Process
 from oomeventer.kernel.record import PAGE

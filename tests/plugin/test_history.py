@@ -6,11 +6,11 @@ which runs that here. Out: lines, and what was not reached.
 
 import sys
 from contextlib import closing
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from oomeventer.incident import Incident
 from oomeventer.incident.events import compose

@@ -4,13 +4,13 @@ In: the agent's own Events. Out: lines, JSON, YAML, names.
 """
 
 import json
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from msgspec.structs import replace
 
 from oomeventer.incident.events import compose
 from plugin import STORIES, Plugin, at_present, kubeconfig, pod_of, put, rows

@@ -6,11 +6,11 @@ In: stories. Out: one screen.
 
 import json
 import re
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from oomeventer.incident.codec import from_json
 from oomeventer.incident.events import compose

@@ -6,7 +6,8 @@ In: Events as they are written. Out: lines as they come.
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from oomeventer.incident.events import compose
 from plugin import STORIES, Plugin, at_present, put

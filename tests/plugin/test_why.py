@@ -3,11 +3,11 @@
 In: generated incidents, and their JSON. Out: both answers.
 """
 
-from dataclasses import replace
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from kubectl_oom import why as ours
 from kubectl_oom.reading import parsed

@@ -5,9 +5,10 @@ The sample is one Pod, shop/checkout-0, whose container app has a limit of 32Mi,
 
 import ctypes
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC
 from typing import Any
+
+from msgspec.structs import replace
 
 from oomeventer.incident.fields import Moment
 from oomeventer.incident.incident import SCHEMA, Host, Incident, Trigger

@@ -1,10 +1,10 @@
 """Journal files with incidents in them, for tests of the tables; and a time that the test moves for all of them."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from moving import Time
 from oomeventer.incident.codec import encode

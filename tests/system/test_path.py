@@ -9,13 +9,13 @@ import sys
 import urllib.request
 import uuid
 from collections.abc import Iterator
-from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
+from msgspec.structs import replace
 
 from machine import Agent, Cgroup, Victim, free_port, kubeconfig
 from oomeventer.cri.resolver import Resolver

@@ -13,12 +13,12 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager, closing
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from faults import Restarted
 from faults.fed import ARGUMENTS, ENVIRONMENT

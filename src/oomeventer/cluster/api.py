@@ -11,12 +11,12 @@ import json
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import Any, Self
 from urllib.parse import urlencode
 
 import aiohttp
 import msgspec
+from msgspec import Struct, field
 
 from oomeventer.cluster import _kubernetes
 from oomeventer.errors import OomeventerError
@@ -36,8 +36,7 @@ class Unreachable(OomeventerError):
     """The API server gave no answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """status: of HTTP. body: the JSON object, {} where the server sent something else, which `garbage` then says."""
 
     status: int

@@ -11,7 +11,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from oomeventer.cluster.api import Api, Unreachable
 from oomeventer.cluster.limits import as_set

@@ -9,7 +9,8 @@ without one: that is the Pod's. limit_cgroup and limit_bytes keep what the kerne
 """
 
 import os
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from oomeventer.cluster.pod_spec import ContainerSpec, Spec
 from oomeventer.incident import Incident, Neighbour

@@ -7,7 +7,8 @@ within a moment stays None, and then nobody is asked for a while. No incident wa
 
 import asyncio
 import time
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from oomeventer.cluster.pod_spec import Spec
 from oomeventer.cluster.pods import Pods, PodsError

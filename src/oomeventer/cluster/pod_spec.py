@@ -5,13 +5,15 @@ on, and a Pod stands for a static one only if it is this node's mirror of it.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from oomeventer.cluster.pod_memory import containers_limit, containers_request, memory, memory_volumes
 from oomeventer.cluster.untrusted import LONGEST, at, entries, exact, shown
 from oomeventer.incident import Owner, Pod
 from oomeventer.text import printable
+from oomeventer.unlogged import repr_without
 
 #: As much of a container's command and args is kept, in characters (bpf/oom.h: OOM_ARGUMENTS).
 WORDS_CHARACTERS = 4096
@@ -22,19 +24,20 @@ STATIC_UID, MIRROR = "kubernetes.io/config.hash", "kubernetes.io/config.mirror"
 Kind = Literal["containers", "initContainers", "ephemeralContainers"]
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerSpec:
+class ContainerSpec(Struct, frozen=True):
     """A container in the Pod's spec: the list that it is in, its memory limit and request as set there, and the words
     of its command and args, unexpanded."""
 
     kind: Kind
     limit_bytes: int | None
     request_bytes: int | None = None
-    words: tuple[str, ...] = field(default=(), repr=False)  # no log shows them
+    words: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return repr_without(self, "words")
 
 
-@dataclass(frozen=True, slots=True)
-class Spec:
+class Spec(Struct, frozen=True):
     """What the API says of a Pod: its containers by name, and the names of those that its status knows by id.
     request_bytes: of the Pod as a whole, else its containers' together."""
 

@@ -14,10 +14,12 @@ Source: Kubernetes API conventions, concurrency control and consistency.
 import contextlib
 import json
 from collections import OrderedDict
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from oomeventer.cluster.api import Answer, Api, Unreachable
 from oomeventer.cluster.retry import NO_ANSWER, NOT_ITS_WORDS, Rule, Verdict, rule
@@ -31,8 +33,7 @@ _PATCH = "application/strategic-merge-patch+json"
 _Event = tuple[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """What follows, and why. words: the server's, or why there are none. retry_after_seconds: how long it asks us to
     wait. requests: how many it took. counted: how many kills the Event counts without the plan's, if RECOUNT."""
 

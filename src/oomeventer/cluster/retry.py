@@ -7,8 +7,9 @@ real server answers is in tests/support/data.
 
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 from oomeventer.cluster.api import Answer
 
@@ -27,8 +28,7 @@ class Verdict(Enum):
     GIVE_UP = "give up"
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """A verdict, and its reason in words for people and for a metric's label. refusals: after so many of them in a row
     what was to be tried again is given up."""
 

@@ -7,7 +7,8 @@ right says what is lost without it, so that the log, /readyz and doctor say the 
 import asyncio
 import logging
 import random
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from oomeventer.cluster.api import Api, Unreachable
 
@@ -19,8 +20,7 @@ START_SECONDS = 10.0
 _ROLE = "give the account a ClusterRole with it (rbac.create)"
 
 
-@dataclass(frozen=True, slots=True)
-class Right:
+class Right(Struct, frozen=True):
     """needed: whether there are no Events without it. otherwise: what to do where it is lacking, or what is missing."""
 
     verb: str

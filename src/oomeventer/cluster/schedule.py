@@ -9,7 +9,9 @@ nothing; its series waits, longer each time, and so does everybody while the ser
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from oomeventer.cluster.rate_limit import Budget, Budgets
 from oomeventer.cluster.retry import backoff, spread
@@ -23,8 +25,7 @@ TURNS = 1024
 LITTLE = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """What this node may ask of the server: of each object `object_burst` requests at once and then one every
     `object_seconds` (client-go's spam filter has 25 and 300 s); of all together `burst`, and then so many a second.
     give_up_seconds: for how long one process tries an Event."""
@@ -36,8 +37,7 @@ class Limits:
     give_up_seconds: float = 86400.0
 
 
-@dataclass(slots=True)
-class Series:
+class Series(Struct):
     """A series that has Events pending. not_before: when it may next be tried, by the clock."""
 
     waiting: Waiting

@@ -9,8 +9,9 @@ permit Events.
 import os
 import platform
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from oomeventer import cri, engine
 from oomeventer.cluster import RIGHTS, Api, NoCluster, Right, Unreachable, connect
@@ -25,8 +26,7 @@ _VERSION_CHARACTERS = 64
 CAPABILITIES = {"CAP_SYS_ADMIN": 21, "CAP_PERFMON": 38, "CAP_BPF": 39}
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """need: whether the agent cannot work without it. text: what is there, or what to do."""
 
     what: str

@@ -5,11 +5,11 @@ was asked for is a ValueError; where a field merely is not there, the record is 
 """
 
 import functools
-from dataclasses import dataclass
 from itertools import repeat
 from typing import Any, get_args, get_origin, get_type_hints
 
 from betterproto2 import Message
+from msgspec import Struct
 
 from oomeventer.cri._cri.runtime import v1
 from oomeventer.text import printable
@@ -26,8 +26,7 @@ _LONGEST = 512
 _STATES = ("created", "running", "exited", "unknown")
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerInfo:
+class ContainerInfo(Struct, frozen=True):
     """A container as its runtime describes it (CRI: ContainerStatus). Times are in nanoseconds since the
     epoch."""
 
@@ -61,8 +60,7 @@ class ContainerInfo:
     (cri-dockerd, and others from before CRI had the field). Not the Pod's limit."""
 
 
-@dataclass(frozen=True, slots=True)
-class SandboxInfo:
+class SandboxInfo(Struct, frozen=True):
     """A Pod's sandbox, in whose cgroup its pause process runs (CRI: PodSandboxStatus)."""
 
     id: str

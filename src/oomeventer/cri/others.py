@@ -9,8 +9,9 @@ Pod is the runtime's word, never the path's.
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import replace
 from itertools import islice
+
+from msgspec.structs import replace
 
 from oomeventer.cri.client import CriError
 from oomeventer.cri.runtimes import Round

@@ -11,7 +11,9 @@ are. Of several runtimes (runtimes.py) one that fails holds up the others' kills
 import asyncio
 import logging
 import time
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from oomeventer.cri.answers import ContainerInfo, SandboxInfo
 from oomeventer.cri.client import Client, CriError
@@ -32,8 +34,7 @@ _NO_CRI = ("docker", "podman")
 RETRY_SECONDS = 0.5
 
 
-@dataclass(slots=True)
-class _Health:
+class _Health(Struct):
     """How a runtime does. not_before, failing_since: monotonic seconds."""
 
     not_before: float = 0.0

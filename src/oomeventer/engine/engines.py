@@ -11,8 +11,9 @@ Source: Engine API, GET /containers/{id}/json (ContainerInspect), GET /version; 
 
 import logging
 import time
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from oomeventer.engine import sockets
 from oomeventer.engine.errors import EngineError

@@ -16,7 +16,8 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from oomeventer.engine.errors import EngineError
 
@@ -31,8 +32,7 @@ _MOST_USERS = 8
 _USER_MANAGER = re.compile(r"/user\.slice/user-(?P<uid>[0-9]{1,10})\.slice/user@(?P=uid)\.service(?=/)")
 
 
-@dataclass(frozen=True, slots=True)
-class Socket:
+class Socket(Struct, frozen=True):
     """Where an engine listens. uid: the user's that it has to belong to; None for the machine's, or one that was
     set."""
 

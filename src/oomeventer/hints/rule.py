@@ -5,14 +5,14 @@ process, container or Pod of somebody else.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
+
+from msgspec import Struct
 
 from oomeventer.incident import Incident, Victim
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """what: what was found. advice: what to do about it. evidence: what of the incident both rest on."""
 
     what: str
@@ -29,8 +29,7 @@ class Finding:
 Finds = Callable[[Incident], Finding | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """name: its anchor in docs/hints.md. is_told: the incident's message tells what was found (incident/words.py)."""
 
     name: str

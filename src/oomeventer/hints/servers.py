@@ -1,7 +1,8 @@
 """Caches and workers that a server was told to have, against the limit. In: an Incident. Out: findings. Rules: pure."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from oomeventer.hints import sizes
 from oomeventer.hints.rule import Finding, found, is_program, names_nobody_else
@@ -10,8 +11,7 @@ from oomeventer.incident import Incident, Victim, others_bytes
 from oomeventer.text import size
 
 
-@dataclass(frozen=True, slots=True)
-class Cache:
+class Cache(Struct, frozen=True):
     """most: the part of the limit from which on it is too much. advice: whose figure it is."""
 
     programs: tuple[str, ...]

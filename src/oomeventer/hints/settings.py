@@ -4,8 +4,9 @@ Rules: pure. A masked word is no setting. Where a program's own options end, its
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from msgspec import Struct
 
 from oomeventer.incident import Victim
 
@@ -21,8 +22,7 @@ _JAVA_VALUES = frozenset(
 _NODE_VALUES = frozenset({"-r", "--require", "--import", "--loader", "--experimental-loader", "-C", "--conditions"})
 
 
-@dataclass(frozen=True, slots=True)
-class Setting(Generic[T]):
+class Setting(Struct, Generic[T], frozen=True):
     """value: read. words: as the victim has it, and where."""
 
     value: T

@@ -4,7 +4,7 @@ Rules: pure. The order of the table is the order of what is likely to be the cau
 first ones are kept. An incident that is shown to fewer people has hints of its own: make them of what is shown.
 """
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from oomeventer.hints import course, kills, nodes, parts, runtimes, servers
 from oomeventer.hints.rule import Finding, Rule

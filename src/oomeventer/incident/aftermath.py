@@ -19,8 +19,9 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import TypeVar
+
+from msgspec.structs import replace
 
 from oomeventer.incident.incident import Incident
 from oomeventer.kernel import Kill, Process

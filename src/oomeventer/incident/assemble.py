@@ -7,8 +7,9 @@ printable and bounded: an incident holds nothing secret or hostile, and is never
 import hashlib
 from collections.abc import Iterator, Sequence
 
+from msgspec.structs import asdict
+
 from oomeventer.incident import bounds, where
-from oomeventer.incident.fields import values
 from oomeventer.incident.incident import SCHEMA, Host, Incident, Neighbour, Scope, Trigger
 from oomeventer.incident.victim import Statistics, Victim
 from oomeventer.incident.workload import Container
@@ -155,7 +156,7 @@ def _victim(
         peak_rss_bytes=kill.peak_rss_bytes,
         oom_score_adj=kill.oom_score_adj,
         chosen=number == 0,
-        statistics=Statistics(**values(found)) if found else None,
+        statistics=Statistics(**asdict(found)) if found else None,
     )
 
 

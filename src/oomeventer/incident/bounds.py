@@ -7,8 +7,9 @@ size is looked at again.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import islice
+
+from msgspec.structs import replace
 
 from oomeventer.incident.codec import decode, encode, with_few_victims
 from oomeventer.incident.incident import Incident

@@ -6,8 +6,10 @@ where the node's memory ran out. The Event on a Pod names no process and no Pod 
 core/v1 without eventTime: of the API's two forms the one whose count, message and time may be changed afterwards.
 """
 
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from oomeventer.incident.bounds import ANNOTATION_BYTES, fitted
 from oomeventer.incident.incident import Incident
@@ -25,8 +27,7 @@ _INSTANCE_BYTES = 128
 _ANNOTATED = 16
 
 
-@dataclass(frozen=True, slots=True)
-class PendingEvent:
+class PendingEvent(Struct, frozen=True):
     """body: the Event with count 1. series: equal for kills that count up in one Event. object: whom it is about, equal
     for all Events that share a budget of requests. killed_at: in seconds of UNIX time."""
 

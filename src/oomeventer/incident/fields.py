@@ -25,11 +25,6 @@ def rfc3339(time: datetime) -> str:
     return utc.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
-def values(of: Any) -> dict[str, Any]:
-    """The fields of a dataclass with slots by name, as they are. dataclasses.asdict() copies each, numbers too."""
-    return {name: getattr(of, name) for name in of.__slots__}
-
-
 def meaning(description: str, bounds: dict[str, Any] | None = None) -> Meta:
     """What a field means, for the schema. bounds: JSON Schema's, for readers; what is read is not held to them."""
     return Meta(description=description, extra_json_schema=bounds)

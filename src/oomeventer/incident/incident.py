@@ -1,16 +1,18 @@
 """An incident: all that is known so far of one OOM kill, or of one group kill. Data, without I/O.
 
 In: what assemble.py makes of an episode. Out: an Incident, which later stages replace by a fuller one
-(dataclasses.replace). Rules: frozen; bytes and UTC; nothing secret or hostile is in one (assemble.py sees to it). None
-means "not known or gone"; an incident is never refused for what it lacks.
+(msgspec.structs.replace). Rules: frozen; bytes and UTC; nothing secret or hostile is in one (assemble.py sees to it).
+None means "not known or gone"; an incident is never refused for what it lacks.
 
 These types are the JSON, too: codec.py writes and reads the fields by their names and in their order, and schema.json
 is made of them and of what is annotated (`make schema`). So to rename a field is to break who reads the JSON.
 """
 
-from dataclasses import dataclass
 from datetime import UTC
 from typing import Annotated, Final, Literal
+
+from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from oomeventer.incident.fields import NATURAL, NOT_EMPTY, U32, Moment, meaning
 from oomeventer.incident.memory import CgroupEvents, Memory, NodeMemory, Pressure
@@ -26,8 +28,7 @@ SCHEMA: Final = "oomeventer/v1"
 Scope = Literal["container", "pod", "cgroup", "node", "unknown"]
 
 
-@dataclass(frozen=True, slots=True)
-class Host:
+class Host(Struct, frozen=True):
     """The machine: node is its name in Kubernetes; boot_offset_ns is CLOCK_REALTIME minus CLOCK_BOOTTIME."""
 
     node: str
@@ -39,8 +40,7 @@ class Host:
         return Moment.fromtimestamp((since_boot_ns + self.boot_offset_ns) / 1e9, UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Trigger:
+class Trigger(Struct, frozen=True):
     """The process whose allocation set the kill off."""
 
     pid: Annotated[int, meaning("As the node numbers it", U32)]
@@ -48,8 +48,7 @@ class Trigger:
     cgroup: Annotated[str, meaning("Its cgroup")]
 
 
-@dataclass(frozen=True, slots=True)
-class Neighbour:
+class Neighbour(Struct, frozen=True):
     """Another process below the cgroup that ran out, alive after the kill. (Of the container alone in 0.1.0.)"""
 
     pid: Annotated[int, meaning("As the node numbers it", U32)]
@@ -65,8 +64,7 @@ class Neighbour:
     ] = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Incident:
+class Incident(Struct, frozen=True, kw_only=True):
     """See the module. Fields without a default must be there when it is read; the others an older version did not
     write."""
 
@@ -199,7 +197,7 @@ class Incident:
     hints: Annotated[tuple[Hint, ...], meaning("What a person may do, the likeliest first.")] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "victims_total", max(self.victims_total, len(self.victims)))
+        force_setattr(self, "victims_total", max(self.victims_total, len(self.victims)))
 
     @property
     def chosen(self) -> Victim:

@@ -3,8 +3,9 @@
 Sources: memory.stat, memory.events and memory.pressure (Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/memory.rst).
 """
 
-from dataclasses import dataclass
 from typing import Annotated
+
+from msgspec import Struct
 
 from oomeventer.incident.fields import NATURAL, NOT_EMPTY, meaning
 
@@ -12,8 +13,7 @@ _UNKNOWN = "null where this kernel does not say"
 _PERCENT = {"minimum": 0, "maximum": 100}
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
+class Memory(Struct, frozen=True):
     """What a cgroup and all below it were charged for. The first three and kernel_bytes add up to its usage, nearly."""
 
     anon_bytes: Annotated[
@@ -55,8 +55,7 @@ class Memory:
         return self.anon_bytes + self.shmem_bytes + max(kept, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class CgroupEvents:
+class CgroupEvents(Struct, frozen=True):
     """Of the cgroup that ran out and all below it, how often so far, this kill included or not (memory.events)."""
 
     max: Annotated[int | None, meaning(f"Its usage was about to pass its limit; {_UNKNOWN}", NATURAL)] = None
@@ -65,8 +64,7 @@ class CgroupEvents:
     oom_group_kill: Annotated[int | None, meaning(f"All of it was killed; {_UNKNOWN}", NATURAL)] = None
 
 
-@dataclass(frozen=True, slots=True)
-class Pressure:
+class Pressure(Struct, frozen=True):
     """Of the last seconds, how many percent its tasks waited for memory (memory.pressure, PSI)."""
 
     some_10s: Annotated[float, meaning("At least one task waited, last 10 s, percent", _PERCENT)]
@@ -75,8 +73,7 @@ class Pressure:
     full_60s: Annotated[float, meaning("All tasks waited, last 60 s, percent", _PERCENT)]
 
 
-@dataclass(frozen=True, slots=True)
-class PodUsage:
+class PodUsage(Struct, frozen=True):
     """A Pod on a node that ran out. namespace, name: null where neither runtime nor API knew it."""
 
     uid: Annotated[str, meaning("As the kubelet has it", NOT_EMPTY)]
@@ -91,8 +88,7 @@ class PodUsage:
     ] = None
 
 
-@dataclass(frozen=True, slots=True)
-class NodeMemory:
+class NodeMemory(Struct, frozen=True):
     """The node's memory where it was the node that ran out."""
 
     total_bytes: Annotated[int, meaning("The machine's memory (MemTotal), in bytes", NATURAL)]

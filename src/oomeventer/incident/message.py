@@ -7,7 +7,8 @@ On a Pod no other Pod is named.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from oomeventer.incident import ran_out, words
 from oomeventer.incident.incident import Incident

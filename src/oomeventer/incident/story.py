@@ -1,7 +1,8 @@
 """What came before a kill, and what to do. Data, without I/O: see incident.py for its rules."""
 
-from dataclasses import dataclass
 from typing import Annotated, Literal
+
+from msgspec import Struct
 
 from oomeventer.incident.fields import NATURAL, NOT_EMPTY, Moment, meaning
 
@@ -9,16 +10,14 @@ from oomeventer.incident.fields import NATURAL, NOT_EMPTY, Moment, meaning
 Pattern = Literal["steady", "spike", "at the limit", "sawtooth", "unknown"]
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(Struct, frozen=True):
     """What counted at one moment: anonymous memory, files in memory, kernel memory that stays; not page cache."""
 
     seconds_before: Annotated[float, meaning("Before the kill, in seconds", NATURAL)]
     bytes: Annotated[int, meaning("In bytes; of an older sample the highest of its span", NATURAL)]
 
 
-@dataclass(frozen=True, slots=True)
-class Trajectory:
+class Trajectory(Struct, frozen=True):
     """How a cgroup came to its limit. The figures that its pattern does not have are null."""
 
     cgroup: Annotated[str, meaning("Whose memory it is: the cgroup that ran out, or the victim's container")]
@@ -49,8 +48,7 @@ class Trajectory:
         return self.samples[0].seconds_before if self.samples else 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Repeats:
+class Repeats(Struct, frozen=True):
     """Of kills that a reader would call the same again, as far as the node's journal goes back."""
 
     count: Annotated[int, meaning("Which one this is, from 1 on", {"minimum": 1})]
@@ -60,8 +58,7 @@ class Repeats:
     ] = None
 
 
-@dataclass(frozen=True, slots=True)
-class Hint:
+class Hint(Struct, frozen=True):
     """What a person may do, and on what that rests."""
 
     rule: Annotated[str, meaning("The rule's name, which is its anchor in docs/hints.md", NOT_EMPTY)]

@@ -5,7 +5,7 @@ doubling it, and a Node's is no Pod's, whatever the Pod is called. Kills that a 
 (same container, by its name, same program, same limit) have the same series.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from oomeventer.incident.incident import Incident
 from oomeventer.incident.workload import Pod
@@ -22,8 +22,7 @@ _OF_NODE = ".node"
 Series = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(Struct, frozen=True):
     """What an incident's Event is called, and whom it is about; namespace, name, object, series: see PendingEvent."""
 
     namespace: str

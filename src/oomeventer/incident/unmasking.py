@@ -8,7 +8,9 @@ incident that an earlier one left stays masked. Bounded: of the oldest incidents
 import secrets
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from oomeventer.incident.assemble import argv_of, kept
 from oomeventer.incident.bounds import VICTIMS_WITH_TEXT
@@ -26,8 +28,7 @@ def _is_masked(incident: Incident) -> bool:
     return any(MASK in word for victim in incident.victims for word in victim.command or ())
 
 
-@dataclass(slots=True)
-class _Entry:
+class _Entry(Struct):
     victims: tuple[Digests, ...]
     spec_words: Sequence[str] = ()
 

@@ -1,15 +1,15 @@
 """A process that was killed. Data, without I/O: see incident.py for its rules."""
 
-from dataclasses import dataclass
 from typing import Annotated
+
+from msgspec import Struct
 
 from oomeventer.incident.fields import NATURAL, U32, Moment, meaning
 
 _DELAYS = "in seconds; null where the kernel keeps no delay accounting"
 
 
-@dataclass(frozen=True, slots=True)
-class Statistics:
+class Statistics(Struct, frozen=True):
     """Of one task, as the kernel's taskstats has it."""
 
     age_seconds: Annotated[float, meaning("Time since the task began, in seconds", NATURAL)]
@@ -31,8 +31,7 @@ def starts_container(comm: str, pid: int, container_pid: int) -> bool:
     return (comm == "exe" and pid == container_pid) or comm.startswith("runc:[")
 
 
-@dataclass(frozen=True, slots=True)
-class Victim:
+class Victim(Struct, frozen=True):
     """One process that was killed."""
 
     pid: Annotated[int, meaning("As the node numbers it", U32)]

@@ -12,7 +12,8 @@ than makes up what the victims held.)
 
 from collections.abc import Iterator, Sequence
 
-from oomeventer.incident.fields import values
+from msgspec.structs import asdict
+
 from oomeventer.incident.memory import CgroupEvents, Memory, NodeMemory, PodUsage, Pressure
 from oomeventer.incident.victim import starts_container
 from oomeventer.kernel import Kill, ran_out_here
@@ -39,12 +40,12 @@ def container_memory(glance: Glance, kills: Sequence[Kill], identity: Identity) 
 
 def cgroup_events(glance: Glance) -> CgroupEvents | None:
     """Of the cgroup that ran out."""
-    return CgroupEvents(**values(glance.happened)) if glance.happened else None
+    return CgroupEvents(**asdict(glance.happened)) if glance.happened else None
 
 
 def pressure(glance: Glance) -> Pressure | None:
     """Of the cgroup that ran out."""
-    return Pressure(**values(glance.stalled)) if glance.stalled else None
+    return Pressure(**asdict(glance.stalled)) if glance.stalled else None
 
 
 def node_memory(glance: Glance, kills: Sequence[Kill], identity: Identity) -> NodeMemory | None:
@@ -78,7 +79,7 @@ def notes(glance: Glance) -> Iterator[str]:
 
 
 def _whole(stat: MemoryStat, usage: int, kills: Sequence[Kill], left_behind: int | None = None) -> Memory:
-    parts = values(stat)
+    parts = asdict(stat)
     now, is_whole = parts.pop("usage_bytes"), parts.pop("is_whole")
     lacks = missing = room = usage - sum((stat.anon_bytes, stat.file_bytes, stat.shmem_bytes, stat.kernel_bytes or 0))
     if not is_whole and now is not None:

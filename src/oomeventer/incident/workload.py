@@ -1,13 +1,13 @@
 """Whose container it was: container, Pod, workload. Data, without I/O: see incident.py for its rules."""
 
-from dataclasses import dataclass
 from typing import Annotated, Literal
+
+from msgspec import Struct
 
 from oomeventer.incident.fields import NATURAL, NOT_EMPTY, meaning
 
 
-@dataclass(frozen=True, slots=True)
-class Container:
+class Container(Struct, frozen=True):
     """name, image: null outside Kubernetes, or where the runtime no longer knows."""
 
     id: Annotated[str, meaning("As the runtime has it", NOT_EMPTY)]
@@ -31,16 +31,14 @@ class Container:
     ] = None
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
+class Owner(Struct, frozen=True):
     """The workload that a person would name."""
 
     kind: Annotated[str, meaning("Deployment, StatefulSet, DaemonSet, Job, ...")]
     name: Annotated[str, meaning("Its name")]
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryVolume:
+class MemoryVolume(Struct, frozen=True):
     """A volume whose files are memory (emptyDir, medium Memory)."""
 
     name: Annotated[str, meaning("As the Pod's spec has it", NOT_EMPTY)]
@@ -48,8 +46,7 @@ class MemoryVolume:
     containers: Annotated[tuple[str, ...], meaning("The containers that mount it, by name.")] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Pod:
+class Pod(Struct, frozen=True):
     """As the runtime knows it, and then the API."""
 
     namespace: Annotated[str, meaning("Its namespace", NOT_EMPTY)]

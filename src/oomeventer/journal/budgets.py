@@ -9,7 +9,8 @@ import contextlib
 import json
 import sqlite3
 import time
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from oomeventer.journal.database import Database
 
@@ -17,8 +18,7 @@ from oomeventer.journal.database import Database
 _NOTE = "budget "
 
 
-@dataclass(frozen=True, slots=True)
-class Spent:
+class Spent(Struct, frozen=True):
     """object: whom the requests are about. seconds: how long it takes until its budget is full again."""
 
     object: str

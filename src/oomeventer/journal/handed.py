@@ -6,7 +6,8 @@ disk: what is here is there, too.
 """
 
 from collections import deque
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from oomeventer.incident import Incident
 
@@ -14,8 +15,7 @@ from oomeventer.incident import Incident
 MOST, CHARACTERS = 32, 16 << 10
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedIncident:
+class RecordedIncident(Struct, frozen=True):
     """An incident, by its id in the journal, that is not described yet. characters: of its JSON, as it was recorded."""
 
     id: int

@@ -11,7 +11,9 @@ import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from oomeventer.incident import ROW_BYTES, Incident, PendingEvent, Repeats, fitted, subject
 from oomeventer.journal import outbox
@@ -93,8 +95,7 @@ def read(database: Database, incident: int) -> str | None:
         return row[0] if row else None
 
 
-@dataclass(frozen=True, slots=True)
-class Described:
+class Described(Struct, frozen=True):
     """An incident as it is now, and the series that wait for its Events; none where it was described before. fault:
     what compose() raised; then nothing was written."""
 

@@ -13,8 +13,9 @@ import logging
 import sqlite3
 import sys
 import time
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from oomeventer.incident import PendingEvent, Repeats, Subject, combine
 from oomeventer.journal import budgets, plans, repeats
@@ -33,8 +34,7 @@ _DAMAGED = "damaged in the journal"
 State = Literal["delivered", "given up"]
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(Struct, frozen=True):
     """A series with Events that wait. oldest: the id of the one that has waited longest. plan: its next request, where
     that was planned already, and is not made yet."""
 

@@ -6,15 +6,15 @@ journal's file has damaged is None.
 
 import contextlib
 import json
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+
+from msgspec import Struct
 
 from oomeventer.incident import ANNOTATION
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """An Event is created, or else the one of that name patched. kills: how many of them are new to it,
     up to the event with the id `upto`. count: how many it then counts in all. killed_at: the latest of them, in seconds
     of UNIX time; seen_at: since when the first one waits."""
@@ -36,8 +36,7 @@ class Plan:
         return Decision(self.create, self.count, self.upto, self.name)
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """Of a Plan, what neither later kills change, nor that some of its own are removed (retention.trim)."""
 
     create: bool
@@ -51,8 +50,7 @@ class Decision:
         return json.dumps({"create": self.create, "count": self.count, "upto": self.upto, "name": self.name})
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
+class Pending(Struct, frozen=True):
     """A pending Event: one that waits. body: as it would be created if it were alone; None where it was dropped, since
     of several that wait only the first and the latest are needed."""
 
@@ -64,8 +62,7 @@ class Pending:
     body: dict[str, Any] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(Struct, frozen=True):
     """Pending Events of a series, from `first` to `last`, so many. body: what they say, by the latest that has it."""
 
     first: Pending

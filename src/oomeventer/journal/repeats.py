@@ -11,10 +11,11 @@ import json
 import sqlite3
 from bisect import insort
 from collections import OrderedDict
-from dataclasses import dataclass
 from datetime import UTC
 from itertools import pairwise
 from statistics import median
+
+from msgspec import Struct
 
 from oomeventer.incident import Moment, Repeats
 
@@ -24,8 +25,7 @@ SERIES, LATEST = 256, 64
 _TIMES = "killed_at BETWEEN 0 AND 253402300799"
 
 
-@dataclass(slots=True)
-class Summary:
+class Summary(Struct):
     """Of one series. first, latest: when the kills were, in seconds of UNIX time; the latest in their order."""
 
     count: int

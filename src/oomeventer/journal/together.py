@@ -7,8 +7,9 @@ back; then each is to be made by itself. A caller can be cancelled at any moment
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
+
+from msgspec import Struct, field
 
 from oomeventer.journal.database import Database
 
@@ -18,8 +19,7 @@ MOST = 32
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Call:
+class Call(Struct, frozen=True, eq=False):
     """function(database, *arguments), and what becomes of it."""
 
     function: Callable[..., Any]

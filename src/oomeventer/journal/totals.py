@@ -5,7 +5,8 @@ Rules: over the journal's life, also of what retention.py has removed. seen = de
 
 import sqlite3
 from collections import Counter
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from oomeventer.journal.database import Database
 
@@ -19,8 +20,7 @@ _READ = f"SELECT {_SUMS}, {_WAITING} FROM totals"
 _GIVEN_UP = "SELECT reason, count FROM totals WHERE what = 'given up'"
 
 
-@dataclass(slots=True)
-class Totals:
+class Totals(Struct):
     """Events by what became of them, over the journal's life. given_up: by reason."""
 
     seen: int = 0

@@ -9,8 +9,9 @@ that waits in both stays apart, as two. Raises StoreError.
 import contextlib
 import json
 import sqlite3
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from oomeventer.journal.database import Database
 from oomeventer.journal.totals import add
@@ -25,8 +26,7 @@ _TABLES = ("incidents", "events", "series", "totals", "notes")
 _TAKEN = "taken"
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(Struct, frozen=True):
     """What a database has. origin: which one, among all that ever were."""
 
     origin: str

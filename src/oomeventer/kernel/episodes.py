@@ -19,7 +19,9 @@ kernel's times, not by ours.
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from oomeventer.kernel.kill import Arguments, Kill, Process, RanOut
 
@@ -33,8 +35,7 @@ MEMBER_SECONDS = 0.01
 EARLY = 64
 
 
-@dataclass(slots=True)
-class _Open:
+class _Open(Struct):
     opened: float
     latest: float
     latest_ns: int

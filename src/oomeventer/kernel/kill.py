@@ -7,8 +7,11 @@ where they leave.
 """
 
 import os
-from dataclasses import dataclass, field
 from enum import Flag, auto
+
+from msgspec import Struct
+
+from oomeventer.unlogged import repr_without
 
 
 class Missing(Flag):
@@ -22,16 +25,14 @@ class Missing(Flag):
     OMITTED = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
+class Process(Struct, frozen=True):
     """A process as the host numbers it; start_ns tells it from a later one with the same pid."""
 
     pid: int
     start_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class Level:
+class Level(Struct, frozen=True):
     """One memcg from the victim's upwards, at the moment of the kill.
 
     inode: of the cgroup's directory. limit_bytes, swap_limit_bytes: None where there is none. Swap counts swap alone on
@@ -51,8 +52,7 @@ class Level:
     locked: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Trigger:
+class Trigger(Struct, frozen=True):
     """The task whose allocation failed. It is often, not always, the victim."""
 
     process: Process
@@ -61,8 +61,7 @@ class Trigger:
     cgroup: str
 
 
-@dataclass(frozen=True, slots=True)
-class Kill:
+class Kill(Struct, frozen=True):
     """One victim.
 
     tid: the thread that the kernel marked, pid the thread group's leader. container_pid: the pid in the victim's own
@@ -98,21 +97,26 @@ class Kill:
     locks_known: bool
     domain_inode: int | None
     levels: tuple[Level, ...]
-    arguments: bytes | None = field(repr=False)  # no log shows them
-    environment: bytes | None = field(repr=False)
+    arguments: bytes | None
+    environment: bytes | None
     arguments_follow: bool
     missing: Missing
 
+    def __repr__(self) -> str:
+        return repr_without(self, "arguments", "environment")
 
-@dataclass(frozen=True, slots=True)
-class Arguments:
+
+class Arguments(Struct, frozen=True):
     """The arguments and environment of a victim that was not the trigger: recorded when its SIGKILL arrived."""
 
     process: Process
     lost: int
-    arguments: bytes | None = field(repr=False)  # no log shows them
-    environment: bytes | None = field(repr=False)
+    arguments: bytes | None
+    environment: bytes | None
     missing: Missing
+
+    def __repr__(self) -> str:
+        return repr_without(self, "arguments", "environment")
 
 
 #: A limit that was lowered leaves usage so far above it, in bytes. Charges that the kernel forces beyond a limit, those
@@ -125,8 +129,7 @@ _CHARGE_BATCH_BYTES = CHARGE_BATCH_PAGES * os.sysconf("SC_PAGE_SIZE")
 _CPUS = os.cpu_count() or 1
 
 
-@dataclass(frozen=True, slots=True)
-class RanOut:
+class RanOut(Struct, frozen=True):
     """What ran out of memory. level: the memcg's index in Kill.levels, None for the node. certain: False where the
     kernel leaves it open, and level is then the likeliest."""
 

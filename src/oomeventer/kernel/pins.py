@@ -12,8 +12,9 @@ ring may hold records, so it is read before it is removed.
 import errno
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from oomeventer.errors import OomeventerError
 from oomeventer.kernel.lock import Lock
@@ -26,8 +27,7 @@ class PinsError(OomeventerError):
     """The directory cannot be used."""
 
 
-@dataclass(frozen=True, slots=True)
-class Generation:
+class Generation(Struct, frozen=True):
     """The pins of one load. code: of the object and its options."""
 
     directory: Path

@@ -24,9 +24,11 @@ Rules:
 """
 
 import re
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 _UID = r"[0-9a-f]{8}(?P<dash>[-_])[0-9a-f]{4}(?P=dash)[0-9a-f]{4}(?P=dash)[0-9a-f]{4}(?P=dash)[0-9a-f]{12}"
 # The kubelet gives a static Pod the hash of its manifest: 32 digits without dashes.
@@ -69,8 +71,7 @@ Allocatable = Literal["node", "burstable", "besteffort"]
 _QOS = {None: "Guaranteed", "burstable": "Burstable", "besteffort": "BestEffort"}
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Struct, frozen=True):
     """What a cgroup's path tells; None is "the path does not say".
 
     `pod_uid`: with dashes, or the 32 digits of a static Pod (the CRI label's uid, not the mirror Pod's own).

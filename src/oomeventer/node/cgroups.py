@@ -8,9 +8,10 @@ the mount's inode. Work is bounded by LOOKED_AT, whatever is made below a cgroup
 
 import os
 from collections import deque
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+
+from msgspec import Struct
 
 from oomeventer.kernel import Kill
 from oomeventer.node.mounts import memory_mounts
@@ -29,8 +30,7 @@ class Unseen(Enum):
     ANOTHER = "another cgroup was found at its path"
 
 
-@dataclass(frozen=True, slots=True)
-class Cgroup:
+class Cgroup(Struct, frozen=True):
     """path: as the kill has it. directory: where it is mounted here."""
 
     path: str

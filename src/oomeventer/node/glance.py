@@ -6,8 +6,10 @@ not be what was then. Only reads, which may block: call it from a thread. Nothin
 """
 
 import time
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from oomeventer.kernel import Kill, ancestor, ran_out_here
 from oomeventer.node.cgroup_path import allocatable, identify
@@ -23,8 +25,7 @@ NODE_FRESH_SECONDS = 60.0
 CHILDREN = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Glance:
+class Glance(Struct, frozen=True):
     """memory, happened, stalled: of the cgroup that ran out, which may be the container. left_behind_bytes: of a Pod's
     tmpfs and page cache what is in none of the cgroups below it. node: where it was the node that ran out, or what it
     has for all Pods.

@@ -12,7 +12,8 @@ What `kernel` is: on v2 `kernel` (from 5.18 on; before, its kinds in sum, which 
 """
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from oomeventer.node.cgroups import Cgroup
 from oomeventer.node.reading import number, read
@@ -24,8 +25,7 @@ _PAIR = re.compile(r"^(\S+) (\d{1,19})$", re.MULTILINE | re.ASCII)
 _KERNEL_KINDS = ("kernel_stack", "pagetables", "percpu", "slab_reclaimable", "slab_unreclaimable")
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryStat:
+class MemoryStat(Struct, frozen=True):
     """In bytes; None: this kernel does not say. file: page cache without tmpfs. dirty: writeback, too.
 
     usage_bytes: what was charged just after the others were read. is_whole: kernel_bytes is all of the kernel's, not a
@@ -48,8 +48,7 @@ class MemoryStat:
     is_whole: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Happened:
+class Happened(Struct, frozen=True):
     """How often so far. On v1: max is failcnt; oom_kill counts the cgroup's own processes, so 0 at a kill is None."""
 
     max: int | None = None
@@ -58,8 +57,7 @@ class Happened:
     oom_group_kill: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Stalled:
+class Stalled(Struct, frozen=True):
     """Percent of the last 10 and 60 s in which some, or all, waited for memory (PSI; v2 alone)."""
 
     some_10s: float

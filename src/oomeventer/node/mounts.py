@@ -2,12 +2,12 @@
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Mount:
+
+class Mount(Struct, frozen=True):
     """root: the cgroup that is seen at `point`, as a path from the root of our cgroup namespace."""
 
     point: Path

@@ -7,8 +7,10 @@ most (cgroups.py).
 
 import os
 import re
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from oomeventer.kernel import Kill, ran_out_here
 from oomeventer.node.cgroup_path import identify
@@ -21,8 +23,7 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 _SHMEM = re.compile(rb"^RssShmem:\s+(\d{1,15}) kB$", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
-class Neighbour:
+class Neighbour(Struct, frozen=True):
     """Another process, alive after the kill; rss_bytes as /proc/PID/statm has it. container_id: by its cgroup.
     shmem_bytes: of that the shared memory and tmpfs' files (RssShmem), of those that are kept."""
 
@@ -33,8 +34,7 @@ class Neighbour:
     shmem_bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Neighbours:
+class Neighbours(Struct, frozen=True):
     """largest: first. total, rss_bytes: of all; None where not all were to be seen."""
 
     largest: tuple[Neighbour, ...] = ()

@@ -6,8 +6,9 @@ cgroup drivers; PODS of them are read, the others are counted.
 """
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from oomeventer.node.cgroup_path import identify
 from oomeventer.node.cgroups import LOOKED_AT, Cgroup
@@ -22,8 +23,7 @@ _KUBEPODS = re.compile(r"(?:.+-)?kubepods(?:\.slice)?")
 _QOS = re.compile(r"(?:(?:.+-)?kubepods-)?(?:burstable|besteffort)(?:\.slice)?")
 
 
-@dataclass(frozen=True, slots=True)
-class NodeUsage:
+class NodeUsage(Struct, frozen=True):
     """In bytes. pods_bytes: what kubepods is charged; None where there is none, or it is not to be seen. pods: uids
     and usage of the LARGEST, the largest first."""
 

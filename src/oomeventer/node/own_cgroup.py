@@ -21,8 +21,10 @@ Rules:
 
 import logging
 import os
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from oomeventer.kernel import Episode, Kill
 from oomeventer.node.mounts import lines, memory_mounts
@@ -35,8 +37,7 @@ AUTO = "auto"
 _ROOT_INODE = 1
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(Struct, frozen=True):
     """A cgroup as the kernel shows it to us: so many steps up from the root of our cgroup namespace, then down."""
 
     ups: int

@@ -9,9 +9,10 @@ All of it may block (a process stuck in the kernel can hold what a read needs): 
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+
+from msgspec import Struct, field
 
 from oomeventer.kernel import Kill, Process
 from oomeventer.node.cgroup_path import identify
@@ -37,8 +38,7 @@ _PID_INIT = 0xEFFFFFFC
 _PF_EXITING = 0x4
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(Struct, frozen=True):
     """pid1: None where that is not known. arguments, environment: of victims whose record has none, by process.
     is_late: /proc did not answer in time, so all of it is unknown."""
 

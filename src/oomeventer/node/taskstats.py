@@ -9,9 +9,10 @@ when it is first needed. Its sockets block, and uvloop has no netlink: call it f
 import contextlib
 import errno
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
+
+from msgspec import Struct
 
 from oomeventer.errors import OomeventerError
 
@@ -25,8 +26,7 @@ class TaskstatsError(OomeventerError):
     """The kernel has no taskstats (CONFIG_TASKSTATS) or does not give it to us."""
 
 
-@dataclass(frozen=True, slots=True)
-class Statistics:
+class Statistics(Struct, frozen=True):
     """Of one task (struct taskstats, Documentation/accounting/taskstats-struct.rst), times in seconds.
 
     peak_rss_bytes: None once the task has dropped its memory, as a victim mostly has; the kernel's record has its own.

@@ -2,16 +2,16 @@
 (`make docs`). Rules: data alone; what is counted is metrics.py's.
 """
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 #: Sets of namespace, Pod, container and scope whose kills are counted apart: those killed last. Prometheus keeps a
 #: series for each.
 NAMED = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
+class Family(Struct, frozen=True):
     """One metric."""
 
     name: str

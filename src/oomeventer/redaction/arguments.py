@@ -12,8 +12,9 @@ The file's rules:
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from enum import Enum, auto
+
+from msgspec import Struct
 
 from oomeventer.redaction import programs
 from oomeventer.redaction.secret_names import tells, tells_plainly
@@ -36,8 +37,7 @@ _KEY_BLOCK = "-----BEGIN"
 _FIRST = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(Struct, frozen=True):
     """shown: what leaves of an argument. hidden: it was masked for more than its shape."""
 
     shown: str

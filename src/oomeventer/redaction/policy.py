@@ -18,9 +18,10 @@ Nothing here raises for any content of the process.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import islice, takewhile
 from typing import Literal
+
+from msgspec import Struct
 
 from oomeventer.redaction.arguments import MASK, Word, walk
 from oomeventer.redaction.credentials import LONGEST_WORD
@@ -39,8 +40,7 @@ _UNQUOTED = re.compile(r"[A-Za-z0-9_@%+=:,./*-]+")
 _JOINS = re.compile(rb"[\"'\\]")
 
 
-@dataclass(frozen=True, slots=True)
-class Redaction:
+class Redaction(Struct, frozen=True):
     """The node's policy; a misspelt one is a ValueError, as it must not quietly mean another.
 
     `arguments`: `none`, `safe` (by shape, see the module) or `all` (unredacted: Events then hold passwords).

@@ -20,9 +20,10 @@ first that holds, else `unknown`:
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from statistics import fmean, median
+
+from msgspec import Struct
 
 from oomeventer.incident import Pattern
 from oomeventer.trajectory.store import DAY_SECONDS, SPAN_SECONDS, History
@@ -38,8 +39,7 @@ _FALLS, _ALIKE, _RANGE, _STEEP = 3, 0.4, 0.2, 0.4
 _Points = Sequence[tuple[float, int]]
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(Struct, frozen=True):
     """See incident.Trajectory."""
 
     pattern: Pattern

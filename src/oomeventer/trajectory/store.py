@@ -8,7 +8,8 @@ What never held LEAST_BYTES, such as a Pod's sandbox, gets no row.
 
 from array import array
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 FINE = 60
 SPAN_SECONDS, SPANS = 1200, 72
@@ -27,8 +28,7 @@ _NONE = 0xFFFFFFFF
 _FALL = 0.75
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(Struct, frozen=True):
     """A cgroup's samples, the oldest first: when, and bytes. coarse: the end of each span before the first of `fine`,
     and its highest. since: when it began anew, by a kill or the end of a container; 0.0 if it did not."""
 

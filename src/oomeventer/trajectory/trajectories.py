@@ -10,10 +10,11 @@ import logging
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from msgspec.structs import asdict, replace
 
 from oomeventer.incident import Incident, Sample, Trajectory
 from oomeventer.trajectory import saved

@@ -8,8 +8,10 @@ import json
 import logging
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
+
+from msgspec.structs import replace
 
 from oomeventer.incident.assemble import assemble
 from oomeventer.incident.codec import as_json, decode, encode

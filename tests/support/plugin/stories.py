@@ -4,9 +4,10 @@ In: nothing. Out: STORIES by name; their Events by compose_all(). Times are the 
 """
 
 import re
-from dataclasses import replace
 from datetime import UTC, timedelta
 from typing import Any
+
+from msgspec.structs import replace
 
 from oomeventer.hints import advise
 from oomeventer.incident import Incident
