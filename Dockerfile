@@ -56,7 +56,7 @@ RUN --mount=type=secret,id=ca,mode=0444 \
     apt-get download -q -o APT::Sandbox::User= $(printf "%s:$TARGETARCH " \
         base-files libc6 libbpf1 libelf1t64 zlib1g libzstd1 \
         python3.13-minimal libpython3.13-minimal libpython3.13-stdlib \
-        libssl3t64 libexpat1 libffi8 libbz2-1.0 liblzma5 libgcc-s1 libsqlite3-0)
+        libssl3t64 libexpat1 libffi8 libgcc-s1 libsqlite3-0)
 # Those of the lock, where the archive's date is; else it is shown which are not.
 RUN sha256sum *.deb >/debs && \
     { grep "_$TARGETARCH\.deb$" /build/.ci/debs.lock | diff - /debs || \
@@ -76,9 +76,10 @@ RUN mkdir -p var/lib/dpkg/status.d && for file in /packages/*.deb; do \
         usr/lib/*/libmvec.so* && \
     rm -rf etc/dpkg etc/profile.d etc/skel etc/update-motd.d && \
     cd usr/lib/python3.13 && rm -rf test pydoc_data turtle.py curses _pyrepl venv && cd lib-dynload && \
-    rm -f _test* _xx* xx* _curses* _dbm* _gdbm* _uuid* readline*
+    rm -f _test* _xx* xx* _curses* _dbm* _gdbm* _uuid* _bz2* _lzma* readline*
 # Byte code in the sources' place, 15 MB less: a traceback has files and lines, not the lines' text. Without docstrings
-# and asserts (PYTHONOPTIMIZE below): 2 MiB of memory.
+# and asserts (PYTHONOPTIMIZE below): 2 MiB of memory. Without columns, which say nothing where the line's text is not.
+ENV PYTHONNODEBUGRANGES=1
 RUN python3 -m compileall -q -j 0 -b -o 2 -s /image /image/usr/lib/python3.13 && \
     find /image/usr/lib/python3.13 -name '*.py' -delete
 
