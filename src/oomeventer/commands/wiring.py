@@ -85,7 +85,7 @@ async def episodes(
     """The tracer's episodes. opened: called with the first kill of each, at once. lost: losses that were reported
     before."""
     async for episode in tracer.episodes(stop, opened):
-        if (now := tracer.lost_when_read) > lost:
+        if (now := tracer.lost) > lost:
             log.error(
                 "%d records of kills or of their arguments were lost in the kernel: its ring was full (--ring-bytes)%s",
                 now - lost,

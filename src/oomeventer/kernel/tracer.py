@@ -61,8 +61,6 @@ class Tracer:
         self._wake: select.epoll
         #: Records that this program cannot read: of another format, or damaged.
         self.unreadable = 0
-        #: As `lost`, when the ring was last read.
-        self.lost_when_read = 0
 
     def __enter__(self) -> Self:
         self._wake = select.epoll()
@@ -143,7 +141,6 @@ class Tracer:
             self._feed(attachment.ring, now, opened, is_earlier=True)
         self._end_earlier()
         self._feed(self._current.ring, now, opened, is_earlier=False)
-        self.lost_when_read = self.lost
 
     def _feed(self, ring: Ring, now: float, opened: Callable[[Kill], None], is_earlier: bool) -> None:
         needless = []
