@@ -25,6 +25,7 @@ from machine import Agent, Cgroup, Victim, kubeconfig
 from oomeventer import logs
 from oomeventer.errors import OomeventerError
 from oomeventer.incident.codec import as_json, encode
+from oomeventer.kernel.kill import Arguments
 from oomeventer.pipeline import Pipeline, Stage
 from oomeventer.text import one_line, printable
 from samples import incident, kill
@@ -193,6 +194,15 @@ async def test_no_secret_of_a_kill_that_breaks_a_stage(out: io.StringIO) -> None
     (line,) = lines(out)
     assert "dropped in stage record" in line
     assert "hunter2" not in line
+
+
+def test_no_secret_of_a_record() -> None:
+    """However long a line may be, a record's repr() has all but the victim's text."""
+    one = kill(arguments=b"x\0hunter2\0", environment=b"A=hunter2\0")
+    later = Arguments(one.process, 0, b"x\0hunter2\0", b"A=hunter2\0", one.missing)
+    for record in (one, later):
+        assert "hunter2" not in repr(record)
+        assert f"process={record.process!r}" in repr(record)
 
 
 @pytest.mark.parametrize("form", FORMS)

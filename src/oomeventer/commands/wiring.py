@@ -83,16 +83,22 @@ async def episodes(
     tracer: Tracer, stop: asyncio.Event, opened: Callable[[Kill], None], lost: int = 0
 ) -> AsyncIterator[Episode]:
     """The tracer's episodes. opened: called with the first kill of each, at once. lost: losses that were reported
-    before."""
+    before; what comes is, up to the end."""
     async for episode in tracer.episodes(stop, opened):
-        if (now := tracer.lost) > lost:
-            log.error(
-                "%d records of kills or of their arguments were lost in the kernel: its ring was full (--ring-bytes)%s",
-                now - lost,
-                _whose(tracer.take_losses()),
-            )
-            lost = now
+        lost = _report_losses(tracer, lost)
         yield episode
+    _report_losses(tracer, lost)
+
+
+def _report_losses(tracer: Tracer, reported: int) -> int:
+    """Log what was lost beyond that. Returns what is reported now."""
+    if (now := tracer.lost) > reported:
+        log.error(
+            "%d records of kills or of their arguments were lost in the kernel: its ring was full (--ring-bytes)%s",
+            now - reported,
+            _whose(tracer.take_losses()),
+        )
+    return now
 
 
 def _whose(losses: dict[str | None, int]) -> str:

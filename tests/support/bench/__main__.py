@@ -40,6 +40,8 @@ SECONDS = 300
 ROUNDS_SECONDS, ROUNDS = 38, 2
 #: Of each kind in a round, after one that warms up; with a pause in which the one before is reported.
 KILLS, PAUSE_SECONDS = 30, 0.03
+#: While the agent is stopped.
+UNWOKEN = 10
 STORM_PODS, STORM_KILLS = 10, 50
 #: Without a kill by others; and how many more are waited for.
 IDLE_SECONDS, IDLE_MORE = 10, 5
@@ -109,6 +111,7 @@ class Bench:
                 work = (await agent.counted()).since(before)
                 if who == STAMPED:
                     self.figures.programs.append(runs(agent.pid))
+                    await self._unwoken(agent)
             delays = pods.delays(self._api.requests)
         self.figures.first[who].append(delays.pop(pods.cgroups[0]))
         self.figures.delays[who] += delays.values()
@@ -117,6 +120,23 @@ class Bench:
             self.figures.reader += [taken[cgroup] for cgroup in delays]
         self.figures.work[who] += work
         self.figures.watched(work.seen, len(pods.cgroups))
+
+    async def _unwoken(self, agent: Watching) -> None:
+        """Kills while the agent is stopped: the kernel has nobody to wake."""
+        with Pods(self._api, UNWOKEN) as pods:
+            counted = await agent.counted()
+            os.kill(agent.pid, signal.SIGSTOP)
+            try:
+                with measured():
+                    before = runs(agent.pid)
+                    await timed(self._program, PAUSE_SECONDS, pods.cgroups)
+                    after = runs(agent.pid)
+            finally:
+                os.kill(agent.pid, signal.SIGCONT)
+            await self._all_reported(pods)
+            self.figures.watched((await agent.counted()).since(counted).seen, len(pods.cgroups))
+        since = {name: (after[name][0] - before[name][0], after[name][1] - before[name][1]) for name in after}
+        self.figures.unwoken.append(since)
 
     async def _kills(self, who: str, pods: Pods) -> None:
         _first, *times = await timed(self._program, PAUSE_SECONDS, pods.cgroups)

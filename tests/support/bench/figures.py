@@ -19,10 +19,10 @@ class Figures:
 
     deaths, victims: of each victim, from its start to its end, and its CPU time, by round. first, delays: of a new
     agent's first kill, and of the others, to its request. reader: to its record being read. programs: BPF's seconds and
-    runs, by name, of each round. work: of the rounds; storms: of a storm. starts: until it watches; through: until it
-    reports. imports: of an interpreter that imports the agent. idle: seconds, each with its CPU time and context
-    switches. resident: MiB, and the anonymous ones, before a storm and after it. made: kills of ours that agents
-    watched; seen: all that they saw.
+    runs, by name, of each round; unwoken: the same while the agent is stopped. work: of the rounds; storms: of a storm.
+    starts: until it watches; through: until it reports. imports: of an interpreter that imports the agent. idle:
+    seconds, each with its CPU time and context switches. resident: MiB, and the anonymous ones, before a storm and
+    after it. made: kills of ours that agents watched; seen: all that they saw.
     """
 
     deaths: dict[str, list[list[float]]] = field(default_factory=lambda: defaultdict(list))
@@ -31,6 +31,7 @@ class Figures:
     delays: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     reader: list[float] = field(default_factory=list)
     programs: list[dict[str, tuple[float, int]]] = field(default_factory=list)
+    unwoken: list[dict[str, tuple[float, int]]] = field(default_factory=list)
     work: dict[str, Counted] = field(default_factory=lambda: defaultdict(Counted))
     storms: dict[str, Counted] = field(default_factory=dict)
     starts: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
@@ -62,15 +63,12 @@ class Figures:
                 cells.append(f"{_ms(median[who])}, x {median[who] / median[NOBODY]:.2f} ({by_round})")
             yield f"a victim, {what}: median, x without an agent (by round)", _ms(median[NOBODY]), *cells
 
-        kill, signal = (self._program(name) for name in ("mark_victim", "signal_deliver"))
+        kill, signal = (_run(self.programs, name) for name in ("mark_victim", "signal_deliver"))
         share = (kill + signal) / statistics.median(flat(self.victims[NOBODY]))
         cell = f"{kill * 1e6:.0f} us, {share:.1%} of a victim's CPU; {signal * 1e6:.1f} us"
         yield "BPF for a kill; for a signal, of all that are delivered on the machine: mean", "", cell, ""
-
-    def _program(self, name: str) -> float:
-        """Seconds for a run."""
-        seconds, runs = (sum(column) for column in zip(*(one[name] for one in self.programs), strict=True))
-        return seconds / max(1, runs)
+        alone = f"{_run(self.unwoken, 'mark_victim') * 1e6:.0f} us"
+        yield "BPF for a kill while the agent is stopped, and nobody is to be woken: mean", "", alone, ""
 
     def _delays(self) -> Iterable[tuple[str, ...]]:
         yield (
@@ -105,6 +103,12 @@ class Figures:
             medians = [statistics.median(seconds[who]) for who in AGENTS]
             cells = [f"{median:.2f} s, x {median / imports:.2f}" for median in medians]
             yield f"start until it {what}: median, x of Python with its imports ({imports:.2f} s)", "", *cells
+
+
+def _run(programs: Sequence[dict[str, tuple[float, int]]], name: str) -> float:
+    """Seconds for a run of that one."""
+    seconds, runs = (sum(column) for column in zip(*(one[name] for one in programs), strict=True))
+    return seconds / max(1, runs)
 
 
 def flat(rounds: Sequence[Sequence[float]]) -> list[float]:
