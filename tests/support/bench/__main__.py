@@ -70,6 +70,7 @@ class Bench:
             for who in turns:
                 await self._round(who)
             self.figures.imports.append(await asyncio.to_thread(_import_seconds))
+            self.figures.bare.append(await self._bare_seconds())
             turns.append(turns.pop(0))
             took, ended = time.monotonic() - ended, time.monotonic()
         self._api.requests.clear()
@@ -157,6 +158,20 @@ class Bench:
                 "does 'make demo' show one?"
             ) from e
         await asyncio.sleep(REST_SECONDS)
+
+    async def _bare_seconds(self) -> float:
+        """CPU for what a kill reads, writes and sends, by itself."""
+        self._agents += 1
+        directory = self._directory / f"bare-{self._agents}"
+        directory.mkdir()
+        where = self._api.url, self._api.token, str(directory)
+        command = [sys.executable, "-m", "bench.bare", *where, str(KILLS), str(PAUSE_SECONDS)]
+        with Pods(self._api, 1 + KILLS):
+            bare = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
+            out, _ = await bare.communicate()
+        if bare.returncode:
+            raise BenchError(f"what a kill reads, writes and sends was not measured: exit status {bare.returncode}")
+        return float(out)
 
     # -- rest, and storms ----------------------------------------------------------------------------------------------
 

@@ -20,9 +20,9 @@ class Figures:
     deaths, victims: of each victim, from its start to its end, and its CPU time, by round. first, delays: of a new
     agent's first kill, and of the others, to its request. reader: to its record being read. programs: BPF's seconds and
     runs, by name, of each round; unwoken: the same while the agent is stopped. work: of the rounds; storms: of a storm.
-    starts: until it watches; through: until it reports. imports: of an interpreter that imports the agent. idle:
-    seconds, each with its CPU time and context switches. resident: MiB, and the anonymous ones, before a storm and
-    after it. made: kills of ours that agents watched; seen: all that they saw.
+    starts: until it watches; through: until it reports. imports: of an interpreter that imports the agent. bare: CPU
+    of a kill's I/O by itself. idle: seconds, each with its CPU time and context switches. resident: MiB, and the
+    anonymous ones, before a storm and after it. made: kills of ours that agents watched; seen: all that they saw.
     """
 
     deaths: dict[str, list[list[float]]] = field(default_factory=lambda: defaultdict(list))
@@ -37,6 +37,7 @@ class Figures:
     starts: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     through: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     imports: list[float] = field(default_factory=list)
+    bare: list[float] = field(default_factory=list)
     idle: dict[str, list[tuple[float, ...]]] = field(default_factory=lambda: defaultdict(list))
     resident: dict[str, tuple[tuple[float, float], tuple[float, float]]] = field(default_factory=dict)
     made: int = 0
@@ -86,7 +87,10 @@ class Figures:
         yield "a new agent's first kill: median", "", *(_ms(statistics.median(self.first[who])) for who in AGENTS)
 
     def _costs(self) -> Iterable[tuple[str, ...]]:
-        yield "CPU for 1,000 kills, a request each", "", *(_thousand(self.work[who]) for who in AGENTS)
+        bare = statistics.median(self.bare)
+        cells = [f"{_thousand(self.work[who])}, x {self.work[who].each_seconds / bare:.1f}" for who in AGENTS]
+        what = f"CPU for 1,000 kills, a request each: x of what they read, write and send ({bare * 1e3:.1f} s)"
+        yield what, "", *cells
         yield "CPU for 1,000 kills of a storm", "", *(_thousand(self.storms[who]) for who in AGENTS)
         idle = {who: [sum(column) for column in zip(*self.idle[who], strict=True)] for who in AGENTS if self.idle}
         cells = [f"{_ms(cpu)}, {switches:.0f}" for _, cpu, switches in idle.values()] or ["not measured"] * 2
@@ -126,4 +130,4 @@ def _ms(seconds: float) -> str:
 
 
 def _thousand(counted: Counted) -> str:
-    return f"{counted.cpu_seconds / max(1, counted.seen) * 1000:.1f} s"
+    return f"{counted.each_seconds * 1000:.1f} s"

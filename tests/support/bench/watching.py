@@ -36,6 +36,11 @@ class Counted:
     seen: int = 0
     stages: Counter[str] = field(default_factory=Counter)
 
+    @property
+    def each_seconds(self) -> float:
+        """CPU for a kill."""
+        return self.cpu_seconds / max(1, self.seen)
+
     def since(self, before: "Counted") -> "Counted":
         """What it has done since."""
         stages = Counter({name: seconds - before.stages[name] for name, seconds in self.stages.items()})
