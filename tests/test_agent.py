@@ -348,7 +348,7 @@ def _no_locks(*_: object) -> None:
 async def test_what_a_kill_left_is_looked_at_before_its_turn() -> None:
     """As soon as the episode is known to be this node's; others' are not looked at."""
     begun: list[Episode] = []
-    nobody: Any = SimpleNamespace(free=lambda _: None, freed=lambda: None, begin=lambda _: None)
+    nobody: Any = SimpleNamespace(free=lambda _: None, freed=lambda: None)
     observer: Any = SimpleNamespace(observe=begun.append)
     agent = Agent(
         nobody, NodeCgroup("/kubepods"), observer, nobody, nobody, nobody, nobody, nobody, nobody, Metrics(), nobody

@@ -37,7 +37,7 @@ from oomeventer.incident import (
 )
 from oomeventer.journal import Journal, RecordedIncident
 from oomeventer.kernel import Episode, Kill, Tracer
-from oomeventer.node import NodeCgroup, identify
+from oomeventer.node import NodeCgroup
 from oomeventer.pipeline import Pipeline, Stage
 from oomeventer.probes import Metrics, Progress
 from oomeventer.trajectory import Trajectories
@@ -127,7 +127,6 @@ class Agent:
                 log.debug("%d kills elsewhere on the machine", len(others))
             if mine:
                 self._observer.observe(mine)
-                self._resolver.begin(identify(mine[0].cgroup))
                 yield mine
 
     async def record(self, episode: Episode) -> None:

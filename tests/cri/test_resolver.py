@@ -76,11 +76,6 @@ def killed(ago: float = 0.0, **fields: Any) -> Incident:
     return incident(**{"time": at, "container": None, "pod": None} | fields)
 
 
-def named(resolved: Incident) -> str | None:
-    """Its container's name."""
-    return resolved.container and resolved.container.name
-
-
 async def test_a_runtime_that_answers(runtime: Runtime) -> None:
     """It is asked once for each incident, and nothing is noted."""
     containers = Resolver(SOCKET, 2, patience_seconds=10)
@@ -212,41 +207,6 @@ async def test_a_sandbox_is_no_container(containerd: Containerd) -> None:
     assert container.container is not None
     assert sandbox.pod == container.pod is not None
     assert "fieldPath" not in compose(sandbox).body["involvedObject"]
-
-
-async def test_what_is_asked_ahead(runtime: Runtime) -> None:
-    """Of a runtime that is well a container is asked for before its incident is there, and once for both."""
-    containers = Resolver(SOCKET, 2, patience_seconds=10)
-    before = killed()
-    containers.begin(before.identity)
-    assert runtime.asked == []  # of a runtime that has not answered yet nothing is asked ahead
-    await containers(before)
-    asked = len(runtime.asked)
-    containers.begin(before.identity)
-    containers.begin(before.identity)
-    await asyncio.sleep(0)
-    assert len(runtime.asked) == asked + 1
-    assert named(await containers(killed())) == CONTAINER.name
-    assert len(runtime.asked) == asked + 1
-    assert named(await containers(killed())) == CONTAINER.name
-    assert len(runtime.asked) == asked + 2
-
-
-async def test_what_fails_ahead(runtime: Runtime) -> None:
-    """It is asked again, as where nothing was asked ahead; what nobody takes is forgotten, and bounded."""
-    containers = Resolver(SOCKET, 2, patience_seconds=10)
-    await containers(killed())
-    runtime.answers = False
-    containers.begin(killed().identity)
-    await asyncio.sleep(0)
-    runtime.answers = True
-    assert named(await containers(killed())) == CONTAINER.name
-    asked, runtime.seconds = len(runtime.asked), 60.0
-    for number in range(2 * module.AHEAD):
-        containers.begin(killed(cgroup=CGROUP.replace(CONTAINER_ID, f"{number:064x}")).identity)
-    await asyncio.sleep(0)
-    assert len(runtime.asked) == asked + module.AHEAD
-    containers.close()
 
 
 async def test_a_path_that_is_refuted(runtime: Runtime) -> None:

@@ -51,7 +51,6 @@ async def report(settings: Settings, taking: asyncio.Task[Taken | None], stop: a
         rights = asyncio.create_task(warn_of_lacking(cluster))
         stack.callback(rights.cancel)
         resolver = await wiring.resolver(settings, settings.cri_patience_seconds, wants_runtime=True)
-        stack.callback(resolver.close)
         describer = Describer(cluster, Pods(cluster, settings.node_name), unmasking.keep_spec_words)
         delivery = Delivery(cluster, journal, _limits(settings), metrics.delivered)
         stages = observer, journal, resolver, aftermath, describer, unmasking, delivery

@@ -5,8 +5,7 @@ Pod's sandbox still knows the Pod; with that gone too, the Pod's uid from the pa
 the sandbox's own, its pause process or, with Kata, its VM was killed: that is no container. A runtime that
 is missing or broken (it is restarted, it starts after us) is asked again while the kill is younger than the patience;
 then the incident goes on with a note. While it fails it is asked only once in a while, however many incidents there
-are. Of several runtimes (runtimes.py) one that fails holds up the others' kills in nothing. One that is well is asked
-for the container as soon as a kill is known (begin()), while that is on its way to disk.
+are. Of several runtimes (runtimes.py) one that fails holds up the others' kills in nothing.
 """
 
 import asyncio
@@ -21,7 +20,6 @@ from oomeventer.cri.client import Client, CriError
 from oomeventer.cri.others import Others, pods_unnamed
 from oomeventer.cri.runtimes import Round, Runtimes
 from oomeventer.incident import Container, Incident, Pod
-from oomeventer.node import Identity
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +32,6 @@ ENDED_SECONDS = 1.0
 _NO_CRI = ("docker", "podman")
 #: How often a runtime that fails is asked.
 RETRY_SECONDS = 0.5
-#: Containers that are asked for ahead at once; more would crowd the runtime.
-AHEAD = 4
 
 
 class _Health(Struct):
@@ -47,13 +43,6 @@ class _Health(Struct):
     trouble: str | None = None
     note: str = "the runtime could not be asked"
     asking: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-
-class _Begun(Struct, frozen=True):
-    """A question that was asked ahead. asking: whom."""
-
-    asking: Round
-    container: asyncio.Task[ContainerInfo | None]
 
 
 class Resolver:
@@ -69,14 +58,6 @@ class Resolver:
         self._others = Others()
         #: By the runtime that paths name; None for those that name none.
         self._health: dict[str | None, _Health] = {}
-        #: By the container's ID.
-        self._ahead: dict[str, _Begun] = {}
-
-    def close(self) -> None:
-        """Nobody waits any more for what was asked ahead."""
-        for begun in self._ahead.values():
-            begun.container.cancel()
-        self._ahead.clear()
 
     @property
     def trouble(self) -> str | None:
@@ -86,21 +67,6 @@ class Resolver:
     async def connect(self) -> Client:
         """A runtime's client. Raises CriError where there is no runtime, and says where it looked."""
         return await self._runtimes.any()
-
-    def begin(self, identity: Identity) -> None:
-        """Ask for that container at once; a call with an incident in it takes the answer."""
-        container_id, health = identity.container_id, self._health.get(identity.runtime)
-        if not container_id or container_id in self._ahead or not (health and health.is_well):
-            return
-        if len(self._ahead) >= AHEAD:
-            oldest = next(iter(self._ahead))
-            if not self._ahead[oldest].container.done():
-                return
-            del self._ahead[oldest]
-        asking = self._runtimes.round(identity.runtime)
-        task = asyncio.create_task(asking.container(container_id))
-        task.add_done_callback(_asked)
-        self._ahead[container_id] = _Begun(asking, task)
 
     async def __call__(self, incident: Incident) -> Incident:
         """The incident with its container and Pod, and the names of others, as far as the runtime knows."""
@@ -136,10 +102,9 @@ class Resolver:
 
     async def _ask(self, incident: Incident, health: _Health) -> Incident | None:
         """The incident resolved, or None where the runtime does not answer."""
-        begun = self._ahead.pop(incident.identity.container_id or "", None)
-        asking = begun.asking if begun else self._runtimes.round(incident.identity.runtime)
+        asking = self._runtimes.round(incident.identity.runtime)
         try:
-            resolved = await self._resolve(incident, asking, begun)
+            resolved = await self._resolve(incident, asking)
         except CriError as e:
             _failed(health, e, asking)
             return None
@@ -159,11 +124,9 @@ class Resolver:
             return incident
         return await self._others(incident, self._runtimes.round(None))
 
-    async def _resolve(self, incident: Incident, asking: Round, begun: _Begun | None) -> Incident:
+    async def _resolve(self, incident: Incident, asking: Round) -> Incident:
         identity = incident.identity
-        info = None
-        if identity.container_id:
-            info = await (begun.container if begun else asking.container(identity.container_id))
+        info = await asking.container(identity.container_id) if identity.container_id else None
         if info and identity.pod_uid and info.pod_uid and info.pod_uid != identity.pod_uid:
             note = "container: its path names a Pod that is not its own"
             return replace(incident, path_refuted=True, notes=(*incident.notes, note))
@@ -182,12 +145,6 @@ class Resolver:
         if identity.pod_uid:
             sandbox = await asking.sandbox_of_pod(identity.pod_uid)
         return replace(incident, pod=_pod_of(sandbox) if sandbox else None, notes=notes)
-
-
-def _asked(task: asyncio.Task[ContainerInfo | None]) -> None:
-    """Also where nobody takes the answer: no exception that was never retrieved is logged."""
-    if not task.cancelled():
-        task.exception()
 
 
 def _failed(health: _Health, error: CriError, asking: Round | None = None) -> None:
