@@ -1,14 +1,36 @@
-"""What `run` and `trace` have in common. In: a ring as it fills. Out: what is logged of what it lost."""
+"""What `run` and `trace` have in common. In: a runtime at a usual place below `--host-root`; a ring as it fills. Out: who
+is asked; what is logged of what was lost."""
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fakecri import grpc_server, version
 from oomeventer.commands import wiring
+from oomeventer.cri import CriError
+from oomeventer.probes import Health, Metrics
+from reading import read
 from samples import kill
+
+
+async def test_the_runtime_below_the_hosts_root(tmp_path: Path) -> None:
+    """It is found by the resolver, and by readiness; where it is not, both say where they looked."""
+    (tmp_path / "run/crio").mkdir(parents=True)
+    settings = read(["--host-root", str(tmp_path), "--node-name", "n"], {}, "run")
+    resolver = await wiring.resolver(settings, 0.0, wants_runtime=False)
+    health = Health(Metrics(), None, 1.0, host_root=str(tmp_path))
+    place = tmp_path / "run/crio/crio.sock"
+    with pytest.raises(CriError, match=f"{place}: no such file"):
+        await resolver.connect()
+    with pytest.raises(CriError, match=f"{place}: no such file"):
+        await health._ask_runtime()
+    async with grpc_server(place, {"Version": version()}):
+        assert (await resolver.connect()).path == str(place)
+        assert await health._ask_runtime() is None
 
 
 class Filling:
