@@ -1,5 +1,5 @@
-"""What `run` and `trace` have in common. In: a runtime at a usual place below `--host-root`; a ring as it fills. Out: who
-is asked; what is logged of what was lost."""
+"""What `run` and `trace` have in common. In: a runtime at a usual place below `--host-root`; a ring as it fills.
+Out: who is asked; what is logged of what was lost."""
 
 import asyncio
 import logging
