@@ -8,7 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
@@ -24,9 +24,11 @@ from oomeventer.incident.codec import decode
 from oomeventer.incident.events import ANNOTATION
 from oomeventer.incident.incident import Incident
 from oomeventer.incident.unmasking import Unmasking
-from oomeventer.journal import incidents
+from oomeventer.journal import failover, incidents
+from oomeventer.journal.database import Database
 from oomeventer.journal.journal import Journal
-from oomeventer.kernel import Episode, Held, Lock
+from oomeventer.journal.together import Call
+from oomeventer.kernel import Episode, Held, Lock, Process
 from oomeventer.node import NodeCgroup, Procfs
 from oomeventer.pipeline import QUEUE
 from oomeventer.probes.metrics import Metrics
@@ -110,6 +112,43 @@ def test_what_is_read_at_once() -> None:
     for path in ("/docker/ab/kubepods/x", "/docker/cd/kubepods/y"):
         agent.opened(kill(cgroup=path))
     assert begun == ["/kubepods/x"]
+
+
+async def test_kills_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What is observed at once is on disk in few transactions, in the kills' order; until then the ring keeps it."""
+    kills = [kill(number) for number in range(1, 13)]
+    freed: list[Process] = []
+    shared: list[int] = []
+    together = failover.in_one_transaction
+
+    def counted(database: Database, calls: Sequence[Call]) -> list[Any]:
+        shared.append(len(calls))
+        assert len(freed) <= len(kills) - len(calls)
+        return together(database, calls)
+
+    class Observing:
+        observe = staticmethod(lambda _episode: None)
+
+        async def __call__(self, episode: Episode) -> Incident:
+            return incident(episode[0].process.pid)
+
+    async def source() -> AsyncIterator[Episode]:
+        for one in kills:
+            yield (one,)
+
+    monkeypatch.setattr(failover, "in_one_transaction", counted)
+    observer: Any = Observing()
+    tracer: Any = SimpleNamespace(free=lambda episode: freed.extend(one.process for one in episode))
+    nobody: Any = SimpleNamespace(freed=lambda: None)
+    async with Journal(tmp_path / "journal.db") as journal:
+        agent = Agent(tracer, NodeCgroup("/"), observer, journal, *[nobody] * 5, Metrics(), nobody)
+        await agent.pipelines["recording"].run(agent.of_node(source()), asyncio.Event())
+        stopped = asyncio.Event()
+        stopped.set()
+        on_disk = [recorded.incident.key async for recorded in journal.recorded(stopped)]
+    assert on_disk == [incident(one.process.pid).key for one in kills]
+    assert freed == [one.process for one in kills]
+    assert max(shared) >= 4
 
 
 async def test_parts_that_break(caplog: pytest.LogCaptureFixture) -> None:

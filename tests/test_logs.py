@@ -25,8 +25,11 @@ from machine import Agent, Cgroup, Victim, kubeconfig
 from oomeventer import logs
 from oomeventer.errors import OomeventerError
 from oomeventer.incident.codec import as_json, encode
+from oomeventer.incident.commands import read_commands
 from oomeventer.kernel.kill import Arguments
+from oomeventer.node import Observation
 from oomeventer.pipeline import Pipeline, Stage
+from oomeventer.redaction import Redaction
 from oomeventer.text import one_line, printable
 from samples import incident, kill
 from standin import ApiServer
@@ -203,6 +206,16 @@ def test_no_secret_of_a_record() -> None:
     for record in (one, later):
         assert "hunter2" not in repr(record)
         assert f"process={record.process!r}" in repr(record)
+
+
+def test_no_secret_of_a_command() -> None:
+    """Nor what the policy shows, which may be all."""
+    one = kill(arguments=b"x\0hunter2\0")
+    for policy in (Redaction(), Redaction(arguments="all")):
+        (command,) = read_commands([one], Observation(), policy).values()
+        assert command.argv == [b"x", b"hunter2"]
+        assert "hunter2" not in repr(command)
+        assert "more=False" in repr(command)
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -24,7 +24,7 @@ from oomeventer.hints.rule import Rule, found
 from oomeventer.incident import Aftermath, Observer, Unmasking
 from oomeventer.incident.events import ANNOTATION
 from oomeventer.journal.journal import Journal
-from oomeventer.kernel import Episode
+from oomeventer.kernel import Episode, Kill
 from oomeventer.node.procfs import Procfs
 from oomeventer.probes.metrics import Metrics
 from oomeventer.redaction.policy import MASK, Redaction
@@ -66,6 +66,10 @@ def watching(tmp_path: Path) -> Observer:
     return Observer(Procfs(tmp_path / "proc"), NODE, Redaction(), statistics=False, unmasking=Unmasking(Redaction()))
 
 
+async def recorded(one: Agent, *episode: Kill) -> None:
+    await one.record(await one.observe(episode))
+
+
 async def no_episodes(stop: asyncio.Event) -> AsyncIterator[Episode]:
     await stop.wait()
     return
@@ -82,7 +86,7 @@ async def test_the_path_of_a_word(
     api.put_pod(pod(kind))
     observer = watching(tmp_path)
     async with Journal(tmp_path / "journal.db") as journal:
-        await agent(journal, cluster, observer).record((kill(arguments=ARGUMENTS),))
+        await recorded(agent(journal, cluster, observer), kill(arguments=ARGUMENTS))
         on_disk = b"".join(path.read_bytes() for path in tmp_path.glob("journal.db*"))
         assert kill().cgroup.encode() in on_disk
         assert not [secret for secret in SECRETS if secret.encode() in on_disk]
@@ -113,7 +117,7 @@ async def test_hints_of_what_is_masked(
     observer = watching(tmp_path)
     async with Journal(tmp_path / "journal.db") as journal:
         of_the_node = kill(arguments=ARGUMENTS, levels=(level(inode=101), level(inode=1)))
-        await agent(journal, cluster, observer).record((of_the_node,))
+        await recorded(agent(journal, cluster, observer), of_the_node)
         stop = asyncio.Event()
         running = asyncio.create_task(agent(journal, cluster, observer).run(no_episodes(stop), stop))
         await asyncio.wait_for(api.until(lambda: len(api.events) == 2), 20)

@@ -1,6 +1,6 @@
 """The agent: a kill's whole path, from the kernel's ring to its Event. In: kills, until it is stopped. Out: Events.
 
-    ring ── of_node, record ──> journal ── resolve, settle ──> journal ── describe, queue ──> outbox ── deliver ──> API
+    ring ─ of_node, observe, record ─> journal ─ resolve, settle ─> journal ─ describe, queue ─> outbox ─ deliver ─> API
 
 The methods below stand in the order in which a kill meets them. Each of the three pipelines takes from the journal what
 the one before has written there, so what waits for the API server waits on disk and holds up nothing before it.
@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import Any
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from oomeventer.cluster import Delivery, Describer
@@ -44,13 +45,21 @@ from oomeventer.trajectory import Trajectories
 
 log = logging.getLogger(__name__)
 
-#: Incidents in work at once. Runtime and API answer in milliseconds; more would only crowd them in a storm. What is
-#: described at once shares a transaction.
+#: Incidents in work at once. Runtime and API answer in milliseconds; more would only crowd them in a storm.
 RESOLVING, DESCRIBING = 4, 4
+#: Incidents that the journal is given at once: these share a transaction.
+WRITING = 16
 #: How long a kill waits for the API server until it is logged, and what the runtime said of it is on disk.
 PATIENCE_SECONDS = 1.0
 #: How long a stop waits for the runtime and the API; what they have not answered by then, the next process asks again.
 DRAIN_SECONDS = 3.0
+
+
+class Observed(Struct, frozen=True):
+    """An incident on its way to disk, and the episode that the ring keeps until it is there."""
+
+    incident: Incident
+    episode: Episode
 
 
 class Agent:
@@ -88,12 +97,13 @@ class Agent:
         self._patience: dict[int, asyncio.TimerHandle] = {}
         self._writing: set[asyncio.Task[None]] = set()
         end = DRAIN_SECONDS, self._give_up, metrics.timed
-        self._recording = Pipeline([Stage("record", self.record)], abandon=self.free, timed=metrics.timed)
+        stages = [Stage("observe", self.observe), Stage("record", self.record, WRITING)]
+        self._recording = Pipeline(stages, abandon=self._drop, timed=metrics.timed)
         # One more than can be waited for: a kill that waits for nothing is never behind those that do.
         stages = [Stage("container", self.resolve, RESOLVING), Stage("pid1", self.settle, WATCHED + 1)]
         self._resolving = Pipeline(stages, *end)
         self._describing = Pipeline(
-            [Stage("pod", self.describe, DESCRIBING), Stage("outbox", self.queue, DESCRIBING)], *end
+            [Stage("pod", self.describe, DESCRIBING), Stage("outbox", self.queue, WRITING)], *end
         )
         self.pipelines = {"recording": self._recording, "resolving": self._resolving, "describing": self._describing}
 
@@ -121,26 +131,24 @@ class Agent:
             mine = self._node.below(episode)
             own = {kill.process for kill in mine}
             if others := tuple(kill for kill in episode if kill.process not in own):
-                self._tracer.free(others)
-                self._progress.freed()
+                self._free(others)
                 self._metrics.killed_elsewhere(len(others))
                 log.debug("%d kills elsewhere on the machine", len(others))
             if mine:
                 self._observer.observe(mine)
                 yield mine
 
-    async def record(self, episode: Episode) -> None:
-        """The kernel's records, with what /proc adds, become an incident on disk. Then the ring may forget them."""
+    async def observe(self, episode: Episode) -> Observed:
+        """The kernel's records, with what /proc adds, become an incident."""
         incident = await self._observer(episode)
         if self._trajectories:
             incident = self._trajectories(incident, episode[0].time_ns)
-        await self._journal.record(incident)
-        await self.free(episode)
+        return Observed(incident, episode)
 
-    async def free(self, episode: Episode) -> None:
-        """The episode's place in the ring is free."""
-        self._tracer.free(episode)
-        self._progress.freed()
+    async def record(self, observed: Observed) -> None:
+        """It goes to disk. Then the ring may forget it."""
+        await self._journal.record(observed.incident)
+        self._free(observed.episode)
 
     async def resolve(self, recorded: RecordedIncident) -> RecordedIncident:
         """The runtime names the container and the Pod, while it knows them."""
@@ -186,6 +194,14 @@ class Agent:
             log.exception("incident %s goes on without an answer, through a fault of this program", incident.key)
             incident = replace(incident, notes=(*incident.notes, "a fault of this program: something is missing"))
         return replace(recorded, incident=incident)
+
+    def _free(self, episode: Episode) -> None:
+        """Its place in the ring."""
+        self._tracer.free(episode)
+        self._progress.freed()
+
+    async def _drop(self, item: Episode | Observed) -> None:
+        self._free(item.episode if isinstance(item, Observed) else item)
 
     async def _wait(self, resolved: RecordedIncident) -> None:
         """The API server is unreachable, perhaps for long. The incident has not ended this process."""

@@ -15,6 +15,7 @@ from typing import Any
 
 from oomeventer.incident.assemble import assemble
 from oomeventer.incident.codec import as_json
+from oomeventer.incident.commands import read_commands
 from oomeventer.incident.unmasking import Unmasking
 from oomeventer.kernel.kill import Missing
 from oomeventer.node.procfs import Observation
@@ -84,7 +85,7 @@ def shown(line: Line, with_spec: bool = False) -> dict[str, Any]:
     incident = assemble((one,), Observation(), {}, HOST, policy)
     if with_spec:
         masked = Unmasking(policy)
-        masked.keep(incident, (one,), Observation())
+        masked.keep(incident, (one,), read_commands((one,), Observation(), policy))
         masked.keep_spec_words(incident.key, line.spec)
         incident = masked.unmask(incident)
     victim: dict[str, Any] = as_json(incident)["victims"][0]

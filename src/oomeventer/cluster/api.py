@@ -7,7 +7,6 @@ out, not HTTP) is Unreachable, with the library's exception as its cause. Nothin
 """
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -126,7 +125,7 @@ class Api:
     ) -> Answer:
         headers = {"Accept": "application/json", "Content-Type": content_type or "application/json"}
         target = f"{path}?{urlencode(query)}" if query else path
-        data = None if body is None else json.dumps(body).encode()
+        data = None if body is None else msgspec.json.encode(body)
         try:
             response = await self._client.request(method, target, headers, data, self._timeout)
             async with response:

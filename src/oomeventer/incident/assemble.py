@@ -10,13 +10,14 @@ from collections.abc import Iterator, Sequence
 from msgspec.structs import asdict
 
 from oomeventer.incident import bounds, where
+from oomeventer.incident.commands import Commands, is_cut, kept, read_commands
 from oomeventer.incident.incident import SCHEMA, Host, Incident, Neighbour, Scope, Trigger
 from oomeventer.incident.victim import Statistics, Victim
 from oomeventer.incident.workload import Container
 from oomeventer.kernel import Kill, Missing, Process, ancestor, is_lowered, ran_out_here
-from oomeventer.node import ARGUMENTS_BYTES, ENVIRONMENT_BYTES, Glance, Identity, Observation, identify
+from oomeventer.node import ENVIRONMENT_BYTES, Glance, Identity, Observation, identify
 from oomeventer.node import Statistics as Taskstats
-from oomeventer.redaction import Redaction, parse_arguments, parse_environment
+from oomeventer.redaction import Redaction, parse_environment
 from oomeventer.text import printable
 
 _NO_GLANCE = Glance()
@@ -29,9 +30,12 @@ def assemble(
     host: Host,
     redaction: Redaction,
     glance: Glance = _NO_GLANCE,
+    commands: Commands | None = None,
 ) -> Incident:
-    """The incident of an episode, before anybody was asked whose container it is."""
+    """The incident of an episode, before anybody was asked whose container it is. commands: where they are read
+    already."""
     first = kills[0]
+    commands = read_commands(kills, observation, redaction) if commands is None else commands
     identity = identify(first.cgroup)
     ran_out = ran_out_here(first)
     limit_cgroup = None if ran_out.level is None else ancestor(first.cgroup, ran_out.level)
@@ -39,7 +43,8 @@ def assemble(
     missing = _missing(kills)
     victims = bounds.within_text(
         tuple(
-            _victim(kill, number, observation, statistics, host, redaction) for number, kill in enumerate(kept(kills))
+            _victim(kill, number, observation, statistics, host, redaction, commands)
+            for number, kill in enumerate(kept(kills))
         )
     )
     return Incident(
@@ -89,13 +94,6 @@ def assemble(
     )
 
 
-def kept(kills: Sequence[Kill]) -> tuple[Kill, ...]:
-    """Those that are described; the others are counted. Not those of another Pod than the first one's: a limit above
-    the Pods can end several, and the Event is on one."""
-    pod = identify(kills[0].cgroup).pod_uid
-    return tuple(kill for kill in kills if pod is None or identify(kill.cgroup).pod_uid == pod)[: bounds.VICTIMS]
-
-
 def _missing(kills: Sequence[Kill]) -> Missing:
     missing = Missing(0)
     for kill in kills:
@@ -116,19 +114,6 @@ def _notes(kills: Sequence[Kill], victims: Sequence[Victim], observation: Observ
             yield f"arguments of {victim.comm} ({victim.pid}): it was gone, or they were swapped out"
 
 
-def argv_of(kill: Kill, observation: Observation) -> tuple[list[bytes], bool] | None:
-    """The victim's arguments, and whether the last one has lost its end; None where none were to be had."""
-    raw = kill.arguments or observation.arguments.get(kill.process)
-    if raw is None:
-        return None
-    return parse_arguments(raw), _is_cut(raw, Missing.ARGUMENTS in kill.missing, ARGUMENTS_BYTES)
-
-
-def _is_cut(raw: bytes, missing: bool, limit: int) -> bool:
-    """Whether NUL-ended text, of which something is missing or `limit` bytes were kept, ends within a word."""
-    return (missing or len(raw) >= limit) and not raw.endswith(b"\0")
-
-
 def _victim(
     kill: Kill,
     number: int,
@@ -136,15 +121,16 @@ def _victim(
     statistics: dict[Process, Taskstats],
     host: Host,
     policy: Redaction,
+    commands: Commands,
 ) -> Victim:
     found = statistics.get(kill.process)
-    with_text = number < bounds.VICTIMS_WITH_TEXT
+    command = commands.get(kill.process)
     return Victim(
         pid=kill.process.pid,
         container_pid=kill.container_pid,
         comm=printable(kill.comm),
-        command=_command(kill, observation, policy) if with_text else None,
-        environment=_environment(kill, observation, policy) if with_text else None,
+        command=command.shown if command else None,
+        environment=_environment(kill, observation, policy) if number < bounds.VICTIMS_WITH_TEXT else None,
         uid=kill.uid,
         started_at=host.time(kill.process.start_ns),
         anon_bytes=kill.anon_bytes,
@@ -160,21 +146,12 @@ def _victim(
     )
 
 
-def _command(kill: Kill, observation: Observation, policy: Redaction) -> tuple[str, ...] | None:
-    found = argv_of(kill, observation)
-    if found is None:
-        return None
-    argv, is_cut = found
-    many = len(argv) > bounds.ARGUMENTS
-    return bounds.arguments(policy.command(argv[: bounds.ARGUMENTS + 1], kill.comm, is_cut and not many))
-
-
 def _environment(kill: Kill, observation: Observation, policy: Redaction) -> dict[str, str] | None:
     raw = kill.environment or observation.environment.get(kill.process)
     if raw is None:
         return None
-    is_cut = _is_cut(raw, Missing.ENVIRONMENT in kill.missing, ENVIRONMENT_BYTES)
-    return bounds.variables(policy.environ(parse_environment(raw), is_cut))
+    cut = is_cut(raw, Missing.ENVIRONMENT in kill.missing, ENVIRONMENT_BYTES)
+    return bounds.variables(policy.environ(parse_environment(raw), cut))
 
 
 def _scope(limit_cgroup: str | None, identity: Identity) -> Scope:

@@ -13,6 +13,7 @@ from concurrent.futures import Future
 
 from oomeventer.incident.aftermath import Aftermath
 from oomeventer.incident.assemble import assemble
+from oomeventer.incident.commands import read_commands
 from oomeventer.incident.incident import Host, Incident
 from oomeventer.incident.looks import Looks
 from oomeventer.incident.unmasking import Unmasking
@@ -70,9 +71,10 @@ class Observer:
         glance, observation, statistics = await self._look(episode)
         offset_ns = time.clock_gettime_ns(time.CLOCK_REALTIME) - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
         host = Host(node=self._node, boot_id=self._boot_id, boot_offset_ns=offset_ns)
-        incident = assemble(episode, observation, statistics, host, self._redaction, glance)
+        commands = read_commands(episode, observation, self._redaction)
+        incident = assemble(episode, observation, statistics, host, self._redaction, glance, commands)
         if self._unmasking:
-            self._unmasking.keep(incident, episode, observation)
+            self._unmasking.keep(incident, episode, commands)
         if self._aftermath:
             self._aftermath.keep(incident, episode)
         return incident

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from oomeventer.incident.assemble import argv_of, kept
 from oomeventer.incident.bounds import VICTIMS_WITH_TEXT
+from oomeventer.incident.commands import Commands, kept
 from oomeventer.incident.incident import Incident
 from oomeventer.kernel import Kill
-from oomeventer.node import Observation, identify
+from oomeventer.node import identify
 from oomeventer.redaction import KEY_BYTES, MASK, Digests, Redaction, digests, unmask, words_in_clear
 
 #: Digests that are kept at most, of all incidents: 1 MiB.
@@ -46,12 +46,12 @@ class Unmasking:
         self._kept: OrderedDict[str, _Entry] = OrderedDict()
         self._size = 0
 
-    def keep(self, incident: Incident, kills: Sequence[Kill], observation: Observation) -> None:
+    def keep(self, incident: Incident, kills: Sequence[Kill], commands: Commands) -> None:
         """Keep the digests of an incident that was assembled of these. Only of its own container: a group kill can
         reach into others of the Pod."""
         if self._policy.arguments != "safe" or not incident.identity.container_id or not _is_masked(incident):
             return
-        entry = _Entry(tuple(self._digests(kill, incident, observation) for kill in kept(kills)[:VICTIMS_WITH_TEXT]))
+        entry = _Entry(tuple(self._digests(kill, incident, commands) for kill in kept(kills)[:VICTIMS_WITH_TEXT]))
         if not any(map(any, entry.victims)):
             return
         self._forget(incident.key)
@@ -77,12 +77,11 @@ class Unmasking:
         )
         return replace(incident, victims=victims + incident.victims[len(victims) :])
 
-    def _digests(self, kill: Kill, incident: Incident, observation: Observation) -> Digests:
-        arguments = argv_of(kill, observation)
-        if arguments is None or identify(kill.cgroup).container_id != incident.identity.container_id:
+    def _digests(self, kill: Kill, incident: Incident, commands: Commands) -> Digests:
+        command = commands.get(kill.process)
+        if command is None or identify(kill.cgroup).container_id != incident.identity.container_id:
             return ()
-        argv, cut = arguments
-        return digests(self._policy, argv, kill.comm, self._key, cut)
+        return digests(command.argv, command.words, self._key)
 
     def _forget(self, key: str) -> _Entry | None:
         entry = self._kept.pop(key, None)

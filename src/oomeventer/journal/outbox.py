@@ -8,13 +8,13 @@ no more room than one with few.
 Rules: each function but put() is one transaction. Raises StoreError.
 """
 
-import json
 import logging
 import sqlite3
 import sys
 import time
 from typing import Literal
 
+import msgspec
 from msgspec import Struct
 
 from oomeventer.incident import PendingEvent, Repeats, Subject, combine
@@ -53,7 +53,7 @@ def put(database: Database, db: sqlite3.Connection, incident: int, event: Pendin
         event = combine(event)
         series = repeats.text(event.series)
     number = new_id(db)
-    text = json.dumps(event.body, ensure_ascii=False)
+    text = msgspec.json.encode(event.body).decode()
     new = db.execute(
         "INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'waiting', NULL, ?)",
         (number, incident, now, event.object, series, event.namespace, event.name, event.killed_at, text),

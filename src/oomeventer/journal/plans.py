@@ -5,10 +5,10 @@ journal's file has damaged is None.
 """
 
 import contextlib
-import json
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from oomeventer.incident import ANNOTATION
@@ -47,7 +47,7 @@ class Decision(Struct, frozen=True):
     @property
     def text(self) -> str:
         """For the journal."""
-        return json.dumps({"create": self.create, "count": self.count, "upto": self.upto, "name": self.name})
+        return msgspec.json.encode(self).decode()
 
 
 class Pending(Struct, frozen=True):
@@ -73,9 +73,8 @@ class Span(Struct, frozen=True):
 
 def decision(text: str | None) -> Decision | None:
     """Of a text of Decision's; None where it is another version's: then it is decided again."""
-    with contextlib.suppress(KeyError, TypeError, ValueError):
-        found = json.loads(text or "null")
-        return Decision(found["create"], found["count"], found["upto"], found["name"])
+    with contextlib.suppress(ValueError):
+        return msgspec.json.decode(text or "null", type=Decision)
     return None
 
 
@@ -86,7 +85,7 @@ def pending(
     if body is None:
         return Pending(number, namespace, name, seen_at, killed_at, None)
     with contextlib.suppress(KeyError, TypeError, ValueError):
-        found = json.loads(body)
+        found = msgspec.json.decode(body)
         _created(found, "", "", name, 0), _patched(found, "", 0)
         return Pending(number, namespace, name, seen_at, killed_at, found)
     return None

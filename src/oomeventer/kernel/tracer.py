@@ -22,6 +22,7 @@ from oomeventer.kernel.attachment import Attachment, adopt, code, is_whole, load
 from oomeventer.kernel.episodes import Episode, Episodes
 from oomeventer.kernel.kill import Arguments, Kill, Process, ran_out_here
 from oomeventer.kernel.libbpf import KernelError, Library
+from oomeventer.kernel.pace import Pace
 from oomeventer.kernel.pins import Pins
 from oomeventer.kernel.record import RecordError, parse
 from oomeventer.kernel.ring import Ring
@@ -54,6 +55,7 @@ class Tracer:
         self._current: Attachment
         self._earlier: list[Attachment] = []
         self._episodes = Episodes(ran_out_here)
+        self._pace = Pace()
         self._positions: dict[Process, list[tuple[Ring, int]]] = {}
         self._seen_earlier: set[Process] = set()
         self._paths: OrderedDict[int, str] = OrderedDict()
@@ -193,8 +195,9 @@ class Tracer:
     async def episodes(
         self, stop: asyncio.Event | None = None, opened: Callable[[Kill], None] = lambda _kill: None
     ) -> AsyncIterator[Episode]:
-        """The episodes as they are completed, until `stop` is set; then what is open, as it is. See episodes.py. Each
-        is to be given to free(). opened: called with an episode's first kill as soon as that is read."""
+        """The episodes as they are completed, until `stop` is set; then what is open, as it is. See episodes.py, and
+        for a storm pace.py. Each is to be given to free(). opened: called with an episode's first kill as soon as that
+        is read."""
         loop = asyncio.get_running_loop()
         stopping = loop.create_task((stop or asyncio.Event()).wait())
         try:
@@ -204,12 +207,16 @@ class Tracer:
                 now = loop.time()
                 self._read(now, opened)
                 ends = stopping.done()
-                # By the time before reading: of what was overdue then all had been read that was in the ring.
-                for episode in self._episodes.take(math.inf if ends else now):
-                    yield episode
+                if ends or now >= self._pace.due():
+                    # By the time before reading: of what was overdue then all had been read that was in the ring.
+                    complete = self._episodes.take(math.inf if ends else now)
+                    self._pace.handed_on(len(complete), now)
+                    for episode in complete:
+                        yield episode
                 if ends:
                     return
-                await self._readable(self._episodes.due(), stopping)
+                due = self._episodes.due()
+                await self._readable(None if due is None else max(due, self._pace.due()), stopping)
         finally:
             stopping.cancel()
 

@@ -5,7 +5,7 @@ walks through a command, word by word; what it goes by are the tables in secret_
 credentials.py and variables.py; spec_words.py shows again what the spec shows anyway.
 """
 
-from oomeventer.redaction.arguments import MASK
+from oomeventer.redaction.arguments import MASK, Word
 from oomeventer.redaction.policy import Redaction, parse_arguments, parse_environment, quote
 from oomeventer.redaction.spec_words import KEY_BYTES, Digests, digests, unmask, words_in_clear
 from oomeventer.redaction.variables import MEMORY_VARIABLES
@@ -16,6 +16,7 @@ __all__ = [
     "MEMORY_VARIABLES",
     "Digests",
     "Redaction",
+    "Word",
     "digests",
     "parse_arguments",
     "parse_environment",

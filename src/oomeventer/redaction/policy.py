@@ -64,13 +64,13 @@ class Redaction(Struct, frozen=True):
         `comm` is the name that the kernel has for the victim. It is reported anyway, so an argv[0] that
         agrees with it is no news. cut: the last argument has lost its end.
         """
-        if self.arguments == "all":
-            return tuple(map(printable, argv))
         return tuple(word.shown for word in self.words(argv, comm, cut))
 
     def words(self, argv: Sequence[bytes], comm: bytes, cut: bool = False) -> tuple[Word, ...]:
-        """As command(), with what is hidden and what only masked; empty unless the policy is `safe`."""
-        if self.arguments != "safe" or not argv:
+        """As command(), with what is hidden and what only masked."""
+        if self.arguments == "all":
+            return tuple(Word(printable(argument)) for argument in argv)
+        if self.arguments == "none" or not argv:
             return ()
         arguments = [printable(argument[: LONGEST_WORD + 1]) for argument in argv]
         name = printable(comm)

@@ -34,9 +34,8 @@ _SCRIPT = re.compile(r"[\s;|&()'\"`]+")
 _SAFE = Redaction()
 
 
-def digests(policy: Redaction, argv: Sequence[bytes], comm: bytes, key: bytes, cut: bool = False) -> Digests:
-    """The digests of what policy.command() masks for its shape alone."""
-    words = policy.words(argv, comm, cut)
+def digests(argv: Sequence[bytes], words: Sequence[Word], key: bytes) -> Digests:
+    """The digests of arguments that Redaction.words() masks for their shape alone."""
     return tuple(
         _digest(argument, key) if _may_be_shown(word, argument) else None
         for argument, word in zip(argv, words, strict=False)

@@ -114,7 +114,7 @@ def unmasked(argv: list[bytes], comm: bytes, policy: Redaction) -> tuple[str, ..
     key = b"key"
     words = words_in_clear([argument.decode("utf-8", "replace") for argument in argv])
     before = policy.command(argv, comm)
-    shown = unmask(before, digests(policy, argv, comm, key), words, key)
+    shown = unmask(before, digests(argv, policy.words(argv, comm), key), words, key)
     for argument, masked, text in zip(argv, before, shown, strict=True):
         one_line(text)
         assert text in (masked, printable(argument))
