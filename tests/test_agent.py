@@ -360,12 +360,12 @@ def test_the_end_waits_for_no_thread() -> None:
     program = """
         import sys, threading, time
         from oomeventer import cli
-        threading.Thread(target=time.sleep, args=(60,), name="journal_0").start()
+        threading.Thread(target=time.sleep, args=(60,), name="journal-0", daemon=True).start()
         sys.exit(cli._ended(3))
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], timeout=30, capture_output=True, text=True)
     assert done.returncode == 3
-    assert "thread journal_0 hangs, and is left behind" in done.stderr
+    assert "thread journal-0 hangs, and is left behind" in done.stderr
 
 
 def test_a_lock_that_cannot_be(tmp_path: Path) -> None:

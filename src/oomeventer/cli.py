@@ -68,7 +68,7 @@ def _ended(status: int) -> int:
     import threading
 
     for thread in threading.enumerate():
-        if thread is not threading.main_thread() and not thread.daemon:
+        if thread is not threading.main_thread():
             thread.join(THREAD_SECONDS)
             if thread.is_alive():
                 logging.getLogger(__name__).warning("thread %s hangs, and is left behind", thread.name)

@@ -3,6 +3,7 @@
 In: a Procfs that the test holds up. Out: incidents, and how long they took.
 """
 
+import asyncio
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -97,7 +98,7 @@ async def test_a_thread_that_hangs(held: Held, monkeypatch: pytest.MonkeyPatch) 
     assert time.monotonic() - began < 0.2
     held.go.set()
     while observe._glances._all_hang():
-        time.sleep(0.001)
+        await asyncio.sleep(0.001)
     assert (await observe((kill(5),))).memory
     assert held.asked == [1, 2, 5]
     observe.close()

@@ -42,8 +42,7 @@ async def test_statistics_leave_nothing_open(monkeypatch: pytest.MonkeyPatch) ->
         incident = await observer(one)
         assert incident.chosen.statistics is not None
     observer.close()
-    for thread in observer._observations._executor._threads:
-        thread.join(5)
+    observer._observations._threads.join(5)
     assert open_files() - before == set()
 
 

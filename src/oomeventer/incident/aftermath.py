@@ -18,7 +18,6 @@ import contextlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from msgspec.structs import replace
@@ -26,6 +25,7 @@ from msgspec.structs import replace
 from oomeventer.incident.incident import Incident
 from oomeventer.kernel import Kill, Process
 from oomeventer.node import Pid1, Pidfd, Procfs
+from oomeventer.threads import Threads
 
 #: From the kill to the last look.
 BOUND_SECONDS = 1.0
@@ -50,14 +50,14 @@ class Aftermath:
     def __init__(self, procfs: Procfs) -> None:
         self._procfs = procfs
         self._kept: OrderedDict[str, asyncio.Task[Pid1]] = OrderedDict()
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="aftermath")
+        self._thread = Threads("aftermath")
         self._asked = self._watched = self._files = 0
 
     def close(self) -> None:
         """Without waiting for what is still watched."""
         for task in self._kept.values():
             task.cancel()
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        self._thread.close()
 
     def keep(self, incident: Incident, kills: Sequence[Kill]) -> None:
         """Begin to watch, where PID 1 was seen to run. Returns at once; call it in the event loop."""
@@ -127,15 +127,13 @@ class Aftermath:
         if self._asked >= WATCHED:
             return None
         self._asked += 1
-        answer = asyncio.get_running_loop().run_in_executor(self._executor, look)
+        answer = self._thread.call(look)
         answer.add_done_callback(self._answered)
         await asyncio.wait({answer}, timeout=BOUND_SECONDS)
         return answer.result() if answer.done() else None
 
     def _answered(self, answer: asyncio.Future[T]) -> None:
         self._asked -= 1
-        if not answer.cancelled():
-            answer.exception()
 
 
 async def _reaped(victims: Iterable[Pidfd]) -> None:

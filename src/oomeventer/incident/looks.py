@@ -1,15 +1,15 @@
 """Looks under way: begun when a kill is seen, or an episode complete; taken when an incident is made of it. In: what is
-to be looked at, by its first victim. Out: futures.
+to be looked at, by its first victim. Out: calls, which are futures.
 
 Rules: a thread that hangs in the kernel costs itself alone; where all hang, nothing is begun and nobody waits. What is
 begun and never taken is bounded.
 """
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
 from oomeventer.kernel import Process
+from oomeventer.threads import Call, Threads
 
 _THREADS = 2
 #: Begun and not yet taken.
@@ -24,13 +24,13 @@ class Looks(Generic[At, Seen]):
 
     def __init__(self, name: str, look: Callable[[At], Seen]) -> None:
         self._look = look
-        self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix=name)
-        self._begun: dict[Process, Future[Seen]] = {}
-        self._hung: set[Future[Seen]] = set()
+        self._threads = Threads(name, _THREADS)
+        self._begun: dict[Process, Call[Seen]] = {}
+        self._hung: set[Call[Seen]] = set()
 
     def close(self) -> None:
         """Without waiting for threads that hang in the kernel."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
 
     def begin(self, process: Process, at: At) -> None:
         """Look at once, in a thread; not where too much is pending."""
@@ -40,23 +40,25 @@ class Looks(Generic[At, Seen]):
                 return
             del self._begun[oldest]
         if not self._all_hang():
-            self._begun[process] = self._executor.submit(self._look, at)
+            self._begun[process] = self._threads.call(self._look, at)
 
-    def take(self, process: Process, at: At) -> Future[Seen] | None:
+    def take(self, process: Process, at: At) -> Call[Seen] | None:
         """What was begun for that victim; begun now if it was not. None: nobody looks."""
         if process not in self._begun:
             self.begin(process, at)
-        future = self._begun.pop(process, None)
-        if future and not future.done() and self._all_hang():
-            future.cancel()
+        call = self._begun.pop(process, None)
+        if call and not call.done() and self._all_hang():
+            call.cancel()
             return None
-        return future
+        return call
 
-    def leave(self, future: Future[Seen]) -> None:
+    def leave(self, call: Call[Seen]) -> None:
         """It was waited for in vain."""
-        if not future.cancel():
-            self._hung.add(future)
+        if call.begun:
+            self._hung.add(call)
+        else:
+            call.cancel()
 
     def _all_hang(self) -> bool:
-        self._hung = {future for future in self._hung if not future.done()}
+        self._hung = {call for call in self._hung if not call.done()}
         return len(self._hung) >= _THREADS

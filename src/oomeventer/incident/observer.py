@@ -9,7 +9,6 @@ both hang, the next incidents go on without at once.
 import asyncio
 import logging
 import time
-from concurrent.futures import Future
 
 from oomeventer.incident.aftermath import Aftermath
 from oomeventer.incident.assemble import assemble
@@ -20,6 +19,7 @@ from oomeventer.incident.unmasking import Unmasking
 from oomeventer.kernel import Episode, Kill, Process
 from oomeventer.node import Asker, Glance, Observation, Procfs, Statistics
 from oomeventer.redaction import Redaction
+from oomeventer.threads import Call
 
 log = logging.getLogger(__name__)
 
@@ -85,9 +85,9 @@ class Observer:
         observing = self._observations.take(first.process, episode)
         asking = self._asker.ask([kill.process.pid for kill in asked]) if self._asker else None
         looks = (glancing, observing, asking)
-        if waited := [asyncio.wrap_future(future) for future in looks if future and not future.done()]:
+        if waited := [asyncio.wrap_future(look) for look in looks if look and not look.done()]:
             await asyncio.wait(waited, timeout=DEADLINE_SECONDS)
-        if not all(future.done() for future in (glancing, observing) if future):
+        if not all(call.done() for call in (glancing, observing) if call):
             log.warning(
                 "/proc or cgroup files did not answer within %.0f s; the incident goes on without", DEADLINE_SECONDS
             )
@@ -95,19 +95,19 @@ class Observer:
         statistics = {kill.process: found[kill.process.pid] for kill in asked if kill.process.pid in found}
         return self._glance(glancing), self._observation(observing), statistics
 
-    def _glance(self, future: Future[Glance] | None) -> Glance:
-        if future is None:
+    def _glance(self, call: Call[Glance] | None) -> Glance:
+        if call is None:
             return Glance(unseen="too much was to be read at once")
-        if not future.done():
-            self._glances.leave(future)
+        if not call.done():
+            self._glances.leave(call)
             return Glance(unseen="its files did not answer in time")
-        return future.result()
+        return call.result()
 
-    def _observation(self, future: Future[Observation] | None) -> Observation:
-        if future and future.done():
-            return future.result()
-        if future:
-            self._observations.leave(future)
+    def _observation(self, call: Call[Observation] | None) -> Observation:
+        if call and call.done():
+            return call.result()
+        if call:
+            self._observations.leave(call)
         return Observation(is_late=True)
 
     def _read_memory(self, kill: Kill) -> Glance:

@@ -10,13 +10,13 @@ import contextlib
 import logging
 import sqlite3
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from oomeventer.journal.database import Database, StoreError
 from oomeventer.journal.retention import outbox_bytes
 from oomeventer.journal.transfer import Held, export
+from oomeventer.threads import Call, Threads
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +33,8 @@ class Disk:
         self.path = path
         self._size_bytes = size_bytes
         self._age_seconds = age_seconds
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="journal")
-        self._running: Future[Any] | None = None
+        self._thread = Threads("journal")
+        self._running: Call[Any] | None = None
         self._late = False
         # The thread's alone:
         self._database: Database | None = None
@@ -76,22 +76,21 @@ class Disk:
 
         with contextlib.suppress(StoreError):
             await self._in_thread(close)
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        self._thread.close()
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         if self._running and not self._running.done() and not self._late:  # its caller was cancelled
-            await asyncio.wait((asyncio.wrap_future(self._running),), timeout=DEADLINE_SECONDS)
+            await asyncio.wait((self._running,), timeout=DEADLINE_SECONDS)
         if self._running and not self._running.done():
             raise StoreError(f"{self.path}: the disk still does not answer")
         self._late = False
-        self._running = self._executor.submit(_guarded, self.path, call)
-        try:
-            async with asyncio.timeout(DEADLINE_SECONDS):
-                result: T = await asyncio.shield(asyncio.wrap_future(self._running))
-        except TimeoutError:
+        running: Call[T] = self._thread.call(_guarded, self.path, call)
+        self._running = running
+        await asyncio.wait((running,), timeout=DEADLINE_SECONDS)
+        if not running.done():
             self._late = True
-            raise StoreError(f"{self.path}: the disk did not answer within {DEADLINE_SECONDS:.0f} s") from None
-        return result
+            raise StoreError(f"{self.path}: the disk did not answer within {DEADLINE_SECONDS:.0f} s")
+        return running.result()
 
     def _opened(self) -> Database:
         self.path.parent.mkdir(parents=True, exist_ok=True)
