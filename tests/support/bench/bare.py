@@ -7,22 +7,22 @@ before.
 """
 
 import asyncio
-import json
 import resource
 import sqlite3
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import aiohttp
+import msgspec
 import uvloop
 from msgspec.structs import replace
 
 from oomeventer.incident import compose
 from oomeventer.incident.codec import encode
+from oomeventer.threads import Threads
 from pods import NODE
 from samples import POD, incident
 
@@ -37,7 +37,7 @@ class Journal:
     """A table of incidents and one of requests, in a thread."""
 
     def __init__(self, file: Path) -> None:
-        self._thread = ThreadPoolExecutor(1)
+        self._thread = Threads("bare-journal")
         self._row = encode(incident())
         self._file = file
 
@@ -64,7 +64,7 @@ class Journal:
         )
 
     async def call(self, work: Callable[..., None], *arguments: int) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+        await self._thread.call(work, *arguments)
 
     def _write(self, *statements: tuple[str, tuple[Any, ...]]) -> None:
         self._db.execute("BEGIN IMMEDIATE")
@@ -81,7 +81,7 @@ def read() -> None:
 
 async def bare(url: str, token: str, directory: Path, kills: int, pause_seconds: float) -> float:
     """Seconds of CPU for one."""
-    loop, looks = asyncio.get_running_loop(), (ThreadPoolExecutor(1), ThreadPoolExecutor(1))
+    looks = Threads("bare-glance"), Threads("bare-observe")
     journal = Journal(directory / "bare.db")
     await journal.call(journal.open)
     event = compose(incident(pod=replace(POD, namespace=NAMESPACE))).body
@@ -92,9 +92,9 @@ async def bare(url: str, token: str, directory: Path, kills: int, pause_seconds:
         for number in range(WARM + kills):
             if number == WARM:
                 began = _cpu_seconds()
-            body = json.dumps({**event, "metadata": {**event["metadata"], "name": f"bare-{uuid4()}"}}).encode()
+            body = msgspec.json.encode({**event, "metadata": {**event["metadata"], "name": f"bare-{uuid4()}"}})
             await asyncio.sleep(pause_seconds)
-            await asyncio.wait([loop.run_in_executor(look, read) for look in looks])
+            await asyncio.wait([look.call(read) for look in looks])
             await journal.call(journal.record, number)
             async with session.get(f"{url}/api/v1/pods?fieldSelector=spec.nodeName%3D{NODE}&limit=50") as answer:
                 await answer.read()
