@@ -199,13 +199,11 @@ class Tracer:
         for a storm pace.py. Each is to be given to free(). opened: called with an episode's first kill as soon as that
         is read."""
         loop = asyncio.get_running_loop()
-        news = asyncio.Event()
         stopping = loop.create_task((stop or asyncio.Event()).wait())
-        stopping.add_done_callback(lambda _: news.set())
-        loop.add_reader(self._wake.fileno(), self._woken, news)
         try:
             while True:
-                news.clear()  # before reading: what comes after it is news again
+                with contextlib.suppress(InterruptedError):
+                    self._wake.poll(0)  # before reading: what comes after it wakes us again
                 now = loop.time()
                 self._read(now, opened)
                 ends = stopping.done()
@@ -218,17 +216,22 @@ class Tracer:
                 if ends:
                     return
                 due = self._episodes.due()
-                timer = None if due is None else loop.call_at(max(due, self._pace.due()), news.set)
-                try:
-                    await news.wait()
-                finally:
-                    if timer:
-                        timer.cancel()
+                await self._readable(None if due is None else max(due, self._pace.due()), stopping)
         finally:
-            loop.remove_reader(self._wake.fileno())
             stopping.cancel()
 
-    def _woken(self, news: asyncio.Event) -> None:
-        with contextlib.suppress(InterruptedError):
-            self._wake.poll(0)  # else it stays readable, and the loop is called again at once
-        news.set()
+    async def _readable(self, until: float | None, stopping: asyncio.Task[bool]) -> None:
+        """Wait until the ring has more records, until that loop time, or until we are to stop."""
+        loop = asyncio.get_running_loop()
+        ready = loop.create_future()
+        loop.add_reader(self._wake.fileno(), _settle, ready)
+        try:
+            timeout = None if until is None else max(0.0, until - loop.time())
+            await asyncio.wait((ready, stopping), timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            loop.remove_reader(self._wake.fileno())
+
+
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
