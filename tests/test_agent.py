@@ -4,11 +4,13 @@ In: parts that fail. Out: incidents, exit statuses.
 """
 
 import asyncio
+import sqlite3
 import subprocess
 import sys
 import textwrap
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
@@ -25,6 +27,7 @@ from oomeventer.incident.events import ANNOTATION
 from oomeventer.incident.incident import Incident
 from oomeventer.incident.unmasking import Unmasking
 from oomeventer.journal import failover, incidents
+from oomeventer.journal import journal as journal_module
 from oomeventer.journal.database import Database
 from oomeventer.journal.journal import Journal
 from oomeventer.journal.together import Call
@@ -114,16 +117,18 @@ def test_what_is_read_at_once() -> None:
     assert begun == ["/kubepods/x"]
 
 
-async def test_kills_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """What is observed at once is on disk in few transactions, in the kills' order; until then the ring keeps it."""
-    kills = [kill(number) for number in range(1, 13)]
-    freed: list[Process] = []
+@pytest.mark.parametrize("fits_after", [1, 3, 50])
+async def test_kills_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fits_after: int) -> None:
+    """What is observed at once is on disk in few transactions, and goes on in the kills' order, also where the journal
+    is looked over in between; the ring keeps each kill until it is on disk."""
+    kills = [kill(number) for number in range(1, 61)]
+    file = tmp_path / "journal.db"
+    freed: dict[Process, bool] = {}
     shared: list[int] = []
     together = failover.in_one_transaction
 
     def counted(database: Database, calls: Sequence[Call]) -> list[Any]:
         shared.append(len(calls))
-        assert len(freed) <= len(kills) - len(calls)
         return together(database, calls)
 
     class Observing:
@@ -133,21 +138,32 @@ async def test_kills_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
             return incident(episode[0].process.pid)
 
     async def source() -> AsyncIterator[Episode]:
-        for one in kills:
+        for number, one in enumerate(kills):
             yield (one,)
+            if number % 12 == 11:
+                await asyncio.sleep(0.02)
+
+    def free(episode: Episode) -> None:
+        with closing(sqlite3.connect(file)) as db:
+            on_disk = {key for (key,) in db.execute("SELECT key FROM incidents")}
+        freed.update((one.process, incident(one.process.pid).key in on_disk) for one in episode)
+
+    async def handed_on(until: asyncio.Event) -> list[str]:
+        return [recorded.incident.key async for recorded in journal.recorded(until)]
 
     monkeypatch.setattr(failover, "in_one_transaction", counted)
+    monkeypatch.setattr(journal_module, "_FIT_WRITES", fits_after)
     observer: Any = Observing()
-    tracer: Any = SimpleNamespace(free=lambda episode: freed.extend(one.process for one in episode))
+    tracer: Any = SimpleNamespace(free=free)
     nobody: Any = SimpleNamespace(freed=lambda: None)
-    async with Journal(tmp_path / "journal.db") as journal:
+    recorded = asyncio.Event()
+    async with Journal(file) as journal:
+        handing = asyncio.create_task(handed_on(recorded))
         agent = Agent(tracer, NodeCgroup("/"), observer, journal, *[nobody] * 5, Metrics(), nobody)
         await agent.pipelines["recording"].run(agent.of_node(source()), asyncio.Event())
-        stopped = asyncio.Event()
-        stopped.set()
-        on_disk = [recorded.incident.key async for recorded in journal.recorded(stopped)]
-    assert on_disk == [incident(one.process.pid).key for one in kills]
-    assert freed == [one.process for one in kills]
+        recorded.set()
+        assert await asyncio.wait_for(handing, 10) == [incident(one.process.pid).key for one in kills]
+    assert freed == dict.fromkeys((one.process for one in kills), True)
     assert max(shared) >= 4
 
 
@@ -359,8 +375,9 @@ def test_the_end_waits_for_no_thread() -> None:
     """One that hangs in the kernel is left behind, and the status is as it was to be."""
     program = """
         import sys, threading, time
-        from oomeventer import cli
-        threading.Thread(target=time.sleep, args=(60,), name="journal-0", daemon=True).start()
+        from oomeventer import cli, threads
+        threads.CallThread(target=time.sleep, args=(60,), name="journal-0", daemon=True).start()
+        threading.Thread(target=time.sleep, args=(60,), name="sample", daemon=True).start()
         sys.exit(cli._ended(3))
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], timeout=30, capture_output=True, text=True)

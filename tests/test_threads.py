@@ -1,6 +1,7 @@
 """Calls in threads. In: functions, some of which hang. Out: results, in time."""
 
 import asyncio
+import contextlib
 import gc
 import threading
 import time
@@ -8,7 +9,7 @@ import weakref
 
 import pytest
 
-from oomeventer.threads import Threads
+from oomeventer.threads import NoThread, Threads
 
 
 async def test_results_and_errors() -> None:
@@ -109,22 +110,48 @@ async def test_an_error_that_nobody_waits_for(caplog: pytest.LogCaptureFixture) 
 
 
 async def test_nothing_outlives_its_call() -> None:
-    """What a call was given, and gave, is freed while its thread waits for the next one."""
+    """What a call was given, and gave, is freed while its thread waits for the next one, without a look for cycles; of
+    one that failed, too."""
+    threads = Threads("test")
+    freed: list[str] = []
 
     class Large:
-        pass
+        def __init__(self, name: str) -> None:
+            weakref.finalize(self, freed.append, name)
 
-    threads = Threads("test")
-    freed = []
-    for make in (lambda: threads.call(lambda _: None, large()), lambda: threads.call(large)):
+    def fail(_: Large) -> None:
+        raise ValueError("no")
 
-        def large() -> Large:
-            made = Large()
-            weakref.finalize(made, freed.append, 1)
-            return made
-
-        await make()
-    async with asyncio.timeout(5):
-        while len(freed) < 2:
-            await asyncio.sleep(0.001)
+    gc.disable()
+    try:
+        await threads.call(lambda _: None, Large("given"))
+        await threads.call(Large, "result")
+        with contextlib.suppress(ValueError):
+            await threads.call(fail, Large("of an error"))
+        async with asyncio.timeout(5):
+            while len(freed) < 3:
+                await asyncio.sleep(0.001)
+    finally:
+        gc.enable()
     threads.close()
+
+
+async def test_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is a limit: the call is answered at once, and the next one tries again."""
+    threads = Threads("test", 2)
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(NoThread, match=r"test: no thread: can't start new thread"):
+            await threads.call(int)
+    assert await threads.call(int) == 0
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        assert await asyncio.wait_for(asyncio.gather(*(threads.call(int) for _ in range(5))), 5) == [0] * 5
+    threads.close()
+    threads.join(5)
+    with pytest.raises(NoThread, match="closed"):
+        await threads.call(int)

@@ -67,8 +67,10 @@ def _ended(status: int) -> int:
     import logging
     import threading
 
+    from oomeventer.threads import CallThread
+
     for thread in threading.enumerate():
-        if thread is not threading.main_thread():
+        if thread is not threading.main_thread() and (isinstance(thread, CallThread) or not thread.daemon):
             thread.join(THREAD_SECONDS)
             if thread.is_alive():
                 logging.getLogger(__name__).warning("thread %s hangs, and is left behind", thread.name)

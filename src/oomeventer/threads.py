@@ -5,7 +5,7 @@ without it. concurrent.futures, which each of a kill's five calls went through, 
 futures for each, one copied to the other in a turn of the loop of its own.
 
 Rules: the event loop calls. A call that is cancelled before a thread has taken it is not made; later its result is
-dropped.
+dropped. Where no thread can be started, or all is closed, a call is answered with NoThread; the next one tries again.
 """
 
 import asyncio
@@ -15,7 +15,17 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any, TypeVar
 
+from oomeventer.errors import OomeventerError
+
 T = TypeVar("T")
+
+
+class NoThread(OomeventerError):
+    """There is none to make the call."""
+
+
+class CallThread(Thread):
+    """One of Threads'. At the process's end it is waited for, since its call may have a file, but not for ever."""
 
 
 class Call(asyncio.Future[T]):
@@ -33,19 +43,36 @@ class Threads:
         self._threads: list[Thread] = []
         self._calls: SimpleQueue[tuple[Call[Any], Callable[..., Any], tuple[Any, ...]] | None] = SimpleQueue()
         self._open = 0
+        self._closed = False
 
     def call(self, function: Callable[..., T], *arguments: Any) -> Call[T]:
         """function(*arguments), in a thread."""
         call: Call[T] = Call(loop=asyncio.get_running_loop())
-        self._open += 1
-        if len(self._threads) < min(self._open, self._most):
-            self._threads.append(Thread(target=self._run, name=f"{self._name}-{len(self._threads)}", daemon=True))
-            self._threads[-1].start()
-        self._calls.put((call, function, arguments))
+        if why := self._cannot_start():
+            call.set_exception(NoThread(f"{self._name}: no thread: {why}"))
+            call.exception()
+        else:
+            self._open += 1
+            self._calls.put((call, function, arguments))
         return call
+
+    def _cannot_start(self) -> str | None:
+        """Why there is no thread at all. One more is started where all have something to do, if it can be."""
+        if self._closed:
+            return "closed"
+        if len(self._threads) >= min(self._open + 1, self._most):
+            return None
+        thread = CallThread(target=self._run, name=f"{self._name}-{len(self._threads)}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as e:  # of threads, or of memory, there is a limit
+            return None if self._threads else str(e)
+        self._threads.append(thread)
+        return None
 
     def close(self) -> None:
         """What no thread has taken is cancelled, and the threads end: each when it is through with what it has."""
+        self._closed = True
         with contextlib.suppress(Empty):
             while waiting := self._calls.get_nowait():
                 waiting[0].cancel()
@@ -75,7 +102,7 @@ class Threads:
                 error = e
         with contextlib.suppress(RuntimeError):  # the loop has ended
             call.get_loop().call_soon_threadsafe(self._end, call, result, error)
-        del error  # its traceback has this frame
+        del call, arguments, error  # an error's traceback has this frame
 
     # -- in the event loop -------------------------------------------------------------------------------------------
 

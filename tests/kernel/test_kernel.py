@@ -16,7 +16,7 @@ import pytest
 from machine import Cgroup, Victim
 from machine.capabilities import CAP_BPF, CAP_PERFMON, without
 from machine.process import grown
-from oomeventer.kernel import Episode, KernelError, LibraryError, Tracer, attachment
+from oomeventer.kernel import Episode, KernelError, LibraryError, Tracer, attachment, pace
 from oomeventer.kernel.kill import Kill, Missing, RanOut, ran_out_here
 from oomeventer.kernel.libbpf import Library, advice
 from oomeventer.kernel.record import LEVELS
@@ -280,6 +280,37 @@ async def test_200_kills(tracer: Tracer, program: Path) -> None:
     reported += [kill for episode in await left(tracer) for kill in episode if kill.process.pid in expected]
     assert len(reported) == 200
     assert {kill.process.pid: kill.arguments for kill in reported} == expected
+
+
+async def test_a_storm_is_handed_on_together(program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind the first one all wait, though each is seen at once; and none waits once it is to stop."""
+    monkeypatch.setattr(pace, "STORM", 1)
+    monkeypatch.setattr(pace, "TOGETHER_SECONDS", 3600.0)
+    stop = asyncio.Event()
+    opened: list[int] = []
+    handed_on: list[int] = []
+
+    async def read() -> None:
+        with Tracer() as tracer:
+            async for episode in tracer.episodes(stop, lambda kill: opened.append(kill.process.pid)):
+                handed_on.extend(kill.process.pid for kill in episode)
+                tracer.free(episode)
+
+    async def killed() -> int:
+        with Cgroup(LIMIT) as cgroup, Victim(program, cgroup, ["hog", "100"]) as victim:
+            victim.go()
+            async with asyncio.timeout(10):
+                while victim.pid not in opened:
+                    await asyncio.sleep(0.001)
+            return victim.pid
+
+    reading = asyncio.create_task(read())
+    await asyncio.sleep(1)
+    first, *others = [await killed() for _ in range(4)]
+    assert not set(others) & set(handed_on)
+    stop.set()
+    await asyncio.wait_for(reading, 10)
+    assert [pid for pid in handed_on if pid in (first, *others)] == [first, *others]
 
 
 async def test_a_stop_leaves_nothing_behind(tracer: Tracer, program: Path) -> None:

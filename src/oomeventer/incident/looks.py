@@ -39,8 +39,8 @@ class Looks(Generic[At, Seen]):
             if not self._begun[oldest].done():
                 return
             del self._begun[oldest]
-        if not self._all_hang():
-            self._begun[process] = self._threads.call(self._look, at)
+        if not self._all_hang() and not (call := self._threads.call(self._look, at)).done():
+            self._begun[process] = call  # else there is no thread
 
     def take(self, process: Process, at: At) -> Call[Seen] | None:
         """What was begun for that victim; begun now if it was not. None: nobody looks."""

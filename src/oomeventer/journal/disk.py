@@ -16,7 +16,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from oomeventer.journal.database import Database, StoreError
 from oomeventer.journal.retention import outbox_bytes
 from oomeventer.journal.transfer import Held, export
-from oomeventer.threads import Call, Threads
+from oomeventer.threads import Call, NoThread, Threads
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +90,10 @@ class Disk:
         if not running.done():
             self._late = True
             raise StoreError(f"{self.path}: the disk did not answer within {DEADLINE_SECONDS:.0f} s")
-        return running.result()
+        try:
+            return running.result()
+        except NoThread as e:
+            raise StoreError(f"{self.path}: {e}") from e
 
     def _opened(self) -> Database:
         self.path.parent.mkdir(parents=True, exist_ok=True)

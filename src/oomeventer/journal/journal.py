@@ -88,12 +88,14 @@ class Journal:
     # -- what goes in ------------------------------------------------------------------------------------------------
 
     async def record(self, incident: Incident) -> bool:
-        """Write down an incident, one after another: they go on in the order of their ids. False where it is known
-        already: it was read from the ring once before."""
+        """Write down an incident: they go on in the order of their ids, which is that of the calls. False where it is
+        known already: it was read from the ring once before."""
         text = fitted(incident, ROW_BYTES)
-        if (number := await self._write(incidents.record, incident.key, text)) is not None:
+        number = await self._store.call(incidents.record, incident.key, text)
+        if number is not None:  # at once: what is handed on behind a later one is passed over
             self._recorded.add(RecordedIncident(number, incident, len(text)))
         self._news.set()
+        await self._tidy()
         return number is not None
 
     async def resolve(self, recorded: RecordedIncident, waits: bool = False) -> None:
@@ -237,13 +239,17 @@ class Journal:
             return None
 
     async def _write(self, function: Callable[..., T], *arguments: Any) -> T:
-        self._writes += 1
         result = await self._store.call(function, *arguments)
+        await self._tidy()
+        return result
+
+    async def _tidy(self) -> None:
+        """After each write."""
+        self._writes += 1
         if time.monotonic() > self._trim_at:
             await self._trim()
         elif self._writes % _FIT_WRITES == 0:
             await self._store.call(retention.fit)
-        return result
 
     async def _trim(self) -> None:
         self._trim_at = time.monotonic() + TRIM_SECONDS

@@ -10,7 +10,7 @@ Rules: pure; time is a parameter, as in episodes.py.
 
 from collections import deque
 
-#: A storm: so many episodes within that time, 64 a second. A node on which one container after another is killed, each
+#: A storm: so many episodes within that time, 60 a second. A node on which one container after another is killed, each
 #: started anew, has ten.
 STORM, STORM_SECONDS = 16, 0.25
 #: Between two times in a storm.
