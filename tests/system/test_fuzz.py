@@ -463,8 +463,8 @@ def raw_text(raw: bytes | str, limit: int | None = None) -> str:
         ("path", "oomeventer.incident.message.cut_bytes", lambda text, limit: text),
         (
             "path",
-            "oomeventer.redaction.policy.Redaction.command",
-            lambda policy, argv, comm: tuple(map(printable, argv)),
+            "oomeventer.redaction.policy.Redaction.words",
+            lambda policy, argv, comm, cut: tuple(Word(printable(argument)) for argument in argv),
         ),
         ("path", "oomeventer.redaction.policy._variable", printable),
         ("cgroup", "fuzz.targets.identify", lambda path: identify(path[path.rfind("/kubepods") :])),

@@ -75,7 +75,7 @@ def wanted(lab: Lab, agent: Agent, seconds: float, began: float) -> dict[str, li
     then = Between(1000 * (began - 1), 1000 * (time.time() + 1))
     scopes = {"container": count(6), "pod": count(1), "cgroup": count(1), "node": count(0), "unknown": count(0)}
     patterns = {pattern: Between(seen, 8 * 1.2) for pattern, seen in lab.patterns().items()}
-    stages = ("record", "container", "pod", "pid1", "outbox")
+    stages = ("observe", "record", "container", "pod", "pid1", "outbox")
     resident = resident_mib(agent.process.pid) * (1 << 20)
     return {
         "OOM kills": [((), {(): count(8)})],

@@ -46,6 +46,7 @@ class Journal:
         self._store = Failover(path, size_bytes, age_seconds, self._look_again)
         self._trim_at = 0.0
         self._writes = 0
+        self._tidying: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
         self._is_stale = False
         self._recorded = Handed()
@@ -63,6 +64,8 @@ class Journal:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        if self._tidying:
+            await asyncio.wait((self._tidying,))
         await self._store.close()
 
     @property
@@ -95,7 +98,7 @@ class Journal:
         if number is not None:  # at once: what is handed on behind a later one is passed over
             self._recorded.add(RecordedIncident(number, incident, len(text)))
         self._news.set()
-        await self._tidy()
+        self._written()
         return number is not None
 
     async def resolve(self, recorded: RecordedIncident, waits: bool = False) -> None:
@@ -240,16 +243,21 @@ class Journal:
 
     async def _write(self, function: Callable[..., T], *arguments: Any) -> T:
         result = await self._store.call(function, *arguments)
-        await self._tidy()
+        self._written()
         return result
 
-    async def _tidy(self) -> None:
-        """After each write."""
+    def _written(self) -> None:
+        """From time to time it is looked over, for which the writer does not wait: it would fall behind others."""
         self._writes += 1
+        if self._tidying and not self._tidying.done():
+            return
         if time.monotonic() > self._trim_at:
-            await self._trim()
+            self._tidying = asyncio.create_task(self._trim())
         elif self._writes % _FIT_WRITES == 0:
-            await self._store.call(retention.fit)
+            self._tidying = asyncio.create_task(self._fit())
+
+    async def _fit(self) -> None:
+        await self._store.call(retention.fit)
 
     async def _trim(self) -> None:
         self._trim_at = time.monotonic() + TRIM_SECONDS
