@@ -1,7 +1,7 @@
 """Calls that may hang, in threads of their own. In: functions. Out: their results, as futures of the event loop.
 
 A thread that hangs in the kernel (a disk, /proc) cannot be ended: who waits for it gives up, and the process ends
-without it. concurrent.futures, which each of a kill's five calls went through, took a tenth of the kill's CPU: two
+without it. concurrent.futures, which each of a kill's five calls went through, took about a tenth of the kill's CPU: two
 futures for each, one copied to the other in a turn of the loop of its own.
 
 Rules: the event loop calls. A call that is cancelled before a thread has taken it is not made; later its result is
@@ -48,7 +48,7 @@ class Threads:
     def call(self, function: Callable[..., T], *arguments: Any) -> Call[T]:
         """function(*arguments), in a thread."""
         call: Call[T] = Call(loop=asyncio.get_running_loop())
-        if why := self._cannot_start():
+        if why := self._lacks_thread():
             call.set_exception(NoThread(f"{self._name}: no thread: {why}"))
             call.exception()
         else:
@@ -56,7 +56,7 @@ class Threads:
             self._calls.put((call, function, arguments))
         return call
 
-    def _cannot_start(self) -> str | None:
+    def _lacks_thread(self) -> str | None:
         """Why there is no thread at all. One more is started where all have something to do, if it can be."""
         if self._closed:
             return "closed"

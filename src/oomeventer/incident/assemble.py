@@ -1,7 +1,7 @@
 """An episode becomes an incident. In: the kernel's kills, what /proc adds, the redaction policy. Out: an Incident.
 
-Rules: pure. Here, and nowhere later, what the victim chose (its names, arguments, environment) is redacted, made
-printable and bounded: an incident holds nothing secret or hostile, and is never large (bounds.py).
+Rules: pure. Here, and nowhere later, what the victim chose (its names, environment; of arguments see commands.py) is
+redacted, made printable and bounded: an incident holds nothing secret or hostile, and is never large (bounds.py).
 """
 
 import hashlib
