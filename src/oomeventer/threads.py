@@ -1,8 +1,8 @@
 """Calls that may hang, in threads of their own. In: functions. Out: their results, as futures of the event loop.
 
 A thread that hangs in the kernel (a disk, /proc) cannot be ended: who waits for it gives up, and the process ends
-without it. concurrent.futures, which each of a kill's five calls went through, took about a tenth of the kill's CPU: two
-futures for each, one copied to the other in a turn of the loop of its own.
+without it. concurrent.futures, which each of a kill's five calls went through, took about a tenth of the kill's CPU:
+two futures for each, one copied to the other in a turn of the loop of its own.
 
 Rules: the event loop calls. A call that is cancelled before a thread has taken it is not made; later its result is
 dropped. Where no thread can be started, or all is closed, a call is answered with NoThread; the next one tries again.
