@@ -16,6 +16,7 @@ import pytest
 from standin import Answer, ApiServer, Fault, Garbage, Hang, LostAnswer, Reset, Trickle, Truncated
 
 EVENTS = "/api/v1/namespaces/default/events"
+REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
 
 @asynccontextmanager
@@ -49,6 +50,16 @@ async def test_faults_come_in_order() -> None:
         server.faults = [Answer(500), Answer(503, method="PATCH"), Answer(504)]
         assert [(await session.get(EVENTS)).status for _ in range(3)] == [500, 504, 200]
         assert server.faults == [Answer(503, method="PATCH")]
+
+
+async def test_a_fault_of_one_resource_waits_for_it() -> None:
+    """Others are asked by the same method, now and then: an access review is."""
+    async with client() as (server, session):
+        server.faults = [Answer(422, method="POST", resource="events")]
+        review = {"spec": {"resourceAttributes": {"verb": "create", "resource": "events"}}}
+        assert (await session.post(REVIEWS, json=review)).status == 201
+        assert (await session.post(EVENTS, json=event("a"))).status == 422
+        assert not server.faults
 
 
 @pytest.mark.parametrize(("fault", "carried_out"), [(Garbage(), False), (Truncated(), True)])
@@ -169,9 +180,8 @@ async def test_micro_time_has_six_digits() -> None:
 
 @pytest.mark.parametrize(("token", "allowed"), [(ApiServer.token, True), (ApiServer.powerless_token, False)])
 async def test_access_review(token: str, allowed: bool) -> None:
-    path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
     async with client(token) as (_, session):
-        answer = await session.post(path, json={"spec": {"resourceAttributes": {"verb": "create"}}})
+        answer = await session.post(REVIEWS, json={"spec": {"resourceAttributes": {"verb": "create"}}})
         assert (answer.status, (await answer.json())["status"]) == (201, {"allowed": allowed})
         assert (await session.get("/readyz")).status == (await session.get("/version")).status == 200
 

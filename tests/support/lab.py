@@ -47,7 +47,8 @@ class Lab:
 
     def refuse(self, status: int) -> None:
         """The API server refuses the next Event."""
-        self._api.faults.append(Refusal(status, method="POST"))
+        # Not another request: what the agent may do is asked by POST, too, now and then.
+        self._api.faults.append(Refusal(status, method="POST", resource="events"))
 
     @property
     def _events(self) -> list[dict[str, Any]]:

@@ -1,8 +1,8 @@
 """Faults that a test scripts: what goes wrong between the program and the API server.
 
 In: a request and the means to carry it out. Out: what the connection gets in place of the answer.
-Rules: a fault is used up by one request; `method` limits it to requests of that method; the docstring of each
-says whether the request is carried out. Waiting ends early when the server shuts down.
+Rules: a fault is used up by one request; `method` limits it to requests of that method, `resource` to those of that
+one ("events"); the docstring of each says whether it is carried out. Waiting ends early when the server shuts down.
 """
 
 import asyncio
@@ -27,6 +27,10 @@ class Fault(ABC):
     """One scripted fault."""
 
     method: str | None = field(default=None, kw_only=True)
+    resource: str | None = field(default=None, kw_only=True)
+
+    def is_for(self, method: str, path: str) -> bool:
+        return self.method in (None, method) and (self.resource is None or self.resource in path.split("/"))
 
     @abstractmethod
     async def answer(self, request: web.Request, carry_out: CarryOut, closing: Closing) -> Given:

@@ -33,7 +33,7 @@ class ApiServer(Cluster):
         token: The bearer token that may do everything.
         powerless_token: The bearer token of a service account without a role.
         requests: The requests that came, in order.
-        faults: Scripted faults; each request uses up the first one that is for its method.
+        faults: Scripted faults; each request uses up the first one that is for it.
     """
 
     token = "token-of-the-cluster-admin"
@@ -101,7 +101,7 @@ class ApiServer(Cluster):
         self.requests.append(asked)
         await self.notify()
         for fault in self.faults:
-            if fault.method in (None, request.method):
+            if fault.is_for(request.method, request.path):
                 self.faults.remove(fault)
                 return await fault.answer(request, lambda: self._answer(asked), self._closing)
         status, body = self._carried_out(asked)
