@@ -25,6 +25,7 @@ from realcri import cgroups, images
 _PACKAGES = "apt-get install containerd runc busybox-static gcc libc6-dev util-linux"
 _START_SECONDS = 30
 _CALL_SECONDS = 60
+_AGAIN_SECONDS = 1
 
 # Version 2 is what containerd 1.6 and 1.7 write, and 2.x still reads.
 _CONFIG = """\
@@ -244,7 +245,14 @@ class Pod:
 
     def remove(self) -> None:
         """Stop the Pod's containers, remove them, the sandbox and the Pod's cgroup."""
-        self._containerd.call("StopPodSandbox", pod_sandbox_id=self.id)
+        try:
+            self._containerd.call("StopPodSandbox", pod_sandbox_id=self.id)
+        except grpc.RpcError as e:
+            if "ttrpc: closed" not in str(e):
+                raise
+            # A container has just ended, and its shim with it. Asked again, as the kubelet does, it knows that.
+            time.sleep(_AGAIN_SECONDS)
+            self._containerd.call("StopPodSandbox", pod_sandbox_id=self.id)
         self._containerd.call("RemovePodSandbox", pod_sandbox_id=self.id)
         cgroups.remove(self.cgroup)
 
