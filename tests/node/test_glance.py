@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from oomeventer.kernel.kill import Kill
 from oomeventer.node import Glance, Procfs
+from oomeventer.node.cgroups import Cgroup
 from oomeventer.node.glance import CHILDREN, FRESH_SECONDS, NODE_FRESH_SECONDS
 from oomeventer.node.node_memory import LARGEST, PODS
 from samples import CGROUP, LIMIT, MI, POD_CGROUP, kill, level
@@ -83,6 +84,24 @@ def test_the_pod_ran_out(machine: Machine) -> None:
     for number in range(CHILDREN):
         machine.cgroup(f"{POD_CGROUP}/{number:064x}")
     assert machine.glance(full=1).left_behind_bytes is None
+
+
+def test_a_kernel_that_does_not_sum_its_own(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before 5.18 what a victim gives back leaves memory.stat before the usage: that is read once more at the end."""
+    machine.cgroup(CGROUP, anon=5)
+    directory = machine.root / CGROUP.lstrip("/")
+
+    def later(cgroup: Cgroup) -> None:
+        (directory / "memory.current").write_text("3\n")
+
+    monkeypatch.setattr("oomeventer.node.glance.stalled", later)
+    for kernel, usage in (("kernel 0\n", 5), ("", 3)):
+        (directory / "memory.stat").write_text(f"anon 5\nfile 0\nshmem 0\n{kernel}")
+        (directory / "memory.current").write_text("5\n")
+        found = machine.glance()
+        assert found.memory
+        assert found.memory.usage_bytes == usage
+        assert found.container == found.memory
 
 
 def test_a_victim_in_a_cgroup_within_the_container(machine: Machine) -> None:

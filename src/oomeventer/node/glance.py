@@ -14,7 +14,15 @@ from msgspec.structs import replace
 from oomeventer.kernel import Kill, ancestor, ran_out_here
 from oomeventer.node.cgroup_path import allocatable, identify
 from oomeventer.node.cgroups import Cgroup, Cgroups, Unseen
-from oomeventer.node.memory_files import Happened, MemoryStat, Stalled, happened, memory_stat, stalled
+from oomeventer.node.memory_files import (
+    Happened,
+    MemoryStat,
+    Stalled,
+    happened,
+    memory_stat,
+    stalled,
+    usage_bytes,
+)
 from oomeventer.node.node_memory import NodeUsage, node_usage
 
 #: How long after the mark what is read still tells of that moment.
@@ -64,15 +72,17 @@ def glance(proc: Path, cgroups: Cgroups, kill: Kill) -> Glance:
     if found:
         memory = _stat(found)
         unseen = _why(found, memory)
-    if own is not None and own == ran_out.level:
-        container = memory
-    elif own is not None:
+    if own is not None and own != ran_out.level:
         within = cgroups.find(kill, own)
         container = _stat(within)
         container_unseen = _why(within, container)
     if isinstance(found, Cgroup):  # after the victim's: these wait better
         left_behind = _left_behind(found)
         events, pressure = happened(found), stalled(found)
+        if memory and not memory.is_whole:  # what has left its parts leaves the usage a while later
+            memory = replace(memory, usage_bytes=usage_bytes(found))
+    if own is not None and own == ran_out.level:
+        container = memory
     return Glance(
         memory=memory,
         container=container,
