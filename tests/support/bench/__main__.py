@@ -22,12 +22,13 @@ from pathlib import Path
 
 import oomeventer
 from bench import BenchError
-from bench.figures import DISK, MEMORY, NOBODY, STAMPED, Figures
+from bench.awake import awake
+from bench.figures import AWAKE, DISK, MEMORY, NOBODY, STAMPED, Figures
 from bench.kills import timed
 from bench.programs import BPFTOOL, agents, measured, runs
 from bench.sampling import sampling
 from bench.stamped import stamps
-from bench.watching import PLAIN, UNBOUNDED, Watching, watching
+from bench.watching import PLAIN, UNBOUNDED, Counted, Watching, watching
 from machine import Cgroup, Victim, build
 from machine.cgroup import hierarchy
 from machine.process import cpu_seconds, kills, memory_mib, switches
@@ -65,7 +66,7 @@ class Bench:
     async def run(self) -> None:
         """All of it."""
         started = ended = time.monotonic()
-        turns, took = [NOBODY, DISK, MEMORY, STAMPED], 0.0
+        turns, took = [NOBODY, DISK, MEMORY, STAMPED, AWAKE], 0.0
         while len(self.figures.imports) < ROUNDS or ended - started + took < ROUNDS_SECONDS:
             for who in turns:
                 await self._round(who)
@@ -79,9 +80,9 @@ class Bench:
                 await self._api.until(lambda: len(self._api.requests) == 2 * RIGHTS)
                 await asyncio.sleep(REST_SECONDS)
                 await self._idle({DISK: on_disk, MEMORY: in_memory})
-            await self._storm(DISK, on_disk)
+            await self._storms(DISK, on_disk)
         async with self._agent(MEMORY) as in_memory:
-            await self._storm(MEMORY, in_memory)
+            await self._storms(MEMORY, in_memory)
 
     @asynccontextmanager
     async def _agent(self, who: str, *flags: str, program: tuple[str, ...] = PLAIN) -> AsyncIterator[Watching]:
@@ -106,12 +107,14 @@ class Bench:
             program = (sys.executable, "-m", "bench.stamped", str(file)) if who == STAMPED else PLAIN
             async with self._agent(who, *UNBOUNDED, program=program) as agent:
                 before = await agent.counted()
-                with measured() if who == STAMPED else nullcontext():
+                counts, busy = who in (STAMPED, AWAKE), who == AWAKE
+                with measured() if counts else nullcontext(), awake() if busy else nullcontext():
                     await self._kills(who, pods)
                 await self._all_reported(pods)
                 work = (await agent.counted()).since(before)
+                if counts:
+                    self.figures.programs[who].append(runs(agent.pid))
                 if who == STAMPED:
-                    self.figures.programs.append(runs(agent.pid))
                     await self._unwoken(agent)
             delays = pods.delays(self._api.requests)
         self.figures.first[who].append(delays.pop(pods.cgroups[0]))
@@ -190,11 +193,19 @@ class Bench:
                     return
             was_quiet = quiet
 
-    async def _storm(self, who: str, agent: Watching) -> None:
+    async def _storms(self, who: str, agent: Watching) -> None:
+        """One as it comes, and one while no CPU sleeps: to be woken costs, most of all where the machine is a guest."""
+        resident = memory_mib(agent.pid)
+        self.figures.storms[who] = await self._storm(agent)
+        self.figures.resident[who] = resident, memory_mib(agent.pid)
+        with awake():
+            self.figures.storms_awake[who] = await self._storm(agent)
+
+    async def _storm(self, agent: Watching) -> Counted:
         """Kills as fast as they can be made, in several Pods."""
         made = STORM_PODS * STORM_KILLS
         with Pods(self._api, STORM_PODS) as pods:
-            before, resident = await agent.counted(), memory_mib(agent.pid)
+            before = await agent.counted()
             places = iter(pods.cgroups)
             await asyncio.gather(self._one_after_another(places), self._one_after_another(places))
             try:
@@ -203,9 +214,8 @@ class Bench:
                         await asyncio.sleep(REST_SECONDS)
             except TimeoutError as e:
                 raise BenchError(f"of a storm of {made} kills {work.seen} were seen within {REPORTED_SECONDS} s") from e
-            self.figures.resident[who] = resident, memory_mib(agent.pid)
-        self.figures.storms[who] = work
         self.figures.watched(work.seen, made)
+        return work
 
     async def _one_after_another(self, places: Iterator[str]) -> None:
         for place in places:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 from bench.watching import STAGES, Counted
 
-#: Who watches: nobody, the agent with its journal on disk, the same in memory, the first again with stamps.
-NOBODY, DISK, MEMORY, STAMPED = "no agent", "journal on disk", "journal in memory", "stamped"
+#: Who watches: nobody, the agent with its journal on disk, the same in memory, the first again with stamps, and while
+#: no CPU sleeps.
+NOBODY, DISK, MEMORY, STAMPED, AWAKE = "no agent", "journal on disk", "journal in memory", "stamped", "awake"
 AGENTS = (DISK, MEMORY)
 
 
@@ -19,10 +20,11 @@ class Figures:
 
     deaths, victims: of each victim, from its start to its end, and its CPU time, by round. first, delays: of a new
     agent's first kill, and of the others, to its request. reader: to its record being read. programs: BPF's seconds and
-    runs, by name, of each round; unwoken: the same while the agent is stopped. work: of the rounds; storms: of a storm.
-    starts: until it watches; through: until it reports. imports: of an interpreter that imports the agent. bare: CPU
-    of a kill's I/O by itself. idle: seconds, each with its CPU time and context switches. resident: MiB, and the
-    anonymous ones, before a storm and after it. made: kills of ours that agents watched; seen: all that they saw.
+    runs, by name, of each round; unwoken: the same while the agent is stopped. work: of the rounds; storms: of a storm;
+    storms_awake: of one while no CPU sleeps. starts: until it watches; through: until it reports. imports: of an
+    interpreter that imports the agent. bare: CPU of a kill's I/O by itself. idle: seconds, each with its CPU time and
+    context switches. resident: MiB, and the anonymous ones, before a storm and after it. made: kills of ours that
+    agents watched; seen: all that they saw.
     """
 
     deaths: dict[str, list[list[float]]] = field(default_factory=lambda: defaultdict(list))
@@ -30,10 +32,11 @@ class Figures:
     first: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     delays: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     reader: list[float] = field(default_factory=list)
-    programs: list[dict[str, tuple[float, int]]] = field(default_factory=list)
+    programs: dict[str, list[dict[str, tuple[float, int]]]] = field(default_factory=lambda: defaultdict(list))
     unwoken: list[dict[str, tuple[float, int]]] = field(default_factory=list)
     work: dict[str, Counted] = field(default_factory=lambda: defaultdict(Counted))
     storms: dict[str, Counted] = field(default_factory=dict)
+    storms_awake: dict[str, Counted] = field(default_factory=dict)
     starts: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     through: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     imports: list[float] = field(default_factory=list)
@@ -64,12 +67,15 @@ class Figures:
                 cells.append(f"{_ms(median[who])}, x {median[who] / median[NOBODY]:.2f} ({by_round})")
             yield f"a victim, {what}: median, x without an agent (by round)", _ms(median[NOBODY]), *cells
 
-        kill, signal = (_run(self.programs, name) for name in ("mark_victim", "signal_deliver"))
+        kill, signal = (_run(self.programs[STAMPED], name) for name in ("mark_victim", "signal_deliver"))
         share = (kill + signal) / statistics.median(flat(self.victims[NOBODY]))
         cell = f"{kill * 1e6:.0f} us, {share:.1%} of a victim's CPU; {signal * 1e6:.1f} us"
         yield "BPF for a kill; for a signal, of all that are delivered on the machine: mean", "", cell, ""
-        alone = f"{_run(self.unwoken, 'mark_victim') * 1e6:.0f} us"
-        yield "BPF for a kill while the agent is stopped, and nobody is to be woken: mean", "", alone, ""
+        for what, samples in (
+            ("the agent is stopped, and nobody is to be woken", self.unwoken),
+            ("no CPU sleeps", self.programs[AWAKE]),
+        ):
+            yield f"BPF for a kill while {what}: mean", "", f"{_run(samples, 'mark_victim') * 1e6:.0f} us", ""
 
     def _delays(self) -> Iterable[tuple[str, ...]]:
         yield (
@@ -91,7 +97,9 @@ class Figures:
         cells = [f"{_thousand(self.work[who])}, x {self.work[who].each_seconds / bare:.1f}" for who in AGENTS]
         what = f"CPU for 1,000 kills, a request each: x of what they read, write and send ({bare * 1e3:.1f} s)"
         yield what, "", *cells
-        yield "CPU for 1,000 kills of a storm", "", *(_thousand(self.storms[who]) for who in AGENTS)
+        yield "the same while no CPU sleeps", "", _thousand(self.work[AWAKE]), ""
+        for what, storms in ("", self.storms), (" while no CPU sleeps", self.storms_awake):
+            yield f"CPU for 1,000 kills of a storm{what}", "", *(_thousand(storms[who]) for who in AGENTS)
         idle = {who: [sum(column) for column in zip(*self.idle[who], strict=True)] for who in AGENTS if self.idle}
         cells = [f"{_ms(cpu)}, {switches:.0f}" for _, cpu, switches in idle.values()] or ["not measured"] * 2
         length = f" for {idle[DISK][0]:.0f} s" if idle else ""
