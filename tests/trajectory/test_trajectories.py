@@ -24,10 +24,11 @@ from oomeventer.trajectory import NOTE, Trajectories
 from samples import CGROUP, LIMIT, NODE, POD_CGROUP, incident, victim
 
 MI = 1 << 20
-PERIOD = 0.1
+#: Between samples of a leak, and of a spike: that is over within two of them, also where the machine falters.
+LEAK_PERIOD, SPIKE_PERIOD = 0.1, 0.3
 #: 1Mi at a time, and all at once after a while.
 LEAK = f"import time\nkept = []\nwhile True: kept.append(bytearray(b'x' * {MI})); time.sleep(0.05)"
-SPIKE = f"import time\ntime.sleep(2)\nkept = bytearray(b'x' * {100 * MI})"
+SPIKE = f"import time\ntime.sleep(4)\nkept = bytearray(b'x' * {100 * MI})"
 
 
 class Pod:
@@ -53,13 +54,13 @@ def stack() -> Iterator[ExitStack]:
         yield found
 
 
-async def killed(pod: Pod, code: str) -> Incident:
+async def killed(pod: Pod, code: str, period: float) -> Incident:
     """The incident of a Python that runs this in the container, sampled all the while."""
     root = NodeCgroup("/").root()
     assert root == (hierarchy(), pod.container.unified)
     with Tracer() as tracer, closing(Observer(Procfs(), NODE, Redaction(), statistics=False)) as observer:
         victim = Victim(Path(sys.executable), pod.container, ["-c", code])
-        with Trajectories(root, PERIOD, "boot") as trajectories, victim:
+        with Trajectories(root, period, "boot") as trajectories, victim:
             victim.go()
             async with asyncio.timeout(30):
                 async for episode in tracer.episodes():
@@ -73,9 +74,9 @@ async def killed(pod: Pod, code: str) -> Incident:
 async def test_a_leak_is_steady(stack: ExitStack) -> None:
     """Of some 20 samples; at its rate, which the victim's own pauses bound."""
     pod = Pod(stack, None, 48 * MI)
-    found = (await killed(pod, LEAK)).trajectory
+    found = (await killed(pod, LEAK, LEAK_PERIOD)).trajectory
     assert found
-    assert found.pattern == "steady"
+    assert found.pattern == "steady", found
     assert found.cgroup == pod.container.path
     assert len(found.samples) >= 10
     before = [sample.seconds_before for sample in found.samples]
@@ -90,9 +91,9 @@ async def test_a_leak_is_steady(stack: ExitStack) -> None:
 async def test_a_spike_is_one(stack: ExitStack) -> None:
     """In a Pod whose own limit ran out: then it is the Pod's samples."""
     pod = Pod(stack, 48 * MI, None)
-    found = (await killed(pod, SPIKE)).trajectory
+    found = (await killed(pod, SPIKE, SPIKE_PERIOD)).trajectory
     assert found
-    assert found.pattern == "spike"
+    assert found.pattern == "spike", found
     assert found.cgroup == pod.pod.path
     assert found.before_bytes
     assert MI < found.before_bytes < 24 * MI
