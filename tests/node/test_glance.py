@@ -88,20 +88,22 @@ def test_the_pod_ran_out(machine: Machine) -> None:
 
 def test_a_kernel_that_does_not_sum_its_own(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before 5.18 what a victim gives back leaves memory.stat before the usage: that is read once more at the end."""
-    machine.cgroup(CGROUP, anon=5)
-    directory = machine.root / CGROUP.lstrip("/")
+    directories = [machine.root / path.lstrip("/") for path in (CGROUP, POD_CGROUP)]
+    machine.cgroup(CGROUP)
 
     def later(cgroup: Cgroup) -> None:
-        (directory / "memory.current").write_text("3\n")
+        for directory in directories:
+            (directory / "memory.current").write_text("3\n")
 
     monkeypatch.setattr("oomeventer.node.glance.stalled", later)
-    for kernel, usage in (("kernel 0\n", 5), ("", 3)):
-        (directory / "memory.stat").write_text(f"anon 5\nfile 0\nshmem 0\n{kernel}")
-        (directory / "memory.current").write_text("5\n")
-        found = machine.glance()
+    for full, kernel, usage in ((0, "kernel 0\n", 5), (0, "", 3), (1, "kernel 0\n", 5), (1, "", 3)):
+        for directory in directories:
+            (directory / "memory.stat").write_text(f"anon 5\nfile 0\nshmem 0\n{kernel}")
+            (directory / "memory.current").write_text("5\n")
+        found = machine.glance(full=full)
         assert found.memory
-        assert found.memory.usage_bytes == usage
-        assert found.container == found.memory
+        assert found.container
+        assert (found.memory.usage_bytes, found.container.usage_bytes) == (usage, usage)
 
 
 def test_a_victim_in_a_cgroup_within_the_container(machine: Machine) -> None:

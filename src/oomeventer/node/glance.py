@@ -66,22 +66,19 @@ def glance(proc: Path, cgroups: Cgroups, kill: Kill) -> Glance:
             found_node = replace(found_node, available_bytes=None)
         return Glance(node=found_node, unseen="it was seen too long after the kill", after_seconds=after)
     own = _container_level(kill)
-    memory = container = left_behind = events = pressure = None
-    unseen = container_unseen = None
+    left_behind = events = pressure = None
     found = None if ran_out.level is None else cgroups.find(kill, ran_out.level)
-    if found:
-        memory = _stat(found)
-        unseen = _why(found, memory)
-    if own is not None and own != ran_out.level:
-        within = cgroups.find(kill, own)
-        container = _stat(within)
-        container_unseen = _why(within, container)
+    memory = _stat(found)
+    is_container = own is not None and own == ran_out.level
+    within = None if own is None or is_container else cgroups.find(kill, own)
+    container = _stat(within)
+    unseen = _why(found, memory)
+    container_unseen = _why(within, container)
     if isinstance(found, Cgroup):  # after the victim's: these wait better
         left_behind = _left_behind(found)
         events, pressure = happened(found), stalled(found)
-        if memory and not memory.is_whole:  # what has left its parts leaves the usage a while later
-            memory = replace(memory, usage_bytes=usage_bytes(found))
-    if own is not None and own == ran_out.level:
+    memory, container = _with_usage_now(found, memory), _with_usage_now(within, container)
+    if is_container:
         container = memory
     return Glance(
         memory=memory,
@@ -102,12 +99,20 @@ def _container_level(kill: Kill) -> int | None:
     return None if path is None else kill.cgroup.count("/") - path.count("/")
 
 
-def _stat(found: Cgroup | Unseen) -> MemoryStat | None:
+def _stat(found: Cgroup | Unseen | None) -> MemoryStat | None:
     return memory_stat(found) if isinstance(found, Cgroup) else None
 
 
-def _why(found: Cgroup | Unseen, memory: MemoryStat | None) -> str | None:
-    if memory:
+def _with_usage_now(found: Cgroup | Unseen | None, memory: MemoryStat | None) -> MemoryStat | None:
+    """What a victim gives back leaves the usage a while later than memory.stat. That matters where the kernel does not
+    sum its own: there the usage tells how much it was (incident/where.py)."""
+    if memory is None or memory.is_whole or not isinstance(found, Cgroup):
+        return memory
+    return replace(memory, usage_bytes=usage_bytes(found))
+
+
+def _why(found: Cgroup | Unseen | None, memory: MemoryStat | None) -> str | None:
+    if memory or found is None:
         return None
     return (Unseen.GONE if isinstance(found, Cgroup) else found).value
 

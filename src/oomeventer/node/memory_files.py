@@ -28,7 +28,7 @@ _KERNEL_KINDS = ("kernel_stack", "pagetables", "percpu", "slab_reclaimable", "sl
 class MemoryStat(Struct, frozen=True):
     """In bytes; None: this kernel does not say. file: page cache without tmpfs. dirty: writeback, too.
 
-    usage_bytes: what was charged just after the others were read. is_whole: kernel_bytes is all of the kernel's, not a
+    usage_bytes: what was charged after the others were read. is_whole: kernel_bytes is all of the kernel's, not a
     sum of some kinds.
     """
 
